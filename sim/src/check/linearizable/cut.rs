@@ -1,0 +1,120 @@
+//! Prefixes of one key's history, and the earliest of them that is illegal.
+//!
+//! The prefix up to time `t` is what an observer knew at `t`: operations invoked later are not there
+//! yet, and those that complete later are still open, their results unknown. A linearization of a longer
+//! prefix, stopped after the last operation completed by `t`, is one of the shorter: so once a prefix is
+//! illegal all longer ones are, and the first of them can be found by bisection.
+//!
+//! Why not read it off the failed search: that search knows results which were not out yet at `t`, and
+//! may get stuck before `t` for a result that came after. Where it got stuck is a lower bound only.
+//! (Failed operations are left out throughout, also before they had failed: who reads the value of a
+//! failed write is to blame, not the write.)
+
+use super::search::{Conclusion, DeadEnd, search};
+use super::{Model, Operation, Outcome};
+
+/// One operation as a search sees it.
+pub(super) struct Entry<'a, M: Model> {
+    /// Its place in the history.
+    pub index: usize,
+    /// What it was asked to do.
+    pub op: &'a M::Op,
+    /// What it returned; `None` while that is unknown.
+    pub ret: Option<&'a M::Ret>,
+    /// When it was invoked, in nanoseconds.
+    pub invoked: u64,
+    /// When it completed, in nanoseconds; `None` while it is open, and so may stay unplaced.
+    pub at: Option<u64>,
+}
+
+/// The prefix up to `until` (ns) of the operations `members`: the completed ones before the open ones,
+/// each in order of invocation.
+pub(super) fn cut<'a, M: Model>(
+    history: &'a [Operation<M::Op, M::Ret>],
+    members: &[usize],
+    until: u64,
+) -> Vec<Entry<'a, M>> {
+    let mut entries: Vec<_> = members
+        .iter()
+        .map(|&index| (index, &history[index]))
+        .filter(|(_, operation)| operation.invoked <= until)
+        .map(|(index, operation)| {
+            let (at, ret) = match &operation.outcome {
+                Outcome::Ok { at, ret } if *at <= until => (Some(*at), Some(ret)),
+                _ => (None, None),
+            };
+            Entry { index, op: &operation.op, ret, invoked: operation.invoked, at }
+        })
+        .collect();
+    entries.sort_by_key(|entry| (entry.at.is_none(), entry.invoked, entry.index));
+    entries
+}
+
+/// An illegal prefix.
+pub(super) struct IllegalPrefix<'a, M: Model> {
+    /// Where it ends: a completion time, in nanoseconds.
+    pub at: u64,
+    /// Whether every shorter prefix was seen to be legal; otherwise the budget ended before.
+    pub exact: bool,
+    /// Its operations.
+    pub entries: Vec<Entry<'a, M>>,
+    /// How far its search got.
+    pub dead_end: DeadEnd,
+    /// Steps taken to find it.
+    pub steps: u64,
+}
+
+/// The earliest illegal prefix of the operations `members`, which as a `whole` are illegal by `dead_end`.
+pub(super) fn earliest<'a, M: Model>(
+    history: &'a [Operation<M::Op, M::Ret>],
+    members: &[usize],
+    key: &M::Key,
+    whole: &[Entry<'a, M>],
+    dead_end: DeadEnd,
+    budget: u64,
+) -> IllegalPrefix<'a, M> {
+    let mut completions: Vec<u64> = whole.iter().filter_map(|entry| entry.at).collect();
+    completions.sort_unstable();
+    completions.dedup();
+    let place = |at: u64| completions.partition_point(|&other| other < at);
+
+    // Invariant: the prefix up to `high` is illegal, by `found`; those before `low` are not known to be.
+    let mut low = place(dead_end.stuck_at);
+    let mut high = completions.len() - 1;
+    let mut found = dead_end;
+    let mut exact = true;
+    let mut steps = 0;
+    // The lower bound is most often the answer.
+    let mut probe = low;
+    while low < high {
+        let entries = cut::<M>(history, members, completions[probe]);
+        let (taken, conclusion) = search::<M>(key, &entries, budget - steps);
+        steps += taken;
+        match conclusion {
+            Conclusion::Illegal(dead_end) => {
+                high = probe;
+                low = low.max(place(dead_end.stuck_at));
+                found = dead_end;
+            }
+            Conclusion::Linearizable => low = probe + 1,
+            Conclusion::Exhausted => {
+                low = probe + 1;
+                exact = false;
+            }
+        }
+        probe = low.midpoint(high);
+    }
+    IllegalPrefix {
+        at: completions[high],
+        exact,
+        // `found` numbers the operations of the prefix it was found in; the whole one and the one up to
+        // the last completion differ in operations that were invoked after it, so they are cut as found.
+        entries: if high + 1 == completions.len() {
+            cut::<M>(history, members, u64::MAX)
+        } else {
+            cut::<M>(history, members, completions[high])
+        },
+        dead_end: found,
+        steps,
+    }
+}

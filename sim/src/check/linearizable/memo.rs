@@ -1,0 +1,207 @@
+//! The search's memory: model states as numbers, and the configurations already visited.
+//!
+//! A *configuration* is the set of operations placed so far and the state they led to (Lowe 2017 §4):
+//! two orders that reach the same one have the same future, so only the first is followed.
+//!
+//! Hashing is fixed, and nothing ever iterates over a table, so no result depends on hash order.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::Model;
+use super::cut::Entry;
+
+/// A model state, by its place in [`States`].
+pub(super) type StateId = u32;
+
+/// The states met in one search, and the steps between them.
+///
+/// Applying an operation to a large state (a long string, a map) costs far more than looking up what it
+/// did last time, and a search applies the same one to the same state again and again.
+pub(super) struct States<M: Model> {
+    states: Vec<M::State>,
+    ids: HashMap<M::State, StateId, BuildHasherDefault<FixedHasher>>,
+    steps: HashMap<u64, Option<StateId>, BuildHasherDefault<FixedHasher>>,
+}
+
+impl<M: Model> States<M> {
+    /// No state but `init`, which gets the number 0.
+    pub fn new(init: M::State) -> Self {
+        let mut states = Self { states: Vec::new(), ids: HashMap::default(), steps: HashMap::default() };
+        states.id(init);
+        states
+    }
+
+    /// The state after operation number `number`, described by `entry`, in state `from`.
+    pub fn step(&mut self, from: StateId, number: u32, entry: &Entry<'_, M>) -> Option<StateId> {
+        let edge = u64::from(from) << 32 | u64::from(number);
+        if let Some(&known) = self.steps.get(&edge) {
+            return known;
+        }
+        let to = M::step(&self.states[from as usize], entry.op, entry.ret).map(|to| self.id(to));
+        self.steps.insert(edge, to);
+        to
+    }
+
+    fn id(&mut self, state: M::State) -> StateId {
+        if let Some(&id) = self.ids.get(&state) {
+            return id;
+        }
+        let id = StateId::try_from(self.states.len()).expect("fewer than 2^32 model states");
+        self.states.push(state.clone());
+        self.ids.insert(state, id);
+        id
+    }
+}
+
+/// A set of operation numbers, one bit each.
+///
+/// It carries its own hash, updated with every change (Zobrist 1970), so that hashing a configuration
+/// does not read the whole set.
+pub(super) struct BitSet {
+    words: Vec<u64>,
+    hash: u64,
+}
+
+impl BitSet {
+    /// The empty set of numbers below `len`.
+    pub fn new(len: usize) -> Self {
+        Self { words: vec![0; len.div_ceil(64)], hash: 0 }
+    }
+
+    /// Puts `number` in if it is out, and takes it out if it is in.
+    pub fn toggle(&mut self, number: u32) {
+        self.words[number as usize / 64] ^= 1 << (number % 64);
+        self.hash ^= mix(u64::from(number) + 1);
+    }
+}
+
+/// The configurations visited so far: an open-addressing table over one flat array.
+pub(super) struct Visited {
+    /// Words of one operation set.
+    width: usize,
+    /// Per configuration: the upper half of its hash above its state, then the operation set.
+    configurations: Vec<u64>,
+    /// 1 + the number of the configuration in this slot; 0 where it is free. A power of two long.
+    slots: Vec<u32>,
+    /// Configurations held.
+    len: usize,
+}
+
+impl Visited {
+    /// Room for sets of numbers below `len`; holds none.
+    pub fn new(len: usize) -> Self {
+        Self { width: len.div_ceil(64), configurations: Vec::new(), slots: vec![0; 64], len: 0 }
+    }
+
+    /// Adds the configuration; `false` if it was there already.
+    pub fn insert(&mut self, placed: &BitSet, state: StateId) -> bool {
+        // Half full at most: probe sequences stay short.
+        if (self.len + 1) * 2 > self.slots.len() {
+            self.grow();
+        }
+        let hash = mix(placed.hash ^ mix(!u64::from(state)));
+        let head = hash >> 32 << 32 | u64::from(state);
+        let mut slot = self.first_slot(head);
+        while self.slots[slot] != 0 {
+            let start = (self.slots[slot] - 1) as usize * (self.width + 1);
+            let other = &self.configurations[start..=start + self.width];
+            if other[0] == head && other[1..] == placed.words {
+                return false;
+            }
+            slot = (slot + 1) & (self.slots.len() - 1);
+        }
+        self.len += 1;
+        self.slots[slot] = u32::try_from(self.len).expect("fewer than 2^32 configurations");
+        self.configurations.push(head);
+        self.configurations.extend_from_slice(&placed.words);
+        true
+    }
+
+    fn grow(&mut self) {
+        self.slots = vec![0; self.slots.len() * 2];
+        for (number, start) in (0..self.configurations.len()).step_by(self.width + 1).enumerate() {
+            let mut slot = self.first_slot(self.configurations[start]);
+            while self.slots[slot] != 0 {
+                slot = (slot + 1) & (self.slots.len() - 1);
+            }
+            self.slots[slot] = u32::try_from(number + 1).expect("fewer than 2^32 configurations");
+        }
+    }
+
+    fn first_slot(&self, head: u64) -> usize {
+        (head >> 32) as usize & (self.slots.len() - 1)
+    }
+}
+
+/// The finalizer of SplitMix64 (Steele, Lea & Flood, OOPSLA 2014): every input bit moves every output bit.
+fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// A hasher without a key: std's default is seeded per process.
+#[derive(Default)]
+pub(super) struct FixedHasher(u64);
+
+impl Hasher for FixedHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = mix(self.0.rotate_left(5) ^ word);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::BuildHasher;
+
+    use super::*;
+
+    #[test]
+    fn a_configuration_is_new_once_per_set_and_state() {
+        let mut visited = Visited::new(130);
+        let mut placed = BitSet::new(130);
+        for round in [true, false] {
+            for number in 0..130 {
+                placed.toggle(number);
+                for state in 0..20 {
+                    assert_eq!(visited.insert(&placed, state), round, "{number} {state}");
+                }
+            }
+            for number in 0..130 {
+                placed.toggle(number);
+            }
+        }
+        assert_eq!(visited.len, 130 * 20);
+    }
+
+    #[test]
+    fn toggling_twice_restores_the_set_and_its_hash() {
+        let mut placed = BitSet::new(70);
+        placed.toggle(3);
+        let (words, hash) = (placed.words.clone(), placed.hash);
+        placed.toggle(69);
+        assert!(placed.words != words && placed.hash != hash);
+        placed.toggle(69);
+        assert!(placed.words == words && placed.hash == hash);
+    }
+
+    #[test]
+    fn the_hasher_has_no_key() {
+        let hash = |text: &str| BuildHasherDefault::<FixedHasher>::default().hash_one(text);
+        assert_eq!(hash("a linearization point"), hash("a linearization point"));
+        assert_ne!(hash("x"), hash("y"));
+    }
+}

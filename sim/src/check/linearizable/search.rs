@@ -1,0 +1,248 @@
+//! The search for a linearization of one key's operations.
+//!
+//! In which order: operations are placed one after the other. Next can only be one that no unplaced
+//! operation precedes, that is, one invoked no later than the first completion still to come; it must
+//! also fit the model's state. The first that fits is placed, and the search goes on behind it; where none
+//! fits, the last one placed is taken back and its next rival tried (Wing & Gong 1993). A configuration
+//! that was visited before is not entered again (Lowe 2017). Invocations and completions stand in a
+//! doubly linked list in order of time, from which placed operations are unlinked, so that the
+//! candidates are always at its front.
+//!
+//! Three rules keep open operations (unknown outcome) and reads from blowing up the search:
+//!
+//! - Open operations stand in a list of their own and are tried after the completed ones: they need not
+//!   be placed at all, so they are only worth a try where nothing else fits.
+//! - An open operation that would change nothing is not placed: whatever follows it can do without it.
+//! - A read that fits is placed for good: every linearization that has it later remains one if it is
+//!   moved here, as it changes no state on the way.
+//!
+//! Why a loop and a stack of frames rather than recursion: histories are long, call stacks are not.
+
+use super::Model;
+use super::cut::Entry;
+use super::memo::{BitSet, StateId, States, Visited};
+
+/// What a search ended with.
+pub(super) enum Conclusion {
+    /// There is a linearization.
+    Linearizable,
+    /// There is none.
+    Illegal(DeadEnd),
+    /// The budget ended first.
+    Exhausted,
+}
+
+/// How far a search without result got.
+pub(super) struct DeadEnd {
+    /// The latest completion time (ns) that it could not get past: all that completed before it was placed.
+    pub stuck_at: u64,
+    /// The first of the sequences it tried that place the most completed operations: numbers of entries.
+    pub longest: Vec<u32>,
+}
+
+/// An operation placed.
+struct Frame {
+    /// Its number.
+    number: u32,
+    /// The state it was placed in.
+    from: StateId,
+    /// It has no rivals: taking it back means taking back the one before as well.
+    for_good: bool,
+}
+
+/// Searches for a linearization of `entries` (as [`cut`](super::cut::cut) orders them) in at most `budget`
+/// steps; gives the steps taken as well.
+pub(super) fn search<M: Model>(key: &M::Key, entries: &[Entry<'_, M>], budget: u64) -> (u64, Conclusion) {
+    let completed = entries.iter().filter(|entry| entry.at.is_some()).count();
+    let mut states = States::<M>::new(M::init(key));
+    let mut visited = Visited::new(entries.len());
+    let mut timeline = Timeline::new(entries, completed);
+
+    let mut state: StateId = 0;
+    let mut placed = BitSet::new(entries.len());
+    let mut stack: Vec<Frame> = Vec::new();
+    let mut placed_completed = 0;
+
+    let mut steps = 0;
+    let mut stuck_at = 0;
+    let mut longest = Vec::new();
+    let mut longest_completed = 0;
+
+    let mut cursor = timeline.first();
+    while placed_completed < completed {
+        if let Some(number) = timeline.candidate(cursor) {
+            if steps == budget {
+                return (steps, Conclusion::Exhausted);
+            }
+            steps += 1;
+            let entry = &entries[number as usize];
+            let to = states.step(state, number, entry);
+            let Some(to) = to.filter(|&to| entry.at.is_some() || to != state) else {
+                cursor = timeline.after(cursor);
+                continue;
+            };
+            let for_good = M::is_read(entry.op);
+            assert!(!for_good || to == state, "{}: a read changed the state", M::NAME);
+            placed.toggle(number);
+            if visited.insert(&placed, to) {
+                stack.push(Frame { number, from: state, for_good });
+                timeline.lift(number);
+                placed_completed += usize::from(entry.at.is_some());
+                state = to;
+                cursor = timeline.first();
+                continue;
+            }
+            placed.toggle(number);
+            if !for_good {
+                cursor = timeline.after(cursor);
+                continue;
+            }
+        }
+
+        // Nothing fits: the way here is a dead end.
+        stuck_at = stuck_at.max(timeline.first_completion());
+        if placed_completed > longest_completed {
+            longest_completed = placed_completed;
+            longest = stack.iter().map(|frame| frame.number).collect();
+        }
+        loop {
+            let Some(frame) = stack.pop() else {
+                return (steps, Conclusion::Illegal(DeadEnd { stuck_at, longest }));
+            };
+            timeline.unlift(frame.number);
+            placed.toggle(frame.number);
+            placed_completed -= usize::from(entries[frame.number as usize].at.is_some());
+            state = frame.from;
+            if !frame.for_good {
+                cursor = timeline.after(frame.number);
+                break;
+            }
+        }
+    }
+    (steps, Conclusion::Linearizable)
+}
+
+/// The invocations and completions of the operations not yet placed, in order of time.
+///
+/// Two circular doubly linked lists over one array of nodes: the invocations and completions of completed
+/// operations, and the invocations of open ones. Operation `i`'s invocation is node `i` and its
+/// completion node `operations + i`; the last two nodes are the lists' heads.
+struct Timeline {
+    next: Vec<u32>,
+    previous: Vec<u32>,
+    /// The invocation time of each operation, then the completion time of each completed one, in ns.
+    time: Vec<u64>,
+    /// Operations that completed.
+    completed: u32,
+    /// All operations.
+    operations: u32,
+}
+
+impl Timeline {
+    fn new<M: Model>(entries: &[Entry<'_, M>], completed: usize) -> Self {
+        let nodes = entries.len() + completed;
+        let operations = u32::try_from(entries.len()).expect("fewer than 2^31 operations");
+        let mut time: Vec<u64> = entries.iter().map(|entry| entry.invoked).collect();
+        time.extend(entries.iter().filter_map(|entry| entry.at));
+
+        let mut timeline = Self {
+            next: vec![0; nodes + 2],
+            previous: vec![0; nodes + 2],
+            time,
+            completed: completed as u32,
+            operations,
+        };
+        let mut order: Vec<u32> = (0..timeline.completed).chain(operations..operations + timeline.completed).collect();
+        // Invocations first where times are equal: such operations are concurrent.
+        order.sort_by_key(|&node| (timeline.time[node as usize], node >= operations, node));
+        timeline.link(timeline.completed_head(), &order);
+        let open: Vec<u32> = (timeline.completed..operations).collect();
+        timeline.link(timeline.open_head(), &open);
+        timeline
+    }
+
+    fn link(&mut self, head: u32, order: &[u32]) {
+        let mut last = head;
+        for &node in order.iter().chain([&head]) {
+            self.next[last as usize] = node;
+            self.previous[node as usize] = last;
+            last = node;
+        }
+    }
+
+    fn completed_head(&self) -> u32 {
+        self.operations + self.completed
+    }
+
+    fn open_head(&self) -> u32 {
+        self.completed_head() + 1
+    }
+
+    fn is_invocation(&self, node: u32) -> bool {
+        node < self.operations
+    }
+
+    /// Where the candidates start.
+    fn first(&self) -> u32 {
+        self.skip_completion(self.next[self.completed_head() as usize])
+    }
+
+    /// The node to look at after `invocation`, whether or not that is still linked.
+    fn after(&self, invocation: u32) -> u32 {
+        self.skip_completion(self.next[invocation as usize])
+    }
+
+    /// Behind the first completion only open operations can be candidates.
+    fn skip_completion(&self, node: u32) -> u32 {
+        if self.operations <= node && node < self.completed_head() {
+            self.next[self.open_head() as usize]
+        } else {
+            node
+        }
+    }
+
+    /// The operation invoked at `node` if it can be placed next.
+    fn candidate(&self, node: u32) -> Option<u32> {
+        let open = self.completed..self.operations;
+        let is_candidate =
+            self.is_invocation(node) && (!open.contains(&node) || self.time[node as usize] <= self.first_completion());
+        is_candidate.then_some(node)
+    }
+
+    /// The time (ns) of the first completion still to come.
+    fn first_completion(&self) -> u64 {
+        let mut node = self.next[self.completed_head() as usize];
+        while self.is_invocation(node) {
+            node = self.next[node as usize];
+        }
+        self.time[node as usize]
+    }
+
+    /// Takes operation `number` out.
+    fn lift(&mut self, number: u32) {
+        self.unlink(number);
+        if number < self.completed {
+            self.unlink(self.operations + number);
+        }
+    }
+
+    /// Puts operation `number` back; the last one taken out goes first.
+    fn unlift(&mut self, number: u32) {
+        if number < self.completed {
+            self.relink(self.operations + number);
+        }
+        self.relink(number);
+    }
+
+    fn unlink(&mut self, node: u32) {
+        let (previous, next) = (self.previous[node as usize], self.next[node as usize]);
+        self.next[previous as usize] = next;
+        self.previous[next as usize] = previous;
+    }
+
+    fn relink(&mut self, node: u32) {
+        let (previous, next) = (self.previous[node as usize], self.next[node as usize]);
+        self.next[previous as usize] = node;
+        self.previous[next as usize] = node;
+    }
+}

@@ -1,0 +1,106 @@
+//! Oracles: what must hold.
+//!
+//! An [`Invariant`] is a fold over observed events and fails the run at the very event that breaks it. A [`Check`] looks
+//! at the finished run: its history. A verdict of `unknown` is never a pass.
+
+pub mod linearizable;
+
+use std::marker::PhantomData;
+
+use crate::event::On;
+use crate::history::{History, Op};
+use crate::node::NodeId;
+
+/// What an oracle found wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// What it is about, if the oracle tells bugs apart: part of the failure's signature, so the same for the same bug
+    /// over all seeds. Often empty.
+    pub about: String,
+    /// When it became true, if not now.
+    pub at_ns: Option<u64>,
+    /// What happened, for a reader.
+    pub explanation: String,
+}
+
+impl Violation {
+    /// A violation that needs no telling apart.
+    pub fn new(explanation: impl Into<String>) -> Violation {
+        Violation { about: String::new(), at_ns: None, explanation: explanation.into() }
+    }
+
+    /// The failure's signature: the oracle's name, and what it is about.
+    pub(crate) fn signature(&self, oracle: &str) -> String {
+        if self.about.is_empty() { oracle.to_owned() } else { format!("{oracle}:{}", self.about) }
+    }
+}
+
+/// What a check says of a finished run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds.
+    Pass,
+    /// It does not.
+    Fail(Violation),
+    /// The check gave up, and why. Counts as a failure of its own kind.
+    Unknown(String),
+}
+
+/// A run that is over.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// What clients did and saw.
+    pub history: History,
+    /// When it ended, in virtual nanoseconds.
+    pub end_ns: u64,
+    /// When everything was healed; absent if the run did not get so far.
+    pub healed_ns: Option<u64>,
+    /// All nodes: id, name, role.
+    pub nodes: Vec<(NodeId, String, String)>,
+    /// How many steps a check may take before it gives up.
+    pub budget: u64,
+}
+
+/// An oracle on finished runs.
+pub trait Check: 'static {
+    /// Its name in signatures and `breaks`.
+    const NAME: &'static str;
+
+    /// Judges the run. An error means that the check itself could not do its work, and is reported as a failure.
+    fn check(run: &Finished) -> Result<Verdict, String>;
+}
+
+/// An oracle on events: a fold that may object.
+pub trait Invariant: Default + 'static {
+    /// Its name in signatures and `breaks`.
+    const NAME: &'static str;
+
+    /// Says which events it folds over.
+    fn subscribe(on: &mut On<Self>);
+}
+
+/// Linearizability of the operations that model `M` knows.
+pub struct Linearizable<M>(PhantomData<M>);
+
+impl<M> Check for Linearizable<M>
+where
+    M: linearizable::Model,
+    M::Op: Op<Ret = M::Ret>,
+{
+    const NAME: &'static str = "linearizable";
+
+    fn check(run: &Finished) -> Result<Verdict, String> {
+        let operations = run.history.of::<M::Op>();
+        Ok(match linearizable::check::<M>(&operations, run.budget) {
+            linearizable::Verdict::Linearizable { .. } => Verdict::Pass,
+            linearizable::Verdict::Violation(violation) => Verdict::Fail(Violation {
+                about: String::new(),
+                at_ns: Some(violation.at),
+                explanation: violation.explanation,
+            }),
+            linearizable::Verdict::Exhausted { key, steps } => {
+                Verdict::Unknown(format!("{} steps on key {key} were not enough to decide", steps))
+            }
+        })
+    }
+}

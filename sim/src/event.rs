@@ -1,0 +1,245 @@
+//! Protocol events: what a system says about itself, and who listens.
+//!
+//! An event is a small struct declared with [`crate::event!`] and reported with [`crate::observe!`]. Invariants, selectors
+//! and scenario triggers subscribe to events by type; nobody looks into a system's private state. An event is hashed into
+//! the digest; it is serialised only where a recorder or a trigger's `where` asks for its fields.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::rc::Rc;
+
+use serde::Serialize;
+
+use crate::check::Violation;
+use crate::kernel;
+use crate::node::NodeId;
+use crate::run::failure::Failure;
+
+/// The catalogue entry of an event type.
+#[derive(Debug)]
+pub struct EventKind {
+    /// As in `raft.became_leader`: scenario files and traces use it.
+    pub name: &'static str,
+    /// The names of its fields.
+    pub fields: &'static [&'static str],
+    /// Where it is declared.
+    pub module: &'static str,
+}
+
+/// All event types of the program, collected by the linker.
+#[linkme::distributed_slice]
+pub static EVENTS: [EventKind];
+
+/// Something that happened in a system. Implemented by [`crate::event!`].
+pub trait Event: Any + Debug + Hash + Serialize {
+    /// Its catalogue entry.
+    fn kind() -> &'static EventKind;
+}
+
+/// The position in the catalogue: dense, so that a subscription is found by indexing. It depends on the order in which
+/// the linker laid out the entries, so it is used to find things and never reaches a digest or an order.
+pub(crate) fn dense_id(kind: &'static EventKind) -> usize {
+    (std::ptr::from_ref(kind).addr() - EVENTS.as_ptr().addr()) / size_of::<EventKind>()
+}
+
+/// Declares event types.
+///
+/// ```
+/// sim::event! {
+///     /// A server won an election.
+///     "raft.became_leader" => pub struct BecameLeader {
+///         /// The term that it leads.
+///         pub term: u64,
+///     }
+/// }
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! event {
+    ($($(#[$meta:meta])* $name:literal => $vis:vis struct $type:ident {
+        $($(#[$field_meta:meta])* $field_vis:vis $field:ident : $field_type:ty),* $(,)?
+    })+) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, $crate::private::serde::Serialize)]
+        #[serde(crate = "sim::private::serde")]
+        $vis struct $type { $($(#[$field_meta])* $field_vis $field: $field_type),* }
+
+        impl $crate::event::Event for $type {
+            fn kind() -> &'static $crate::event::EventKind {
+                #[allow(unsafe_code, reason = "the linker section that collects the entries")]
+                #[$crate::private::linkme::distributed_slice($crate::event::EVENTS)]
+                #[linkme(crate = $crate::private::linkme)]
+                static KIND: $crate::event::EventKind = $crate::event::EventKind {
+                    name: $name,
+                    fields: &[$(stringify!($field)),*],
+                    module: module_path!(),
+                };
+                &KIND
+            }
+        }
+    )+};
+}
+
+/// When and where an event happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Virtual nanoseconds since the run began.
+    pub at_ns: u64,
+    /// The node that observed it.
+    pub node: NodeId,
+    /// Which life of the node.
+    pub incarnation: u32,
+    /// The poll that is under way, and the how-manieth observation in it this is.
+    pub(crate) poll: u64,
+    pub(crate) observation: u32,
+}
+
+/// An event whose type is not known.
+pub(crate) trait AnyEvent {
+    fn as_any(&self) -> &dyn Any;
+    fn fields(&self) -> toml::Table;
+}
+
+impl<E: Event> AnyEvent for E {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+    fn fields(&self) -> toml::Table {
+        toml::Table::try_from(self).unwrap_or_default()
+    }
+}
+
+type Listener = Rc<dyn Fn(&Moment, &dyn AnyEvent) -> Result<(), Violation>>;
+
+/// Called at the coordinates of a fault that has to strike in the middle of a poll.
+type Striker = Rc<dyn Fn(&Moment)>;
+
+/// Who listens to what, in this run.
+#[derive(Default)]
+pub(crate) struct Hub {
+    by_event: Vec<Rc<Vec<(&'static str, Listener)>>>,
+    striker: Option<Striker>,
+}
+
+thread_local! {
+    static HUB: RefCell<Hub> = RefCell::new(Hub::default());
+}
+
+/// Calls `listener` at each event of that kind. `owner` names the invariant that a violation belongs to.
+pub(crate) fn subscribe(
+    kind: &'static EventKind,
+    owner: &'static str,
+    listener: impl Fn(&Moment, &dyn AnyEvent) -> Result<(), Violation> + 'static,
+) {
+    HUB.with_borrow_mut(|hub| {
+        if hub.by_event.is_empty() {
+            hub.by_event.resize_with(EVENTS.len(), Rc::default);
+        }
+        Rc::make_mut(&mut hub.by_event[dense_id(kind)]).push((owner, Rc::new(listener)));
+    });
+    kernel::with(|state| state.probes.listened_to(dense_id(kind)));
+}
+
+/// Calls `striker` at the observation that `State::strike` names. A frozen run's faults strike so.
+pub(crate) fn on_strike(striker: impl Fn(&Moment) + 'static) {
+    HUB.with_borrow_mut(|hub| hub.striker = Some(Rc::new(striker)));
+}
+
+/// An exact fault is due at this moment.
+pub(crate) fn strike(moment: &Moment) {
+    if let Some(striker) = HUB.with_borrow(|hub| hub.striker.clone()) {
+        striker(moment);
+    }
+}
+
+/// Ends all subscriptions.
+pub(crate) fn clear() {
+    let hub = HUB.take();
+    drop(hub);
+}
+
+/// Subscribes a fold over events: an invariant or a selector. Its state is `T`.
+pub struct On<T> {
+    state: Rc<RefCell<T>>,
+    owner: &'static str,
+}
+
+impl<T: 'static> On<T> {
+    pub(crate) fn new(state: Rc<RefCell<T>>, owner: &'static str) -> On<T> {
+        On { state, owner }
+    }
+
+    /// Calls `step` at each event of type `E`.
+    pub fn event<E: Event>(&mut self, step: fn(&mut T, &Moment, &E) -> Result<(), Violation>) -> &mut Self {
+        let state = self.state.clone();
+        subscribe(E::kind(), self.owner, move |moment, event| match event.as_any().downcast_ref::<E>() {
+            Some(event) => step(&mut state.borrow_mut(), moment, event),
+            None => Ok(()),
+        });
+        self
+    }
+}
+
+/// Reports an event of the node whose code is running. See [`crate::observe!`].
+pub fn observe<E: Event>(event: E) {
+    let id = dense_id(E::kind());
+    if let Some((moment, listened, due)) = kernel::with(|state| state.observed(id, &event)) {
+        if listened {
+            publish(id, &moment, &event);
+        }
+        if due {
+            strike(&moment);
+        }
+    }
+}
+
+/// Reports an event about `node` from outside of any node: what the simulator did to it.
+pub(crate) fn announce<E: Event>(node: NodeId, event: E) {
+    let id = dense_id(E::kind());
+    let (moment, listened) = kernel::with(|state| state.announced(node, id, &event));
+    if listened {
+        publish(id, &moment, &event);
+    }
+}
+
+/// Tells the listeners, with nothing borrowed: they may resolve selectors and apply faults.
+fn publish(id: usize, moment: &Moment, event: &dyn AnyEvent) {
+    let listeners = HUB.with_borrow(|hub| hub.by_event.get(id).cloned());
+    let Some(listeners) = listeners else { return };
+    for (owner, listener) in listeners.iter() {
+        if let Err(violation) = listener(moment, event) {
+            kernel::with(|state| {
+                let node = state.name_of(moment.node);
+                let text = format!("{node}: {}", violation.explanation);
+                state.fail(Failure::new(violation.signature(owner), moment.at_ns, text));
+            });
+        }
+    }
+}
+
+/// Reports a protocol event: `observe!(BecameLeader { term })`. Invariants see it at once, and a fault that is triggered
+/// by it takes effect here: after a crash nothing that the rest of the poll does has an effect.
+#[macro_export]
+macro_rules! observe {
+    ($event:expr) => {
+        $crate::event::observe($event)
+    };
+}
+
+crate::event! {
+    /// A node began a new incarnation.
+    "sim.booted" => pub struct Booted {
+        /// Which life of the node: 1 at first.
+        pub incarnation: u32,
+    }
+
+    /// A node lost its memory, and what it had not synced.
+    "sim.crashed" => pub struct Crashed {
+        /// The life that ended.
+        pub incarnation: u32,
+        /// Whether its disk is gone too.
+        pub wiped: bool,
+    }
+}

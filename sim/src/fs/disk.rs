@@ -1,0 +1,314 @@
+//! One node's disk: a page cache in front of a durable image, for bytes and for names.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::State;
+use crate::net::Latency;
+use crate::node::NodeId;
+use crate::scenario::units::Time;
+use crate::seed::{Key, Purpose, Seed};
+use crate::trace::digest::{Tag, hash_bytes};
+use crate::trace::record::Kind;
+
+/// What a disk is like.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiskConfig {
+    /// How long a sync takes.
+    pub sync: Latency,
+}
+
+impl Default for DiskConfig {
+    /// A good solid-state disk: 100 µs to 1 ms a sync.
+    fn default() -> Self {
+        DiskConfig {
+            sync: Latency::Uniform(Time::new(Duration::from_micros(100)), Time::new(Duration::from_millis(1))),
+        }
+    }
+}
+
+/// What a file operation can fail with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FsError {
+    /// Nothing has that name (ENOENT).
+    #[error("{0}: no such file or directory")]
+    NotFound(String),
+    /// A directory has the name (EISDIR).
+    #[error("{0}: is a directory")]
+    IsADirectory(String),
+    /// A file has the name of a directory on the way (ENOTDIR).
+    #[error("{0}: not a directory")]
+    NotADirectory(String),
+}
+
+/// A file's bytes: as the cache has them, and as the platter does.
+#[derive(Debug, Default)]
+pub(crate) struct Inode {
+    cached: Vec<u8>,
+    durable: Vec<u8>,
+    /// The hull of all bytes written since the last sync.
+    dirty: Option<(usize, usize)>,
+}
+
+impl Inode {
+    pub fn len(&self) -> u64 {
+        self.cached.len() as u64
+    }
+
+    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, FsError> {
+        let from = (offset as usize).min(self.cached.len());
+        let n = buf.len().min(self.cached.len() - from);
+        buf[..n].copy_from_slice(&self.cached[from..from + n]);
+        Ok(n)
+    }
+
+    pub fn write_at(&mut self, data: &[u8], offset: u64) {
+        let (from, end) = (offset as usize, offset as usize + data.len());
+        let old = self.cached.len();
+        if end > old {
+            self.cached.resize(end, 0);
+        }
+        self.cached[from..end].copy_from_slice(data);
+        self.touch(from.min(old), end);
+    }
+
+    pub fn set_len(&mut self, len: u64) {
+        let old = self.cached.len();
+        self.cached.resize(len as usize, 0);
+        self.touch(old.min(len as usize), self.cached.len());
+    }
+
+    fn touch(&mut self, from: usize, end: usize) {
+        let (a, b) = self.dirty.unwrap_or((from, end));
+        self.dirty = Some((a.min(from), b.max(end)));
+    }
+
+    /// Makes everything durable and says how many bytes that took.
+    pub fn sync(&mut self) -> u64 {
+        let Some((from, end)) = self.dirty.take() else { return 0 };
+        let end = end.min(self.cached.len());
+        self.durable.resize(self.cached.len(), 0);
+        let from = from.min(end);
+        self.durable[from..end].copy_from_slice(&self.cached[from..end]);
+        (end - from) as u64
+    }
+
+    /// What the crash costs: the number of unsynced bytes.
+    fn crash(&mut self) -> u64 {
+        let lost = self.dirty.take().map_or(0, |(from, end)| (end - from) as u64);
+        if lost > 0 || self.cached.len() != self.durable.len() {
+            self.cached.clone_from(&self.durable);
+        }
+        lost
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Entry {
+    File(Rc<RefCell<Inode>>),
+    Dir,
+}
+
+/// A disk.
+pub(crate) struct Disk {
+    key: Key,
+    config: DiskConfig,
+    syncs: u64,
+    cached: BTreeMap<String, Entry>,
+    durable: BTreeMap<String, Entry>,
+}
+
+fn parent(path: &str) -> &str {
+    path.rfind('/').map_or("", |at| &path[..at])
+}
+
+fn normal(path: &str) -> String {
+    path.split('/').filter(|part| !part.is_empty() && *part != ".").collect::<Vec<_>>().join("/")
+}
+
+impl Disk {
+    fn new(key: Key, config: DiskConfig) -> Disk {
+        Disk { key, config, syncs: 0, cached: BTreeMap::new(), durable: BTreeMap::new() }
+    }
+
+    pub fn next_sync_latency(&mut self) -> Duration {
+        self.syncs += 1;
+        Duration::from_nanos(self.config.sync.sample(self.key.draw(0, self.syncs)))
+    }
+
+    fn directory(&self, path: &str) -> Result<(), FsError> {
+        match self.cached.get(path) {
+            _ if path.is_empty() => Ok(()),
+            Some(Entry::Dir) => Ok(()),
+            Some(Entry::File(_)) => Err(FsError::NotADirectory(path.to_owned())),
+            None => Err(FsError::NotFound(path.to_owned())),
+        }
+    }
+
+    pub fn open(&self, path: &str) -> Result<Rc<RefCell<Inode>>, FsError> {
+        let path = normal(path);
+        match self.cached.get(&path) {
+            Some(Entry::File(inode)) => Ok(inode.clone()),
+            Some(Entry::Dir) => Err(FsError::IsADirectory(path)),
+            None => Err(FsError::NotFound(path)),
+        }
+    }
+
+    pub fn create(&mut self, path: &str) -> Result<Rc<RefCell<Inode>>, FsError> {
+        match self.open(path) {
+            Ok(inode) => {
+                inode.borrow_mut().set_len(0);
+                Ok(inode)
+            }
+            Err(FsError::NotFound(path)) => {
+                self.directory(parent(&path))?;
+                let inode = Rc::<RefCell<Inode>>::default();
+                self.cached.insert(path, Entry::File(inode.clone()));
+                Ok(inode)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub fn rename(&mut self, from: &str, to: &str) -> Result<(), FsError> {
+        let (from, to) = (normal(from), normal(to));
+        let inode = self.open(&from)?;
+        self.directory(parent(&to))?;
+        if let Some(Entry::Dir) = self.cached.get(&to) {
+            return Err(FsError::IsADirectory(to));
+        }
+        self.cached.remove(&from);
+        self.cached.insert(to, Entry::File(inode));
+        Ok(())
+    }
+
+    pub fn remove_file(&mut self, path: &str) -> Result<(), FsError> {
+        let path = normal(path);
+        self.open(&path)?;
+        self.cached.remove(&path);
+        Ok(())
+    }
+
+    pub fn create_dir_all(&mut self, path: &str) -> Result<(), FsError> {
+        let path = normal(path);
+        let mut above = String::new();
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            if !above.is_empty() {
+                above.push('/');
+            }
+            above.push_str(part);
+            match self.cached.get(&above) {
+                Some(Entry::Dir) => {}
+                Some(Entry::File(_)) => return Err(FsError::NotADirectory(above)),
+                None => {
+                    self.cached.insert(above.clone(), Entry::Dir);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn read_dir(&self, path: &str) -> Result<Vec<String>, FsError> {
+        let path = normal(path);
+        self.directory(&path)?;
+        Ok(self
+            .cached
+            .keys()
+            .filter(|name| parent(name) == path)
+            .map(|name| name.rsplit('/').next().unwrap_or(name).to_owned())
+            .collect())
+    }
+
+    pub fn sync_dir(&mut self, path: &str) -> Result<(), FsError> {
+        let path = normal(path);
+        self.directory(&path)?;
+        self.durable.retain(|name, _| parent(name) != path);
+        for (name, entry) in self.cached.iter().filter(|(name, _)| parent(name) == path) {
+            self.durable.insert(name.clone(), entry.clone());
+        }
+        Ok(())
+    }
+
+    /// Power is lost: what was not synced is gone. Returns how many bytes and how many names that were.
+    fn crash(&mut self) -> (u64, u64) {
+        let mut bytes = 0;
+        for entry in self.cached.values().chain(self.durable.values()) {
+            if let Entry::File(inode) = entry {
+                bytes += inode.borrow_mut().crash();
+            }
+        }
+        // A directory that is gone takes what was in it along.
+        let durable = std::mem::take(&mut self.durable);
+        for (name, entry) in durable {
+            let above = parent(&name);
+            if above.is_empty() || self.durable.contains_key(above) {
+                self.durable.insert(name, entry);
+            }
+        }
+        let changed = |a: &BTreeMap<String, Entry>, b: &BTreeMap<String, Entry>| {
+            a.keys().filter(|name| !b.contains_key(*name)).count() as u64
+        };
+        let names = changed(&self.cached, &self.durable) + changed(&self.durable, &self.cached);
+        self.cached = self.durable.clone();
+        (bytes, names)
+    }
+}
+
+/// The disks of all nodes.
+#[derive(Default)]
+pub(crate) struct Disks {
+    config: DiskConfig,
+    disks: Vec<Disk>,
+}
+
+impl Disks {
+    pub fn configure(&mut self, config: DiskConfig) {
+        self.config = config;
+        self.disks.iter_mut().for_each(|disk| disk.config = config);
+    }
+
+    pub fn add(&mut self, seed: Seed, node: &str) {
+        self.disks.push(Disk::new(seed.key(Purpose::Disk, node), self.config));
+    }
+
+    pub fn of(&mut self, node: NodeId) -> &mut Disk {
+        &mut self.disks[node.index()]
+    }
+}
+
+impl State {
+    /// The node lost power.
+    pub(crate) fn crash_disk(&mut self, node: NodeId) {
+        let (bytes, names) = self.disks.of(node).crash();
+        self.effects.unsynced_bytes += bytes;
+        self.effects.unsynced_names += names;
+        self.digest.event(Tag::Disk, u64::from(node.0), bytes << 16 ^ names, self.now);
+        if bytes + names > 0 {
+            self.record(node, Kind::Disk, |_| format!("crash lost {bytes} unsynced bytes and {names} names"));
+        }
+    }
+
+    /// The node's disk is replaced by an empty one.
+    pub(crate) fn wipe_disk(&mut self, node: NodeId) {
+        let disk = self.disks.of(node);
+        disk.cached.clear();
+        disk.durable.clear();
+        self.digest.event(Tag::Disk, u64::from(node.0), u64::MAX, self.now);
+    }
+
+    pub(crate) fn disk_event(&mut self, op: &'static str, path: &str, what: u64) {
+        let here = self.here();
+        if !self.current.alive {
+            return;
+        }
+        self.effects.disk_ops += 1;
+        let which = hash_bytes(op.as_bytes()) ^ hash_bytes(path.as_bytes()).rotate_left(1) ^ what.rotate_left(2);
+        self.digest.event(Tag::Disk, u64::from(here.0), which, self.now);
+        self.record(here, Kind::Disk, |_| format!("{op} {path}").trim_end().to_owned());
+    }
+}

@@ -1,0 +1,325 @@
+//! The host: the program that owns a simulation and acts on it from outside, between polls.
+//!
+//! [`simulate`] enters a world and hands out a [`Sim`] to add nodes, let time pass, and strike. Scenario runs are built
+//! on it, and so are small simulations of one's own:
+//!
+//! ```
+//! use std::time::Duration;
+//! use sim::{net::UdpSocket, simulate, time};
+//!
+//! let run = simulate(42, |sim| {
+//!     let server = sim.node("server", || async {
+//!         let socket = UdpSocket::bind(80).unwrap();
+//!         loop {
+//!             let ping = socket.recv_from().await;
+//!             socket.send_to(b"pong".as_slice(), ping.from);
+//!         }
+//!     });
+//!     sim.node("client", move || async move {
+//!         let socket = UdpSocket::bind(80).unwrap();
+//!         loop {
+//!             socket.send_to(b"ping".as_slice(), server.port(80));
+//!             let _ = time::timeout(Duration::from_millis(10), socket.recv_from()).await;
+//!         }
+//!     });
+//!     sim.run_for(Duration::from_secs(1));
+//!     sim.crash(server);
+//!     sim.run_for(Duration::from_secs(1));
+//!     sim.received(server)
+//! })
+//! .unwrap();
+//! assert!(run.value > 1_000);
+//! assert!(run.failures.is_empty());
+//! ```
+
+use std::future::Future;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::event::{self, Booted, Crashed};
+use crate::fault::{self, Fault};
+use crate::fs::DiskConfig;
+use crate::history;
+use crate::kernel::boundary::{self, HarnessError};
+use crate::kernel::{self, CpuModel, Policy, State, Stop};
+use crate::net::LinkConfig;
+use crate::node::NodeId;
+use crate::run::failure::Failure;
+use crate::seed::Seed;
+use crate::system::RoleMain;
+use crate::time::nanos;
+use crate::trace::record::{Kind, Recorder};
+
+/// What a simulation was, and what its program returned.
+#[derive(Debug, Clone)]
+pub struct Simulated<R> {
+    /// The result of the program.
+    pub value: R,
+    /// The digest of everything that happened.
+    pub digest: u128,
+    /// How many events the digest stands for.
+    pub events: u64,
+    /// How long it lasted, in virtual nanoseconds.
+    pub virtual_ns: u64,
+    /// What went wrong, in order of occurrence: panics, violations, livelock.
+    pub failures: Vec<Failure>,
+}
+
+/// Runs `program` in a fresh world, on a fresh thread. Everything in the world is dropped when it returns.
+pub fn simulate<R: Send>(seed: u64, program: impl FnOnce(&Sim) -> R + Send) -> Result<Simulated<R>, HarnessError> {
+    boundary::enter(Seed(seed), || {
+        let sim = Sim::enter();
+        let value = program(&sim);
+        sim.end();
+        kernel::with(|state| Simulated {
+            value,
+            digest: state.digest.value(),
+            events: state.digest.events(),
+            virtual_ns: state.now,
+            failures: std::mem::take(&mut state.failures),
+        })
+    })
+}
+
+/// A handle on the running world, for the program outside of it.
+#[derive(Debug)]
+pub struct Sim {
+    _private: (),
+}
+
+impl Sim {
+    /// Takes hold of the world that this thread has entered.
+    pub(crate) fn enter() -> Sim {
+        kernel::with(|_| ());
+        Sim { _private: () }
+    }
+
+    /// Adds a node and boots it. `main` is what it runs, from each boot on; the node stays up when it returns.
+    #[track_caller]
+    pub fn node<F, Fut>(&self, name: &str, main: F) -> NodeId
+    where
+        F: Fn() -> Fut + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        let id = self.add_node(name, name);
+        set_main(id, Some(Rc::new(move || Box::pin(main()))));
+        boot(id);
+        id
+    }
+
+    /// Adds a node that is down.
+    ///
+    /// # Panics
+    /// If there is one of that name.
+    #[track_caller]
+    pub(crate) fn add_node(&self, name: &str, role: &str) -> NodeId {
+        kernel::with(|state| {
+            assert!(state.find_node(name).is_none(), "there already is a node named {name}");
+            state.add_node(name, role)
+        })
+    }
+
+    /// How ready tasks are ordered, and what CPU time costs. Before the first node is added.
+    pub fn schedule(&self, policy: Policy, cpu: CpuModel) {
+        kernel::with(|state| {
+            assert!(state.nodes.is_empty(), "the schedule is chosen before the first node is added");
+            state.policy = policy;
+            state.cpu = cpu;
+        });
+    }
+
+    /// What every link is like when no fault is in force.
+    ///
+    /// # Panics
+    /// If a probability is not one.
+    pub fn network(&self, config: LinkConfig) {
+        assert_eq!(config.problem(), None, "network configuration");
+        kernel::with(|state| state.net.configure(config));
+    }
+
+    /// What every disk is like.
+    pub fn disks(&self, config: DiskConfig) {
+        kernel::with(|state| state.disks.configure(config));
+    }
+
+    /// Shows what happens to `recorder`. The digest is the same with and without.
+    pub fn record(&self, recorder: Recorder) {
+        kernel::with(|state| state.recorder = Some(recorder));
+    }
+
+    /// Switches known bugs on.
+    pub fn plant(&self, names: &[String]) {
+        kernel::with(|state| state.probes.plant(names));
+    }
+
+    /// How many polls without an idle moment make a livelock.
+    pub fn livelock_after(&self, polls: u32) {
+        kernel::with(|state| state.livelock_polls = polls);
+    }
+
+    /// Lets `duration` pass. Returns early at a failure.
+    pub fn run_for(&self, duration: Duration) {
+        let deadline = kernel::with(|state| state.now.saturating_add(nanos(duration)));
+        if kernel::run_to(deadline) == Stop::Idle {
+            kernel::with(|state| state.advance_to(deadline));
+        }
+    }
+
+    /// Lets time pass until nothing is left to happen, or a failure.
+    pub fn run_until_idle(&self) {
+        while kernel::run_to(u64::MAX) == Stop::Horizon {}
+    }
+
+    /// Virtual nanoseconds since the run began.
+    pub fn now_ns(&self) -> u64 {
+        kernel::with(|state| state.now)
+    }
+
+    /// Crashes a node. Nothing if it is down.
+    pub fn crash(&self, node: NodeId) {
+        crash(&[node], false);
+    }
+
+    /// Crashes a node that loses its disk, too.
+    pub fn wipe(&self, node: NodeId) {
+        crash(&[node], true);
+    }
+
+    /// Boots a node that is down. Nothing if it is up.
+    pub fn boot(&self, node: NodeId) {
+        boot(node);
+    }
+
+    /// Applies a fault; the guard undoes it.
+    #[must_use = "the fault is undone when the guard is dropped"]
+    pub fn inject(&self, fault: Fault<Vec<NodeId>>) -> Injected {
+        let id = kernel::with(|state| {
+            state.injected += 1;
+            state.injected
+        });
+        fault::apply(id, &fault, &|_, _| None);
+        kernel::bury();
+        Injected { id, fault }
+    }
+
+    /// Whether the node is up.
+    pub fn is_up(&self, node: NodeId) -> bool {
+        kernel::with(|state| state.node(node).up)
+    }
+
+    /// How many datagrams the node has received.
+    pub fn received(&self, node: NodeId) -> u64 {
+        kernel::with(|state| state.node(node).sockets.received)
+    }
+
+    /// How many polls there have been.
+    pub fn polls(&self) -> u64 {
+        kernel::with(|state| state.polls)
+    }
+
+    /// How many tasks are alive.
+    pub fn live_tasks(&self) -> usize {
+        kernel::with(|state| state.live_tasks())
+    }
+
+    /// A count of the dose, by the name that scenario files use: `net.partitioned`.
+    pub fn effect(&self, name: &str) -> u64 {
+        let mut dose = crate::run::dose::Dose::new();
+        kernel::with(|state| state.effects.add_to(&mut dose));
+        dose.get(name).copied().unwrap_or(0)
+    }
+
+    /// Drops all that is left, nodes in order. What destructors do then has no effect.
+    pub(crate) fn end(&self) {
+        let nodes = kernel::with(|state| state.nodes.len() as u16);
+        for node in (0..nodes).map(NodeId) {
+            kernel::with(|state| state.kill(node));
+        }
+        kernel::bury();
+        event::clear();
+        drop(history::take());
+        // Node mains are user closures: they go with the kernel released.
+        let mains: Vec<_> = kernel::with(|state| state.nodes.iter_mut().map(|node| node.main.take()).collect());
+        drop(mains);
+    }
+}
+
+/// A fault in force.
+#[derive(Debug)]
+pub struct Injected {
+    id: u32,
+    fault: Fault<Vec<NodeId>>,
+}
+
+impl Drop for Injected {
+    fn drop(&mut self) {
+        fault::undo(self.id, &self.fault, &|node, _| kernel::with(|state| state.node(node).main.clone()));
+        kernel::bury();
+    }
+}
+
+/// Sets the code of a node. `None` leaves it as it is.
+pub(crate) fn set_main(node: NodeId, main: Option<RoleMain>) {
+    if let Some(main) = main {
+        let old = kernel::with(|state| state.node(node).main.replace(main));
+        drop(old);
+    }
+}
+
+/// Crashes those of `nodes` that are up, all at once; listeners hear of it when all are down. Their futures are dropped
+/// now, unless one of them is the node whose poll is under way: then when that returns.
+pub(crate) fn crash(nodes: &[NodeId], wipe: bool) {
+    let (died, own) = kernel::with(|state| {
+        let mut died = Vec::new();
+        let mut own = false;
+        for &node in nodes {
+            if state.node(node).up {
+                let incarnation = state.node(node).incarnation;
+                state.effects.ops_in_flight_at_crash += history::peek(history::History::in_flight);
+                state.record(node, Kind::Node, |_| if wipe { "crash, disk lost".into() } else { "crash".into() });
+                own |= state.current.node == node;
+                state.kill(node);
+                died.push((node, incarnation));
+            }
+            if wipe {
+                state.wipe_disk(node);
+            }
+        }
+        (died, own)
+    });
+    if !own {
+        kernel::bury();
+    }
+    for (node, incarnation) in died {
+        event::announce(node, Crashed { incarnation, wiped: wipe });
+    }
+}
+
+/// Boots those of `nodes` that are down.
+pub(crate) fn boot_all(nodes: &[NodeId]) {
+    nodes.iter().for_each(|&node| boot(node));
+}
+
+/// Boots a node that is down and has code.
+#[track_caller]
+pub(crate) fn boot(node: NodeId) {
+    let place = Location::caller();
+    let incarnation = kernel::with(|state| {
+        let down = !state.node(node).up;
+        let main = state.node(node).main.clone().filter(|_| down)?;
+        // The closure is called inside the first poll: it is the node's code, and runs as the node.
+        state.boot(node, Box::pin(async move { main().await }), place);
+        Some(state.node(node).incarnation)
+    });
+    if let Some(incarnation) = incarnation {
+        event::announce(node, Booted { incarnation });
+    }
+}
+
+/// Starts a task on a node that is up: a workload.
+#[track_caller]
+pub(crate) fn spawn_on(node: NodeId, future: kernel::BoxFuture) {
+    let place = Location::caller();
+    kernel::with(|state: &mut State| state.spawn_on(node, future, place));
+}

@@ -1,0 +1,357 @@
+//! The kernel: tasks, virtual time, the event queue and the schedule, on one thread, for one run.
+//!
+//! # Why we own an executor
+//!
+//! madsim gives the process boundary (virtual std clocks, deterministic `HashMap` keys, no threads). Inside it runs this
+//! kernel, because the things a simulator must do well are the executor's to do: drop all futures of a crashed node at
+//! once and in order, cancel timers on drop, keep nanosecond time, delay a drawn fraction of wakes, stop in the middle
+//! of a poll when a fault strikes there. It is also several times faster (see `sim/benches`).
+//!
+//! # Contracts
+//!
+//! Each has a test of its name in `sim/tests/kernel.rs`.
+//!
+//! - *No user code runs while a kernel structure is borrowed.* Polls, drops, foreign wakers, invariants and selectors
+//!   are all called with the state released; what must be dropped waits in the graveyard until then.
+//! - *A crash drops all futures of the node at once*, in spawn order, and their destructors see a dead node: sends,
+//!   spawns, sleeps and panics in them are harmless.
+//! - *A crash at an `observe!` takes effect there*: whatever the rest of that poll does is discarded.
+//! - *Nothing of an old incarnation reaches the new one*: no task, timer, socket, mailbox, reply or disk completion.
+//!   (Datagrams that peers sent are the network's, not the incarnation's: they may arrive after a restart.)
+//! - *Timers cancel on drop*, and have nanosecond resolution without a floor.
+//! - *A panic in a task is never lost*: it becomes a failure with node, virtual time and source location, also when the
+//!   task's handle was dropped, also in a destructor on a live node.
+//! - *A livelock ends*: a node that never idles for [`LIVELOCK_POLLS`] polls is a failure.
+//! - *Wakers are safe anywhere*: on another thread and after the run they do nothing.
+//! - *Everything is dropped at the end of a run.*
+//!
+//! # Order
+//!
+//! Events of one nanosecond are dispatched before any task is polled; then ready tasks run in the order of their keyed
+//! priorities. Under [`Policy::Random`] one wake in eight is delayed by a drawn jitter: with nanosecond latencies the
+//! ready set nearly always holds one task, and shuffling it alone would explore nothing.
+
+pub(crate) mod boundary;
+mod drive;
+mod lifecycle;
+pub(crate) mod panics;
+mod queue;
+mod tasks;
+mod timers;
+mod waker;
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::task::Waker;
+use std::time::Duration;
+
+pub(crate) use drive::{Stop, bury, run_to};
+pub(crate) use tasks::{BoxFuture, Current, TaskId};
+pub(crate) use timers::TimerId;
+
+use crate::fs::Disks;
+use crate::net::Net;
+use crate::node::{Node, NodeId};
+use crate::probe::ProbeState;
+use crate::run::dose::Effects;
+use crate::run::failure::Failure;
+use crate::seed::{Draw, Key, Purpose, Seed};
+use crate::trace::digest::{Digest, Tag};
+use crate::trace::record::{Kind, Recorder};
+use queue::{Event, Queue};
+use tasks::Tasks;
+use timers::Timers;
+
+/// A node that was polled this often without once being idle is livelocked. At the default CPU model that is half a
+/// virtual second of doing nothing but spinning; a legitimate backlog drains long before.
+pub const LIVELOCK_POLLS: u32 = 1_000_000;
+
+/// How ready tasks are ordered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// Keyed priorities, and one wake in eight delayed: the default, for finding bugs.
+    #[default]
+    Random,
+    /// First come, first served, and CPU time is free: for transcripts that read like a story.
+    Fifo,
+}
+
+/// How much virtual time a node's CPU takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuModel {
+    /// The cost of one poll of one task.
+    pub poll: Duration,
+    /// The most by which a delayed wake is late.
+    pub wake_jitter: Duration,
+}
+
+impl Default for CpuModel {
+    fn default() -> Self {
+        CpuModel { poll: Duration::from_nanos(500), wake_jitter: Duration::from_micros(20) }
+    }
+}
+
+/// One wake in this many is delayed under [`Policy::Random`].
+const JITTERED: u64 = 8;
+
+/// A task in a run queue. Smallest priority first, then first come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ready {
+    priority: u32,
+    sequence: u32,
+    slot: u32,
+    generation: u32,
+}
+
+impl Ready {
+    fn task(self) -> TaskId {
+        TaskId { slot: self.slot, generation: self.generation }
+    }
+}
+
+/// Something whose destructor may be user code. It waits for a moment when the kernel is not borrowed.
+pub(crate) enum Remains {
+    Future(Current, BoxFuture),
+    Waker(Waker),
+    Local(Current, std::rc::Rc<dyn std::any::Any>),
+}
+
+/// The whole simulated world of one run, but for the futures being polled.
+pub(crate) struct State {
+    pub seed: Seed,
+    pub run: u16,
+    /// Nanoseconds since the run began.
+    pub now: u64,
+    /// Time must not reach this before the host has been asked: the next fault, or the end.
+    pub horizon: u64,
+    pub current: Current,
+    pub policy: Policy,
+    pub cpu: CpuModel,
+    schedule: Key,
+    queue: Queue,
+    ready: BinaryHeap<Reverse<Ready>>,
+    ready_sequence: u32,
+    tasks: Tasks,
+    timers: Timers,
+    pub graveyard: Vec<Remains>,
+    pub nodes: Vec<Node>,
+    pub net: Net,
+    pub disks: Disks,
+    pub probes: ProbeState,
+    pub effects: Effects,
+    pub failures: Vec<Failure>,
+    /// Set by the first failure, and by the host: the loop stops before the next poll.
+    pub halted: bool,
+    /// The host wants to look after each completed operation.
+    pub host_waits: bool,
+    /// The coordinates (poll, observation) of the next exact fault that strikes in the middle of a poll.
+    pub strike: Option<(u64, u32)>,
+    /// How many polls there have been, and how many observations in the one under way: the coordinates of a fault that
+    /// struck at an `observe!`.
+    pub polls: u64,
+    pub observations: u32,
+    pub livelock_polls: u32,
+    /// Faults applied so far: each has a number.
+    pub injected: u32,
+    pub digest: Digest,
+    pub recorder: Option<Recorder>,
+    clock: madsim::time::TimeHandle,
+}
+
+thread_local! {
+    static STATE: RefCell<Option<Box<State>>> = const { RefCell::new(None) };
+}
+
+/// Runs `f` on this thread's world. Everything in `sim` that touches the world comes through here, so `f` must be
+/// kernel code: it must not poll, drop or wake anything of the user's.
+#[inline]
+pub(crate) fn with<R>(f: impl FnOnce(&mut State) -> R) -> R {
+    STATE.with_borrow_mut(|state| match state {
+        Some(state) => f(state),
+        None => outside(),
+    })
+}
+
+/// As [`with`], for code that may run after the world is gone: wakers and destructors. Does nothing then.
+#[inline]
+pub(crate) fn with_running<R>(f: impl FnOnce(&mut State) -> R) -> Option<R> {
+    STATE.try_with(|cell| cell.borrow_mut().as_mut().map(|state| f(state))).ok().flatten()
+}
+
+#[cold]
+#[track_caller]
+fn outside() -> ! {
+    panic!("sim: called outside of a simulation; enter one with `sim::simulate` or `sim::run`")
+}
+
+impl State {
+    pub fn new(seed: Seed, run: u16) -> Self {
+        State {
+            seed,
+            run,
+            now: 0,
+            horizon: 0,
+            current: Current::HOST,
+            policy: Policy::default(),
+            cpu: CpuModel::default(),
+            schedule: seed.key(Purpose::Schedule, ""),
+            queue: Queue::default(),
+            ready: BinaryHeap::new(),
+            ready_sequence: 0,
+            tasks: Tasks::default(),
+            timers: Timers::default(),
+            graveyard: Vec::new(),
+            nodes: Vec::new(),
+            net: Net::default(),
+            disks: Disks::default(),
+            probes: ProbeState::new(),
+            effects: Effects::default(),
+            failures: Vec::new(),
+            halted: false,
+            host_waits: false,
+            strike: None,
+            polls: 0,
+            observations: 0,
+            livelock_polls: LIVELOCK_POLLS,
+            injected: 0,
+            digest: Digest::default(),
+            recorder: None,
+            clock: madsim::time::TimeHandle::current(),
+        }
+    }
+
+    // ---- wakes and the schedule -------------------------------------------------------------------------------
+
+    /// A wake of `id`: at once for most, later for a drawn few.
+    #[inline]
+    pub fn wake(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get(id) else { return };
+        if task.scheduled {
+            return;
+        }
+        task.scheduled = true;
+        if self.policy == Policy::Fifo {
+            self.make_ready(id, 0);
+            return;
+        }
+        task.wakes += 1;
+        let draw = self.schedule.draw(task.entity(), task.wakes);
+        let priority = (draw.0 >> 32) as u32;
+        if draw.0 % JITTERED == 0 && !self.cpu.wake_jitter.is_zero() {
+            let late = 1 + draw.again().below(self.cpu.wake_jitter.as_nanos() as u64);
+            self.queue.push(self.now + late, priority, Event::Wake(id));
+        } else {
+            self.make_ready(id, priority);
+        }
+    }
+
+    #[inline]
+    fn make_ready(&mut self, id: TaskId, priority: u32) {
+        self.ready_sequence = self.ready_sequence.wrapping_add(1);
+        self.ready.push(Reverse(Ready {
+            priority,
+            sequence: self.ready_sequence,
+            slot: id.slot,
+            generation: id.generation,
+        }));
+    }
+
+    /// Wakes what `waker` names without leaving the kernel if it is ours; otherwise it is user code, and is returned
+    /// to be called with the kernel released.
+    #[inline]
+    pub fn wake_waker(&mut self, waker: Waker) -> Option<Waker> {
+        match waker::task_of(&waker, self.run) {
+            Some(id) => {
+                self.wake(id);
+                None
+            }
+            None => Some(waker),
+        }
+    }
+
+    /// A waker whose destructor must not run here.
+    #[inline]
+    pub fn discard(&mut self, waker: Option<Waker>) {
+        if let Some(waker) = waker
+            && waker::task_of(&waker, self.run).is_none()
+        {
+            self.graveyard.push(Remains::Waker(waker));
+        }
+    }
+
+    // ---- timers -----------------------------------------------------------------------------------------------
+
+    pub fn add_timer(&mut self, at: u64, waker: Waker) -> TimerId {
+        let id = self.timers.insert(waker);
+        self.queue.push(at.max(self.now), 0, Event::Timer(id));
+        id
+    }
+
+    pub fn cancel_timer(&mut self, id: TimerId) {
+        if let Some(waker) = self.timers.take(id) {
+            self.discard(Some(waker));
+            let timers = &self.timers;
+            self.queue.cancelled(|timer| timers.is_pending(timer));
+        }
+    }
+
+    pub fn is_timer_pending(&self, id: TimerId) -> bool {
+        self.timers.is_pending(id)
+    }
+
+    pub fn rearm_timer(&mut self, id: TimerId, waker: &Waker) {
+        let old = self.timers.replace(id, waker);
+        self.discard(old);
+    }
+
+    pub fn push_delivery(&mut self, at: u64, order: Draw, message: u32) {
+        let priority = if self.policy == Policy::Fifo { 0 } else { (order.0 >> 32) as u32 };
+        self.queue.push(at.max(self.now), priority, Event::Deliver(message));
+    }
+
+    // ---- who is running ---------------------------------------------------------------------------------------
+
+    /// The node whose code is running. Panics on the host, where there is none.
+    #[track_caller]
+    #[inline]
+    pub fn here(&self) -> NodeId {
+        if self.current.node == NodeId::HOST {
+            panic!("sim: called by the host program, outside of any node; call it from a node's task");
+        }
+        self.current.node
+    }
+
+    pub fn node(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id.index()]
+    }
+
+    /// The live task count, for leak checks.
+    pub fn live_tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
+    // ---- recording --------------------------------------------------------------------------------------------
+
+    /// Writes a line of trace, if somebody listens. `text` is only formatted then.
+    #[inline]
+    pub fn record(&mut self, node: NodeId, kind: Kind, text: impl FnOnce(&Self) -> String) {
+        if self.recorder.as_ref().is_some_and(|recorder| recorder.wants(kind)) {
+            let text = text(self);
+            let name = (node != NodeId::HOST).then(|| self.nodes[node.index()].name.clone());
+            let now = self.now;
+            if let Some(recorder) = &mut self.recorder {
+                recorder.write(now, name, kind, text);
+            }
+        }
+    }
+
+    /// Records a failure. The first one halts the run.
+    pub fn fail(&mut self, failure: Failure) {
+        self.digest.event(Tag::Failure, 0, crate::trace::digest::hash_bytes(failure.signature.as_bytes()), self.now);
+        self.record(NodeId::HOST, Kind::Failure, |_| format!("{}: {}", failure.signature, failure.explanation));
+        self.failures.push(failure);
+        self.halted = true;
+    }
+}

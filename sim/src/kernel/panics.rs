@@ -1,0 +1,163 @@
+//! Panics: caught, attributed, and never lost.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::sync::Once;
+
+use super::tasks::Current;
+use super::with;
+use crate::node::NodeId;
+use crate::run::failure::Failure;
+use crate::trace::record::Kind;
+
+thread_local! {
+    /// On a thread that runs a simulation the hook keeps the panic here instead of printing it.
+    static CAPTURING: Cell<bool> = const { Cell::new(false) };
+    static CAPTURED: RefCell<Option<Place>> = const { RefCell::new(None) };
+}
+
+struct Place {
+    file: String,
+    line: u32,
+    column: u32,
+}
+
+/// From now on panics on this thread are captured with their location instead of printed.
+pub(crate) fn capture_on_this_thread() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !CAPTURING.try_with(Cell::get).unwrap_or(false) {
+                return previous(info);
+            }
+            let place =
+                info.location().map(|at| Place { file: at.file().to_owned(), line: at.line(), column: at.column() });
+            let _ = CAPTURED.try_with(|cell| *cell.borrow_mut() = place);
+        }));
+    });
+    CAPTURING.set(true);
+}
+
+/// What a panic said.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic with a payload that is not text".to_owned())
+}
+
+/// The failure that a panic is: its signature holds file and normalised message, never a line, a key or a value, so
+/// that one bug has one signature over all seeds.
+pub(crate) fn failure(prefix: &str, now: u64, whose: &str, payload: &(dyn Any + Send)) -> Failure {
+    let text = message(payload);
+    let place = CAPTURED.take();
+    let (file, at) = match &place {
+        Some(place) => (short(&place.file), format!("{}:{}:{}", place.file, place.line, place.column)),
+        None => ("?", "an unknown place".to_owned()),
+    };
+    Failure::new(format!("{prefix}:{file}:{}", normalise(&text)), now, format!("{whose} panicked at {at}: {text}"))
+}
+
+/// A task panicked while it was being polled. Its node dies, as a process would.
+pub(super) fn in_task(payload: Box<dyn Any + Send>) {
+    with(|state| {
+        let current = std::mem::replace(&mut state.current, Current::HOST);
+        if current.node == NodeId::HOST {
+            let failure = failure("panic", state.now, "the simulator", payload.as_ref());
+            state.fail(failure);
+            return;
+        }
+        let spawned_at = state.tasks.remove(current.task).map(|task| task.spawned_at.to_string());
+        let name = state.nodes[current.node.index()].name.clone();
+        let whose = format!("{name}, in the task spawned at {}", spawned_at.as_deref().unwrap_or("?"));
+        if current.alive {
+            let failure = failure("panic", state.now, &whose, payload.as_ref());
+            state.record(current.node, Kind::Panic, |_| failure.explanation.clone());
+            state.fail(failure);
+            state.kill(current.node);
+        } else {
+            posthumous(state, current, payload.as_ref());
+        }
+    });
+}
+
+/// A destructor panicked. On a live node that is a panic like any other; on a dead one it is an artefact, since a
+/// crashed machine runs no destructors: it is counted and shown in the trace, and harms nothing.
+pub(super) fn in_destructor(current: Current, payload: Box<dyn Any + Send>) {
+    with(|state| {
+        if current.alive {
+            let name = state.nodes[current.node.index()].name.clone();
+            let failure = failure("panic", state.now, &format!("{name}, in a destructor,"), payload.as_ref());
+            state.record(current.node, Kind::Panic, |_| failure.explanation.clone());
+            state.fail(failure);
+            state.kill(current.node);
+        } else {
+            posthumous(state, current, payload.as_ref());
+        }
+    });
+}
+
+fn posthumous(state: &mut super::State, current: Current, payload: &(dyn Any + Send)) {
+    CAPTURED.take();
+    state.effects.panics_on_dead_nodes += 1;
+    state.record(current.node, Kind::Panic, |_| format!("after its death: {}", message(payload)));
+}
+
+/// Drops the path above the crate, which differs between machines.
+fn short(file: &str) -> &str {
+    match file.rfind("/src/") {
+        Some(at) => file[..at].rfind('/').map_or(file, |cut| &file[cut + 1..]),
+        None => file,
+    }
+}
+
+/// Replaces quoted text and numbers, keeps the words, and cuts the rest: the part of a message that is the same for
+/// the same bug.
+fn normalise(text: &str) -> String {
+    let mut out = String::new();
+    let mut chars = text.lines().next().unwrap_or("").chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' | '`' => {
+                for inner in chars.by_ref() {
+                    if inner == c {
+                        break;
+                    }
+                }
+                out.push('_');
+            }
+            '0'..='9' => {
+                while chars.peek().is_some_and(|c| c.is_ascii_alphanumeric()) {
+                    chars.next();
+                }
+                out.push('#');
+            }
+            _ => out.push(c),
+        }
+        if out.len() >= 100 {
+            break;
+        }
+    }
+    out.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_has_neither_numbers_nor_values() {
+        assert_eq!(normalise("index out of bounds: the len is 3 but the index is 12"), {
+            "index out of bounds: the len is # but the index is #"
+        });
+        assert_eq!(normalise("no key \"x17\" in view 0xff\nsecond line"), "no key _ in view #");
+    }
+
+    #[test]
+    fn paths_start_at_the_crate() {
+        assert_eq!(short("/home/me/work/systems/src/kv/server.rs"), "systems/src/kv/server.rs");
+        assert_eq!(short("systems/src/kv/server.rs"), "systems/src/kv/server.rs");
+    }
+}

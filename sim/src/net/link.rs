@@ -1,0 +1,340 @@
+//! One directed link between two nodes: how late, how lossy, and whether anything passes at all.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::scenario::units::Time;
+use crate::seed::{Draw, Key, Probability};
+
+/// How long a datagram is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Latency {
+    /// Always the same. Datagrams keep their order.
+    Constant(Time),
+    /// Uniform between two bounds.
+    Uniform(Time, Time),
+    /// `min` plus an exponential of the given mean.
+    Exponential {
+        /// The least.
+        min: Time,
+        /// The mean of what comes on top.
+        mean: Time,
+    },
+    /// Log-normal: the shape of a real network's latency, with a long tail.
+    LogNormal {
+        /// Half of all datagrams are faster.
+        median: Time,
+        /// One in a hundred is slower.
+        p99: Time,
+    },
+    /// Mostly fast, sometimes slow.
+    Bimodal {
+        /// The usual latency.
+        fast: Time,
+        /// The unusual one.
+        slow: Time,
+        /// How often it is the unusual one, 0 to 1.
+        slow_chance: f64,
+    },
+}
+
+impl Latency {
+    /// The latency that `draw` stands for, in nanoseconds.
+    #[inline]
+    pub(crate) fn sample(&self, draw: Draw) -> u64 {
+        match *self {
+            Latency::Constant(time) => time.nanos(),
+            Latency::Uniform(low, high) => draw.between(low.nanos(), high.nanos()),
+            Latency::Exponential { min, mean } => {
+                // 1 - unit() is in (0, 1]: the logarithm is finite.
+                let extra = -libm::log(1.0 - draw.unit()) * mean.nanos() as f64;
+                min.nanos().saturating_add(extra as u64)
+            }
+            Latency::LogNormal { median, p99 } => {
+                // 2.326 is the 99th percentile of the standard normal.
+                let sigma = libm::log((p99.nanos().max(1) as f64) / (median.nanos().max(1) as f64)) / 2.326;
+                (median.nanos() as f64 * libm::exp(sigma * normal(draw))) as u64
+            }
+            Latency::Bimodal { fast, slow, slow_chance } => {
+                if draw.chance(Probability::new(slow_chance)) {
+                    slow.nanos()
+                } else {
+                    fast.nanos()
+                }
+            }
+        }
+    }
+
+    /// What is wrong with the numbers, if something is.
+    pub(crate) fn problem(&self) -> Option<String> {
+        match *self {
+            Latency::Uniform(low, high) if low > high => Some(format!("uniform: {low} is above {high}")),
+            Latency::LogNormal { median, p99 } if median > p99 => {
+                Some(format!("log_normal: the median {median} is above the p99 {p99}"))
+            }
+            Latency::Bimodal { slow_chance, .. } if !(0.0..=1.0).contains(&slow_chance) => {
+                Some(format!("bimodal: slow_chance is {slow_chance}, expected 0 to 1"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A standard normal from one draw (Box–Muller).
+fn normal(draw: Draw) -> f64 {
+    let radius = libm::sqrt(-2.0 * libm::log(1.0 - draw.unit()));
+    radius * libm::cos(std::f64::consts::TAU * draw.again().unit())
+}
+
+/// What a link does to datagrams.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkConfig {
+    /// How long a datagram is under way.
+    pub latency: Latency,
+    /// How often a datagram is lost, 0 to 1.
+    pub loss: f64,
+    /// How often a second copy arrives, after a latency of its own, 0 to 1.
+    pub duplicate: f64,
+    /// How often a datagram is held back by up to `reorder_by`, so that later ones overtake it, 0 to 1.
+    pub reorder: f64,
+    /// The most that a reordered datagram is held back.
+    pub reorder_by: Time,
+    /// How often a bit is flipped under way, 0 to 1. The receiver's checksum catches it and the datagram is dropped.
+    pub corrupt: f64,
+}
+
+impl Default for LinkConfig {
+    /// A LAN: 100 to 500 µs, nothing lost.
+    fn default() -> Self {
+        LinkConfig {
+            latency: Latency::Uniform(Time::new(Duration::from_micros(100)), Time::new(Duration::from_micros(500))),
+            loss: 0.0,
+            duplicate: 0.0,
+            reorder: 0.0,
+            reorder_by: Time::new(Duration::from_millis(10)),
+            corrupt: 0.0,
+        }
+    }
+}
+
+impl LinkConfig {
+    /// What is wrong with the numbers, if something is.
+    pub(crate) fn problem(&self) -> Option<String> {
+        for (name, value) in
+            [("loss", self.loss), ("duplicate", self.duplicate), ("reorder", self.reorder), ("corrupt", self.corrupt)]
+        {
+            if !(0.0..=1.0).contains(&value) {
+                return Some(format!("{name} is {value}, expected a probability from 0 to 1"));
+            }
+        }
+        self.latency.problem()
+    }
+
+    /// This configuration with `patch` on top.
+    pub(crate) fn patched(mut self, patch: &LinkPatch) -> LinkConfig {
+        self.latency = patch.latency.unwrap_or(self.latency);
+        self.loss = patch.loss.unwrap_or(self.loss);
+        self.duplicate = patch.duplicate.unwrap_or(self.duplicate);
+        self.reorder = patch.reorder.unwrap_or(self.reorder);
+        self.reorder_by = patch.reorder_by.unwrap_or(self.reorder_by);
+        self.corrupt = patch.corrupt.unwrap_or(self.corrupt);
+        self
+    }
+}
+
+/// A change of some of a link's properties; the others stay as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkPatch {
+    /// See [`LinkConfig::latency`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+    /// See [`LinkConfig::loss`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f64>,
+    /// See [`LinkConfig::duplicate`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate: Option<f64>,
+    /// See [`LinkConfig::reorder`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reorder: Option<f64>,
+    /// See [`LinkConfig::reorder_by`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reorder_by: Option<Time>,
+    /// See [`LinkConfig::corrupt`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrupt: Option<f64>,
+}
+
+/// What happens to one datagram. Each decision has its own draw, made whether or not the others turn out so: switching
+/// duplication on leaves every latency as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fate {
+    pub lost: bool,
+    /// Which bit to flip, as a fraction of the datagram.
+    pub corrupt: Option<Draw>,
+    pub latency: u64,
+    pub reordered: bool,
+    pub duplicate: Option<u64>,
+    /// The order among datagrams that arrive in the same nanosecond.
+    pub order: Draw,
+}
+
+/// The kernel's side of a directed link.
+pub(crate) struct Link {
+    key: Key,
+    /// Datagrams sent so far: the index of the next one's draws.
+    sent: u64,
+    base: LinkConfig,
+    /// Patches in force, by fault, oldest first.
+    patches: Vec<(u32, LinkPatch)>,
+    effective: LinkConfig,
+    loss: Probability,
+    duplicate: Probability,
+    reorder: Probability,
+    corrupt: Probability,
+    /// How many partitions cut it for what is sent, and for what is under way.
+    pub cut: u16,
+    pub cut_in_flight: u16,
+    /// How many clogs hold it, and the messages they hold, in order of arrival.
+    pub clogged: u16,
+    pub held: Vec<u32>,
+}
+
+impl Link {
+    pub fn new(key: Key, base: LinkConfig) -> Link {
+        let mut link = Link {
+            key,
+            sent: 0,
+            base,
+            patches: Vec::new(),
+            effective: base,
+            loss: Probability::ZERO,
+            duplicate: Probability::ZERO,
+            reorder: Probability::ZERO,
+            corrupt: Probability::ZERO,
+            cut: 0,
+            cut_in_flight: 0,
+            clogged: 0,
+            held: Vec::new(),
+        };
+        link.settle();
+        link
+    }
+
+    pub fn set_base(&mut self, base: LinkConfig) {
+        self.base = base;
+        self.settle();
+    }
+
+    pub fn patch(&mut self, fault: u32, patch: LinkPatch) {
+        self.patches.push((fault, patch));
+        self.settle();
+    }
+
+    pub fn unpatch(&mut self, fault: u32) {
+        self.patches.retain(|(owner, _)| *owner != fault);
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        let config = self.patches.iter().fold(self.base, |config, (_, patch)| config.patched(patch));
+        self.effective = config;
+        self.loss = Probability::new(config.loss);
+        self.duplicate = Probability::new(config.duplicate);
+        self.reorder = Probability::new(config.reorder);
+        self.corrupt = Probability::new(config.corrupt);
+    }
+
+    /// Decides the fate of the next datagram.
+    #[inline]
+    pub fn next_fate(&mut self) -> Fate {
+        self.sent += 1;
+        let i = self.sent;
+        let draw = |slot: u64| self.key.draw(i, slot);
+        let mut latency = self.effective.latency.sample(draw(0));
+        let reordered = !self.reorder.is_zero() && draw(1).chance(self.reorder);
+        if reordered {
+            latency += draw(2).below(self.effective.reorder_by.nanos());
+        }
+        Fate {
+            lost: !self.loss.is_zero() && draw(3).chance(self.loss),
+            corrupt: (!self.corrupt.is_zero() && draw(4).chance(self.corrupt)).then(|| draw(5)),
+            latency,
+            reordered,
+            duplicate: (!self.duplicate.is_zero() && draw(6).chance(self.duplicate))
+                .then(|| self.effective.latency.sample(draw(7))),
+            order: draw(8),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::{Purpose, Seed};
+
+    fn ms(n: u64) -> Time {
+        Time::new(Duration::from_millis(n))
+    }
+
+    fn samples(latency: Latency) -> Vec<u64> {
+        let key = Seed(1).key(Purpose::Link, "a->b");
+        let mut samples: Vec<u64> = (0..10_000).map(|i| latency.sample(key.draw(i, 0))).collect();
+        samples.sort_unstable();
+        samples
+    }
+
+    #[test]
+    fn each_distribution_has_the_shape_it_is_named_for() {
+        assert!(samples(Latency::Constant(ms(3))).iter().all(|&ns| ns == 3_000_000));
+
+        let uniform = samples(Latency::Uniform(ms(1), ms(3)));
+        assert!(uniform[0] >= 1_000_000 && uniform[9_999] <= 3_000_000);
+        assert!((1_950_000..2_050_000).contains(&uniform[5_000]));
+
+        let exponential = samples(Latency::Exponential { min: ms(1), mean: ms(2) });
+        let mean = exponential.iter().sum::<u64>() / 10_000;
+        assert!(exponential[0] >= 1_000_000 && (2_900_000..3_100_000).contains(&mean), "{mean}");
+
+        let log_normal = samples(Latency::LogNormal { median: ms(1), p99: ms(10) });
+        assert!((950_000..1_050_000).contains(&log_normal[5_000]), "{}", log_normal[5_000]);
+        assert!((8_500_000..11_500_000).contains(&log_normal[9_900]), "{}", log_normal[9_900]);
+
+        let bimodal = samples(Latency::Bimodal { fast: ms(1), slow: ms(50), slow_chance: 0.1 });
+        let slow = bimodal.iter().filter(|&&ns| ns == 50_000_000).count();
+        assert!((900..1_100).contains(&slow), "{slow}");
+    }
+
+    #[test]
+    fn switching_one_fault_on_leaves_every_other_decision_as_it_was() {
+        let key = Seed(1).key(Purpose::Link, "a->b");
+        let plain = LinkConfig::default();
+        let faulty = LinkConfig { loss: 0.3, duplicate: 0.5, corrupt: 0.2, ..plain };
+        let (mut a, mut b) = (Link::new(key, plain), Link::new(key, faulty));
+        let (mut lost, mut duplicated, mut corrupted) = (0, 0, 0);
+        for _ in 0..1_000 {
+            let (plain, faulty) = (a.next_fate(), b.next_fate());
+            assert_eq!((plain.latency, plain.order), (faulty.latency, faulty.order));
+            lost += u32::from(faulty.lost);
+            duplicated += u32::from(faulty.duplicate.is_some());
+            corrupted += u32::from(faulty.corrupt.is_some());
+        }
+        assert!((250..350).contains(&lost) && (450..550).contains(&duplicated) && (150..250).contains(&corrupted));
+    }
+
+    #[test]
+    fn patches_stack_and_come_off_in_any_order() {
+        let mut link = Link::new(Seed(1).key(Purpose::Link, "a->b"), LinkConfig::default());
+        link.patch(1, LinkPatch { loss: Some(0.5), ..LinkPatch::default() });
+        link.patch(2, LinkPatch { loss: Some(0.9), duplicate: Some(0.1), ..LinkPatch::default() });
+        assert_eq!((link.effective.loss, link.effective.duplicate), (0.9, 0.1));
+        link.unpatch(1);
+        assert_eq!((link.effective.loss, link.effective.duplicate), (0.9, 0.1));
+        link.unpatch(2);
+        assert_eq!(link.effective, LinkConfig::default());
+    }
+}

@@ -1,0 +1,235 @@
+//! The network: datagrams that carry real bytes over directed links, each with its own latency and faults.
+//!
+//! A datagram arrives once, late, twice or not at all, in any order, and never altered: the receiver checks a checksum
+//! and drops what does not match. Sends never block and never fail; whoever wants to know whether something arrived
+//! asks for an answer ([`crate::rpc`]).
+//!
+//! What a crash does: the node's sockets close and what lay in their mailboxes is lost, as is what it had sent to
+//! itself. Datagrams that were already under way to others arrive, and datagrams under way *to* the node reach the port
+//! of a later incarnation if it is bound by then, as UDP's do.
+//!
+//! Loopback skips the link: it is memory, not wire, and no fault reaches it but the death of the node.
+
+mod link;
+mod socket;
+
+use std::task::Waker;
+
+pub(crate) use link::Link;
+pub use link::{Latency, LinkConfig, LinkPatch};
+pub(crate) use socket::Sockets;
+pub use socket::{BindError, Datagram, UdpSocket};
+
+use crate::kernel::State;
+use crate::node::{Addr, NodeId};
+use crate::seed::{Draw, Purpose, Seed};
+use crate::trace::digest::{Tag, hash_bytes};
+use crate::trace::record::Kind;
+
+/// Latency of a datagram from a node to itself.
+const LOOPBACK_NS: u64 = 10_000;
+
+/// The port on which replies to this node's calls arrive; never bound by a socket.
+pub(crate) const REPLY_PORT: u16 = 0;
+
+struct Message {
+    from: Addr,
+    to: Addr,
+    payload: Vec<u8>,
+    checksum: u64,
+    /// The sender's incarnation: loopback does not outlive it.
+    incarnation: u32,
+}
+
+/// All links, and all messages under way.
+#[derive(Default)]
+pub(crate) struct Net {
+    config: LinkConfig,
+    /// `links[from][to]`.
+    links: Vec<Vec<Link>>,
+    messages: Vec<Option<Message>>,
+    free: Vec<u32>,
+}
+
+impl Net {
+    pub fn add_node(&mut self, seed: Seed, names: &[String]) {
+        let new = names.len() - 1;
+        let key = |from: usize, to: usize| seed.key(Purpose::Link, &format!("{}->{}", names[from], names[to]));
+        for (from, row) in self.links.iter_mut().enumerate() {
+            row.push(Link::new(key(from, new), self.config));
+        }
+        self.links.push((0..=new).map(|to| Link::new(key(new, to), self.config)).collect());
+    }
+
+    /// Sets what every link is like when no fault is in force.
+    pub fn configure(&mut self, config: LinkConfig) {
+        self.config = config;
+        self.links.iter_mut().flatten().for_each(|link| link.set_base(config));
+    }
+
+    pub fn link(&mut self, from: NodeId, to: NodeId) -> &mut Link {
+        &mut self.links[from.index()][to.index()]
+    }
+
+    fn insert(&mut self, message: Message) -> u32 {
+        match self.free.pop() {
+            Some(slot) => {
+                self.messages[slot as usize] = Some(message);
+                slot
+            }
+            None => {
+                self.messages.push(Some(message));
+                (self.messages.len() - 1) as u32
+            }
+        }
+    }
+
+    fn take(&mut self, slot: u32) -> Option<Message> {
+        let message = self.messages[slot as usize].take()?;
+        self.free.push(slot);
+        Some(message)
+    }
+}
+
+/// Why a datagram did not arrive.
+#[derive(Clone, Copy, Debug)]
+enum Loss {
+    Partition,
+    Random,
+    Checksum,
+    NodeDown,
+    NotBound,
+    OldIncarnation,
+}
+
+impl Loss {
+    fn why(self) -> &'static str {
+        match self {
+            Loss::Partition => "partitioned",
+            Loss::Random => "lost",
+            Loss::Checksum => "corrupted",
+            Loss::NodeDown => "node down",
+            Loss::NotBound => "port not bound",
+            Loss::OldIncarnation => "from an earlier incarnation",
+        }
+    }
+}
+
+impl State {
+    /// Sends a datagram from the running node. On a dead node it goes nowhere.
+    pub(crate) fn send(&mut self, from_port: u16, to: Addr, mut payload: Vec<u8>) {
+        let here = self.here();
+        if !self.current.alive {
+            return;
+        }
+        assert!(to.node.index() < self.nodes.len(), "sim: sent to {to}, which is no node of the cluster");
+        let from = Addr { node: here, port: from_port };
+        let incarnation = self.current.incarnation;
+        let checksum = hash_bytes(&payload);
+        let route = u64::from(here.0) << 32 | u64::from(to.node.0) << 16 | u64::from(to.port);
+        self.digest.event(Tag::Send, route, checksum, self.now);
+        self.record(here, Kind::Send, |state| describe(state, "->", to, &payload));
+        if to.node == here {
+            let slot = self.net.insert(Message { from, to, payload, checksum, incarnation });
+            self.push_delivery(self.now + LOOPBACK_NS, Draw(0), slot);
+            return;
+        }
+        let link = self.net.link(here, to.node);
+        let fate = link.next_fate();
+        if link.cut > 0 {
+            return self.lose(here, to, Loss::Partition);
+        }
+        if fate.lost {
+            return self.lose(here, to, Loss::Random);
+        }
+        if fate.reordered {
+            self.effects.reordered += 1;
+        }
+        if let Some(latency) = fate.duplicate {
+            self.effects.duplicated += 1;
+            let slot = self.net.insert(Message { from, to, payload: payload.clone(), checksum, incarnation });
+            self.push_delivery(self.now + latency, fate.order.again(), slot);
+        }
+        if let Some(draw) = fate.corrupt
+            && !payload.is_empty()
+        {
+            let bit = draw.below(payload.len() as u64 * 8);
+            payload[(bit / 8) as usize] ^= 1 << (bit % 8);
+        }
+        let slot = self.net.insert(Message { from, to, payload, checksum, incarnation });
+        self.push_delivery(self.now + fate.latency, fate.order, slot);
+    }
+
+    /// A message has arrived: hand it to whoever is bound, or say why not.
+    pub(crate) fn deliver(&mut self, slot: u32) -> Option<Waker> {
+        let (from, to, incarnation) = {
+            let message = self.net.messages[slot as usize].as_ref()?;
+            (message.from, message.to, message.incarnation)
+        };
+        if from.node != to.node {
+            let link = self.net.link(from.node, to.node);
+            if link.cut_in_flight > 0 {
+                self.net.take(slot);
+                self.lose(from.node, to, Loss::Partition);
+                return None;
+            }
+            if link.clogged > 0 {
+                link.held.push(slot);
+                self.effects.held += 1;
+                return None;
+            }
+        }
+        let message = self.net.take(slot)?;
+        let node = &mut self.nodes[to.node.index()];
+        if !node.up {
+            self.lose(from.node, to, Loss::NodeDown);
+            return None;
+        }
+        if from.node == to.node && node.incarnation != incarnation {
+            self.lose(from.node, to, Loss::OldIncarnation);
+            return None;
+        }
+        if hash_bytes(&message.payload) != message.checksum {
+            self.lose(from.node, to, Loss::Checksum);
+            return None;
+        }
+        let route = u64::from(from.node.0) << 32 | u64::from(to.node.0) << 16 | u64::from(to.port);
+        self.digest.event(Tag::Deliver, route, message.checksum, self.now);
+        self.record(to.node, Kind::Recv, |state| describe(state, "<-", from, &message.payload));
+        let node = &mut self.nodes[to.node.index()];
+        match node.sockets.receive(from, to.port, message.payload) {
+            Ok(waker) => waker.and_then(|waker| self.wake_waker(waker)),
+            Err(()) => {
+                self.lose(from.node, to, Loss::NotBound);
+                None
+            }
+        }
+    }
+
+    /// Lets go what a clog has held: it arrives now, in one burst, in the order in which it came.
+    pub(crate) fn release_held(&mut self, from: NodeId, to: NodeId) {
+        for slot in std::mem::take(&mut self.net.link(from, to).held) {
+            self.push_delivery(self.now, Draw(0), slot);
+        }
+    }
+
+    fn lose(&mut self, from: NodeId, to: Addr, loss: Loss) {
+        let effects = &mut self.effects;
+        let counter = match loss {
+            Loss::Partition => &mut effects.partitioned,
+            Loss::Random => &mut effects.lost,
+            Loss::Checksum => &mut effects.corrupted,
+            Loss::NodeDown => &mut effects.node_down,
+            Loss::NotBound => &mut effects.not_bound,
+            Loss::OldIncarnation => &mut effects.old_incarnation,
+        };
+        *counter += 1;
+        let route = u64::from(from.0) << 32 | u64::from(to.node.0) << 16 | u64::from(to.port);
+        self.digest.event(Tag::Drop, route, loss as u64, self.now);
+        self.record(from, Kind::Drop, |state| format!("-> {}:{} {}", state.name_of(to.node), to.port, loss.why()));
+    }
+}
+
+fn describe(state: &State, arrow: &str, peer: Addr, payload: &[u8]) -> String {
+    format!("{arrow} {}:{} {} bytes", state.name_of(peer.node), peer.port, payload.len())
+}

@@ -1,0 +1,179 @@
+//! Nodes: machines with a name, a role, an address, a disk, a clock, and one incarnation after another.
+
+use std::any::Any;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{self, Ready};
+use crate::net::Sockets;
+use crate::seed::Key;
+use crate::system::RoleMain;
+
+/// A node of the cluster: its index, in the order in which nodes were added.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeId(pub(crate) u16);
+
+impl NodeId {
+    /// Not a node: the host program that drives the simulation.
+    pub(crate) const HOST: NodeId = NodeId(u16::MAX);
+
+    /// The `index`-th node of the cluster.
+    pub fn new(index: u16) -> NodeId {
+        NodeId(index)
+    }
+
+    /// Its position in the order in which nodes were added.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// Its name, as in `server-0`. Only inside a simulation.
+    pub fn name(self) -> String {
+        kernel::with(|state| state.name_of(self))
+    }
+
+    /// Its address, the same in all its incarnations: 10.0.x.y.
+    pub fn ip(self) -> Ipv4Addr {
+        let host = self.0 + 1;
+        Ipv4Addr::new(10, 0, (host >> 8) as u8, host as u8)
+    }
+
+    /// The address of `port` on this node.
+    pub fn port(self, port: u16) -> Addr {
+        Addr { node: self, port }
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {}", self.0)
+    }
+}
+
+/// Where a datagram goes to or came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Addr {
+    /// The machine.
+    pub node: NodeId,
+    /// The service on it. Several services share a node.
+    pub port: u16,
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.node.ip(), self.port)
+    }
+}
+
+/// The node on which the calling code runs.
+pub fn this() -> NodeId {
+    kernel::with(|state| state.here())
+}
+
+/// Which life of the node this is: 1 at first boot, one more at each restart.
+pub fn incarnation() -> u32 {
+    kernel::with(|state| {
+        state.here();
+        state.current.incarnation
+    })
+}
+
+/// The node of that name, if the cluster has one.
+pub fn lookup(name: &str) -> Option<NodeId> {
+    kernel::with(|state| state.find_node(name))
+}
+
+/// All nodes of a role, in order.
+pub fn of_role(role: &str) -> Vec<NodeId> {
+    kernel::with(|state| state.nodes.iter().filter(|node| node.role == role).map(|node| node.id).collect())
+}
+
+/// The kernel's side of a node.
+pub(crate) struct Node {
+    pub id: NodeId,
+    pub name: String,
+    pub role: String,
+    pub up: bool,
+    pub incarnation: u32,
+    /// How many pauses are in force.
+    pub paused: u32,
+    /// Ready tasks that wait for the end of the pause.
+    pub stalled: Vec<Ready>,
+    /// When its CPU is done with the last poll.
+    pub busy_until: u64,
+    /// Ready tasks that wait for the CPU, and whether an event is set for when it is free.
+    pub run_queue: BinaryHeap<Reverse<Ready>>,
+    pub cpu_wait: bool,
+    /// What a poll costs, and the slow-downs in force, by fault, oldest first.
+    pub poll_cost: u64,
+    pub slow_polls: Vec<(u32, u64)>,
+    /// Its code, run at each boot.
+    pub main: Option<RoleMain>,
+    /// Polls in this run, and those since it was last idle.
+    pub polls: u64,
+    pub streak: u32,
+    /// Tasks spawned in this incarnation.
+    pub spawned: u32,
+    pub sockets: Sockets,
+    /// Wall clock minus true time, in nanoseconds.
+    pub wall_offset: i64,
+    /// The stream behind `sim::rand` on this node, and how many draws were made.
+    pub random: Key,
+    pub draws: u64,
+    pub locals: Vec<(usize, Rc<dyn Any>)>,
+}
+
+impl kernel::State {
+    pub(crate) fn name_of(&self, id: NodeId) -> String {
+        self.nodes.get(id.index()).map_or_else(|| format!("{id:?}"), |node| node.name.clone())
+    }
+
+    pub(crate) fn find_node(&self, name: &str) -> Option<NodeId> {
+        self.nodes.iter().find(|node| node.name == name).map(|node| node.id)
+    }
+
+    pub(crate) fn add_node(&mut self, name: &str, role: &str) -> NodeId {
+        let id = NodeId(u16::try_from(self.nodes.len()).expect("at most 65535 nodes"));
+        assert!(id != NodeId::HOST, "at most 65535 nodes");
+        self.nodes.push(Node {
+            id,
+            name: name.to_owned(),
+            role: role.to_owned(),
+            up: false,
+            incarnation: 0,
+            paused: 0,
+            stalled: Vec::new(),
+            busy_until: 0,
+            run_queue: BinaryHeap::new(),
+            cpu_wait: false,
+            poll_cost: self.usual_poll_cost(),
+            slow_polls: Vec::new(),
+            main: None,
+            polls: 0,
+            streak: 0,
+            spawned: 0,
+            sockets: Sockets::default(),
+            wall_offset: 0,
+            random: self.seed.key(crate::seed::Purpose::Node, name),
+            draws: 0,
+            locals: Vec::new(),
+        });
+        let names: Vec<String> = self.nodes.iter().map(|node| node.name.clone()).collect();
+        self.net.add_node(self.seed, &names);
+        self.disks.add(self.seed, name);
+        id
+    }
+
+    pub(crate) fn usual_poll_cost(&self) -> u64 {
+        match self.policy {
+            kernel::Policy::Fifo => 0,
+            kernel::Policy::Random => self.cpu.poll.as_nanos() as u64,
+        }
+    }
+}

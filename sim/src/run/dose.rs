@@ -1,0 +1,58 @@
+//! The dose: which faults a run really had, and what they really did.
+
+use std::collections::BTreeMap;
+
+/// Counts by name: faults applied, effects, events, operations. What `[expect]` is compared with.
+pub type Dose = BTreeMap<String, u64>;
+
+macro_rules! effects {
+    ($($(#[$doc:meta])* $field:ident => $name:literal,)+) => {
+        /// What happened to messages, disks and operations, counted on the hot path as plain numbers.
+        #[derive(Clone, Debug, Default)]
+        pub(crate) struct Effects { $($(#[$doc])* pub $field: u64,)+ }
+
+        impl Effects {
+            /// Adds all counts above zero.
+            pub fn add_to(&self, dose: &mut Dose) {
+                $(if self.$field > 0 { dose.insert($name.to_owned(), self.$field); })+
+            }
+        }
+    };
+}
+
+effects! {
+    /// Dropped because a partition was in force.
+    partitioned => "net.partitioned",
+    /// Dropped by a link's loss.
+    lost => "net.lost",
+    /// Copies made.
+    duplicated => "net.duplicated",
+    /// Held back so that others overtake.
+    reordered => "net.reordered",
+    /// Altered under way and caught by the checksum.
+    corrupted => "net.corrupted",
+    /// Held by a clog.
+    held => "net.held",
+    /// Arrived at a node that was down.
+    node_down => "net.node_down",
+    /// Arrived at a port that was not bound.
+    not_bound => "net.not_bound",
+    /// Loopback that outlived its sender's incarnation.
+    old_incarnation => "net.old_incarnation",
+    /// Disk operations.
+    disk_ops => "disk.ops",
+    /// Bytes that a crash lost.
+    unsynced_bytes => "disk.unsynced_bytes",
+    /// Creations, renames and removals that a crash lost.
+    unsynced_names => "disk.unsynced_names",
+    /// Operations that a client waited for when a server went down.
+    ops_in_flight_at_crash => "ops_in_flight_at_crash",
+    /// Wakes that were stalled because their node was paused.
+    stalled => "cpu.stalled",
+    /// Faults that the budget did not allow.
+    refused => "fault.refused",
+    /// Faults that fired with nobody to hit.
+    missed => "fault.missed",
+    /// Panics in destructors of crashed nodes, which no real machine runs.
+    panics_on_dead_nodes => "panics_on_dead_nodes",
+}

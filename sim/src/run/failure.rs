@@ -1,0 +1,22 @@
+//! A failure: what broke, under a name that is the same for the same bug.
+
+use serde::{Deserialize, Serialize};
+
+/// One violation in one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The same for the same bug over all seeds: the kind of check, its name, and what it is about. Never a time, a key
+    /// or a line number.
+    pub signature: String,
+    /// When it became true, in virtual nanoseconds.
+    pub at_ns: u64,
+    /// What happened, for a reader.
+    pub explanation: String,
+}
+
+impl Failure {
+    /// A failure.
+    pub fn new(signature: impl Into<String>, at_ns: u64, explanation: impl Into<String>) -> Failure {
+        Failure { signature: signature.into(), at_ns, explanation: explanation.into() }
+    }
+}

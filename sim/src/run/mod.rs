@@ -1,0 +1,445 @@
+//! A scenario and a seed in, a report out.
+//!
+//! The phases of a run, in order:
+//!
+//! 1. *set-up*: all nodes boot; `setup` workloads run until they are done.
+//! 2. *main*: faults strike, `main` workloads run.
+//! 3. *heal*: every fault is undone, every node is up.
+//! 4. *quiet*: the system must make progress. `main` workloads end and `final` ones follow; without `final` ones, each
+//!    client must complete an operation that it invoked after the heal.
+//!
+//! The run ends early at the first failure that is seen while it runs. Then everything is dropped, and the checks judge
+//! the history. A run in which nothing happened is a failure.
+
+pub(crate) mod director;
+pub(crate) mod dose;
+pub(crate) mod failure;
+pub(crate) mod report;
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::check::{Finished, Verdict};
+use crate::event;
+use crate::history;
+use crate::host::{self, Sim};
+use crate::kernel::boundary::{self, HarnessError};
+use crate::kernel::{self, CpuModel, panics};
+use crate::node::NodeId;
+use crate::probe::ProbeKind;
+use crate::scenario::plan::{Frozen, Phase};
+use crate::scenario::{self, Plan, Scenario, ScenarioError};
+use crate::seed::Seed;
+use crate::system::{ClientSlot, DynSystem, Instance};
+use crate::trace::record::{Kind, Recorder};
+use director::{Director, NodeEntry, deadlock};
+use dose::Dose;
+use failure::Failure;
+use report::{Outcome, Report};
+
+/// How to run, besides scenario and seed.
+#[derive(Default)]
+pub struct RunOptions {
+    /// Known bugs to switch on.
+    pub planted: Vec<String>,
+    /// Who sees what happens. The digest is the same with and without.
+    pub recorder: Option<Recorder>,
+    /// Whether to write the run down as a frozen scenario.
+    pub freeze: bool,
+}
+
+/// Why there is no report.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RunError {
+    /// The scenario is wrong.
+    #[error(transparent)]
+    Scenario(#[from] Box<ScenarioError>),
+    /// The harness itself failed.
+    #[error(transparent)]
+    Harness(#[from] HarnessError),
+}
+
+impl From<ScenarioError> for RunError {
+    fn from(error: ScenarioError) -> Self {
+        RunError::Scenario(Box::new(error))
+    }
+}
+
+/// Runs a scenario with a seed. A frozen scenario brings its own seed and known bugs, which take precedence.
+pub fn run(system: &dyn DynSystem, scenario: &Scenario, seed: u64, options: RunOptions) -> Result<Report, RunError> {
+    let plan = scenario.plan(seed)?;
+    let seed = plan.frozen.as_ref().map_or(seed, |frozen| frozen.seed);
+    let mut planted = options.planted;
+    planted.extend(plan.frozen.iter().flat_map(|frozen| frozen.planted.clone()));
+    let subscriber = options.recorder.is_some().then(crate::trace::log::subscriber);
+    let recorder = options.recorder;
+    let freeze = options.freeze;
+    let run = || Run { system, scenario, plan: &plan, seed, planted, freeze }.execute(recorder);
+    boundary::enter(Seed(seed), || match subscriber {
+        Some(subscriber) => tracing::dispatcher::with_default(&subscriber, run),
+        None => run(),
+    })?
+}
+
+/// Finds what is wrong with a scenario for a system, without running it.
+pub(crate) fn instantiate(
+    system: &dyn DynSystem,
+    scenario: &Scenario,
+    plan: &Plan,
+) -> Result<Box<dyn Instance>, ScenarioError> {
+    let instance = system.instantiate(plan.system_params()).map_err(|error| scenario.system_error(plan, &error))?;
+    scenario::check(scenario, plan, &system.description(), &instance.nodes())?;
+    Ok(instance)
+}
+
+struct Run<'a> {
+    system: &'a dyn DynSystem,
+    scenario: &'a Scenario,
+    plan: &'a Plan,
+    seed: u64,
+    planted: Vec<String>,
+    freeze: bool,
+}
+
+/// Workloads of one phase: how many are not done, and how to stop them.
+#[derive(Clone, Default)]
+struct Running {
+    left: Rc<Cell<usize>>,
+    stop: Rc<Cell<bool>>,
+    /// The clients that have not finished.
+    clients: Rc<std::cell::RefCell<Vec<NodeId>>>,
+}
+
+/// Counts a workload as done when it ends in whichever way.
+struct Done(Running, NodeId);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.0.left.set(self.0.left.get() - 1);
+        let mut clients = self.0.clients.borrow_mut();
+        if let Some(at) = clients.iter().position(|client| *client == self.1) {
+            clients.remove(at);
+        }
+        kernel::with_running(|state| state.halted = true);
+    }
+}
+
+impl Run<'_> {
+    fn execute(self, recorder: Option<Recorder>) -> Result<Report, RunError> {
+        let instance: Rc<dyn Instance> = Rc::from(instantiate(self.system, self.scenario, self.plan)?);
+        let sim = Sim::enter();
+        let table = &self.plan.run;
+        let seed = Seed(self.seed);
+        let buggify = kernel::with(|state| {
+            state.recorder = recorder;
+            state.policy = table.schedule;
+            state.cpu = CpuModel { poll: table.cpu_poll.duration(), wake_jitter: table.wake_jitter.duration() };
+            state.net.configure(*self.plan.network.get_ref());
+            state.disks.configure(self.plan.disk);
+            state.probes.plant(&self.planted);
+            match &self.plan.frozen {
+                Some(frozen) => state.probes.enable_buggify(seed, Some(&frozen.buggify)),
+                None if table.buggify => state.probes.enable_buggify(seed, None),
+                None => Vec::new(),
+            }
+        });
+        let nodes: Vec<NodeEntry> =
+            instance.nodes().into_iter().map(|(name, role)| (sim.add_node(&name, &role), name, role)).collect();
+        instance.install_invariants();
+        let director = Director::new(
+            instance.clone(),
+            nodes.clone(),
+            &self.plan.faults,
+            seed,
+            table.max_down,
+            self.plan.frozen.is_some(),
+        );
+        let healed = self.phases(&director, &instance, &nodes)?;
+        kernel::bury();
+
+        let history = history::take();
+        let (world, events, virtual_ns, mut dose) = kernel::with(|state| {
+            let mut dose: Dose = state.probes.event_counts().map(|(name, count)| (name.to_owned(), count)).collect();
+            state.effects.add_to(&mut dose);
+            for (kind, name) in [(ProbeKind::Buggify, "buggify"), (ProbeKind::Planted, "planted")] {
+                dose.extend(Some((name.to_owned(), state.probes.fired(kind))).filter(|(_, count)| *count > 0));
+            }
+            (state.digest.value(), state.digest.events(), state.now, dose)
+        });
+        director.add_to(&mut dose);
+        add_operations(&history, &mut dose);
+        let faults = director.lines();
+        let frozen_faults = director.frozen_faults();
+        let sometimes = kernel::with(|state| state.probes.held());
+        sim.end();
+        let mut failures = kernel::with(|state| std::mem::take(&mut state.failures));
+
+        let finished = Finished { history, end_ns: virtual_ns, healed_ns: healed, nodes, budget: table.check_budget };
+        judge(instance.as_ref(), &finished, &mut failures);
+        if finished.history.ok_count() == 0 {
+            failures.push(Failure::new(
+                "vacuous:no-operation-completed",
+                virtual_ns,
+                "no client operation completed: nothing was tested",
+            ));
+        }
+        let complete = failures.is_empty();
+        for (name, least) in self.plan.expect.run.iter().filter(|_| complete) {
+            let found = dose.get(name).copied().unwrap_or(0);
+            if found < *least {
+                let why = director.explain();
+                let text = format!("expected `{name}` at least {least} times, found {found}; {why}");
+                failures.push(Failure::new(format!("dose:{name}"), virtual_ns, text.trim_end_matches("; ")));
+            }
+        }
+        // The earliest violation names the run; `unknown` is no violation, so it comes last.
+        failures.sort_by_key(|failure| (failure.signature.starts_with("unknown:"), failure.at_ns));
+
+        let mut hasher = Xxh3::new();
+        hasher.update(&world.to_le_bytes());
+        hasher.update(&self.seed.to_le_bytes());
+        for line in self.plan.draws.iter().map(|(path, value)| format!("{path}={value}")).chain(faults.iter().cloned())
+        {
+            hasher.update(line.as_bytes());
+            hasher.update(&[0]);
+        }
+        let world = format!("{world:032x}");
+        let frozen = self.freeze.then(|| {
+            let frozen = Frozen {
+                seed: self.seed,
+                scenario: self.scenario.path().to_owned(),
+                planted: self.planted.clone(),
+                buggify,
+                world: world.clone(),
+            };
+            scenario::freeze(self.scenario, self.plan, &frozen, &frozen_faults)
+        });
+        let mut failures = failures.into_iter();
+        let failure = failures.next();
+        let verdict = match &failure {
+            None => Outcome::Pass,
+            Some(failure) if failure.signature.starts_with("unknown:") => Outcome::Unknown,
+            Some(_) => Outcome::Fail,
+        };
+        Ok(Report {
+            scenario: self.scenario.path().to_owned(),
+            system: self.plan.system_name().to_owned(),
+            seed: self.seed,
+            verdict,
+            failure,
+            also: failures.collect(),
+            digest: format!("{:032x}", hasher.digest128()),
+            world,
+            virtual_ns,
+            events,
+            dose,
+            sometimes: sometimes.into_iter().map(str::to_owned).collect(),
+            draws: self.plan.draws.clone(),
+            faults,
+            expect_sweep: self.plan.expect.sweep.clone(),
+            frozen,
+        })
+    }
+
+    /// Runs the phases until the end or the first failure. Returns when the world was healed, if it came to that.
+    fn phases(
+        &self,
+        director: &Director,
+        instance: &Rc<dyn Instance>,
+        nodes: &[NodeEntry],
+    ) -> Result<Option<u64>, RunError> {
+        let table = &self.plan.run;
+        let failed = || kernel::with(|state| !state.failures.is_empty());
+        let clients = instance.client_role();
+        for (id, _, role) in nodes {
+            let main = instance.boot(role, None).map_err(|error| self.scenario.system_error(self.plan, &error))?;
+            // A client has no code of its own: workloads are started on it.
+            host::set_main(*id, Some(main.unwrap_or_else(|| Rc::new(|| Box::pin(async {})))));
+            host::boot(*id);
+        }
+        let clients: Vec<NodeId> =
+            nodes.iter().filter(|(_, _, role)| Some(role) == clients.as_ref()).map(|(id, ..)| *id).collect();
+
+        let setup = self.start(Phase::Setup, instance, nodes, &clients)?;
+        if setup.left.get() > 0 {
+            phase("setup");
+            self.wait(director, table.setup.nanos(), &setup, "setup");
+        }
+        if failed() {
+            return Ok(None);
+        }
+
+        phase("main");
+        director.begin_main();
+        let main = self.start(Phase::Main, instance, nodes, &clients)?;
+        let end = kernel::with(|state| state.now) + table.main.nanos();
+        if !director.run_until(end, &|| false) && main.left.get() > 0 {
+            deadlock(main.left.get());
+        }
+        if failed() {
+            return Ok(None);
+        }
+        if kernel::with(|state| state.now) < end {
+            kernel::with(|state| state.advance_to(end));
+        }
+
+        phase("heal");
+        director.heal();
+        let healed = kernel::with(|state| state.now);
+        let deadline = healed + table.quiet.nanos();
+        let has_final = self.plan.workloads.iter().any(|workload| workload.phase == Phase::Final);
+        if !has_final {
+            self.await_progress(director, deadline, healed, &main);
+        }
+        main.stop.set(true);
+        let left = |now: u64| deadline.saturating_sub(now);
+        if !failed() {
+            self.wait(director, left(kernel::with(|state| state.now)), &main, "main");
+        }
+        if has_final && !failed() {
+            phase("final");
+            let last = self.start(Phase::Final, instance, nodes, &clients)?;
+            self.wait(director, left(kernel::with(|state| state.now)), &last, "final");
+        }
+        if !failed() && !history::peek(|history| clients.iter().any(|&node| history.has_ok_since(node, healed))) {
+            kernel::with(|state| {
+                let text = "no operation that was invoked after the heal completed, because no client was running \
+                            any more: give the scenario a workload with `phase = \"final\"`";
+                state.fail(Failure::new("vacuous:no-operation-after-heal", state.now, text));
+            });
+        }
+        Ok(Some(healed))
+    }
+
+    /// Starts the workloads of a phase, each on its clients.
+    fn start(
+        &self,
+        when: Phase,
+        instance: &Rc<dyn Instance>,
+        nodes: &[NodeEntry],
+        clients: &[NodeId],
+    ) -> Result<Running, RunError> {
+        let running = Running::default();
+        for table in self.plan.workloads.iter().filter(|workload| workload.phase == when) {
+            let on: Vec<NodeId> = match &table.on {
+                None => clients.to_vec(),
+                Some(on) => nodes
+                    .iter()
+                    .filter(|(_, name, role)| on.get_ref().names(name, role))
+                    .map(|(id, ..)| *id)
+                    .filter(|id| clients.contains(id))
+                    .collect(),
+            };
+            for (index, &node) in on.iter().enumerate() {
+                let args = table.args.as_ref().map(|args| args.get_ref().clone()).unwrap_or_default();
+                let slot = ClientSlot { index, count: on.len(), stop: running.stop.clone() };
+                let future = instance
+                    .workload(table.name.get_ref(), slot, args)
+                    .map_err(|error| self.scenario.workload_error(table, &error))?;
+                // A client that is down runs nothing.
+                if let Some(future) = future.filter(|_| kernel::with(|state| state.node(node).up)) {
+                    running.left.set(running.left.get() + 1);
+                    running.clients.borrow_mut().push(node);
+                    let done = Done(running.clone(), node);
+                    host::spawn_on(
+                        node,
+                        Box::pin(async move {
+                            let _done = done;
+                            future.await;
+                        }),
+                    );
+                }
+            }
+        }
+        Ok(running)
+    }
+
+    /// Waits until all of `running` are done; if they are not in time, the system is not live.
+    fn wait(&self, director: &Director, bound: u64, running: &Running, what: &str) {
+        let deadline = kernel::with(|state| state.now) + bound;
+        let live = director.run_until(deadline, &|| running.left.get() == 0);
+        let failed = kernel::with(|state| !state.failures.is_empty());
+        if running.left.get() == 0 || failed {
+            return;
+        }
+        if !live {
+            return deadlock(running.left.get());
+        }
+        kernel::with(|state| {
+            let who: Vec<String> = running.clients.borrow().iter().map(|&node| state.name_of(node)).collect();
+            let within = crate::scenario::units::Time::from_nanos(bound);
+            let text = format!("the {what} workloads of {} were not done within {within}", who.join(", "));
+            state.fail(Failure::new(format!("liveness:{what}"), state.now, text));
+        });
+    }
+
+    /// After the heal each client that is still running must complete an operation.
+    fn await_progress(&self, director: &Director, deadline: u64, healed: u64, main: &Running) {
+        let waiting = || -> Vec<NodeId> {
+            let clients = main.clients.borrow();
+            history::peek(|history| {
+                clients.iter().copied().filter(|&node| !history.has_ok_since(node, healed)).collect()
+            })
+        };
+        kernel::with(|state| state.host_waits = true);
+        let live = director.run_until(deadline, &|| waiting().is_empty());
+        kernel::with(|state| state.host_waits = false);
+        let without = waiting();
+        if without.is_empty() || kernel::with(|state| !state.failures.is_empty()) {
+            return;
+        }
+        if !live {
+            return deadlock(without.len());
+        }
+        kernel::with(|state| {
+            let who: Vec<String> = without.iter().map(|&node| state.name_of(node)).collect();
+            let quiet = self.plan.run.quiet;
+            let text = format!("{} completed no operation within {quiet} after everything was healed", who.join(", "));
+            state.fail(Failure::new("liveness:no-progress", state.now, text));
+        });
+    }
+}
+
+fn phase(name: &'static str) {
+    kernel::with(|state| state.record(NodeId::HOST, Kind::Phase, |_| name.to_owned()));
+}
+
+/// Counts operations: `ops_ok`, `ops_failed`, `ops_unknown`, and `op.KIND.ok`.
+fn add_operations(history: &history::History, dose: &mut Dose) {
+    for entry in history.entries() {
+        let how = match entry.ended {
+            Some((_, history::Ended::Ok)) => "ok",
+            Some((_, history::Ended::Failed)) => "failed",
+            _ => "unknown",
+        };
+        *dose.entry(format!("ops_{how}")).or_default() += 1;
+        if how == "ok" {
+            *dose.entry(format!("op.{}.ok", entry.kind)).or_default() += 1;
+        }
+    }
+}
+
+/// Lets every check judge. One that errs or panics is a failure, never a pass.
+fn judge(instance: &dyn Instance, finished: &Finished, failures: &mut Vec<Failure>) {
+    for (name, check) in instance.checks() {
+        let end = finished.end_ns;
+        match catch_unwind(AssertUnwindSafe(|| check(finished))) {
+            Ok(Ok(Verdict::Pass)) => {}
+            Ok(Ok(Verdict::Fail(violation))) => failures.push(Failure::new(
+                violation.signature(name),
+                violation.at_ns.unwrap_or(end),
+                violation.explanation,
+            )),
+            Ok(Ok(Verdict::Unknown(why))) => failures.push(Failure::new(format!("unknown:{name}"), end, why)),
+            Ok(Err(error)) => failures.push(Failure::new(format!("check-error:{name}"), end, error)),
+            Err(payload) => {
+                let whose = format!("the check `{name}`");
+                failures.push(panics::failure(&format!("check-panic:{name}"), end, &whose, payload.as_ref()));
+            }
+        }
+    }
+    event::clear();
+}

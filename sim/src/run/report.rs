@@ -1,0 +1,57 @@
+//! What a run was: verdict, digests, dose.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::dose::Dose;
+use super::failure::Failure;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// All held, and something happened.
+    Pass,
+    /// Something did not hold, or the run meant nothing.
+    Fail,
+    /// A check gave up.
+    Unknown,
+}
+
+/// The report of one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The scenario's path, as given.
+    pub scenario: String,
+    /// The system's name.
+    pub system: String,
+    /// The seed.
+    pub seed: u64,
+    /// How it ended.
+    pub verdict: Outcome,
+    /// The earliest violation.
+    pub failure: Option<Failure>,
+    /// All later ones.
+    pub also: Vec<Failure>,
+    /// Digest of the run and of its planning.
+    pub digest: String,
+    /// Digest of everything that the system could notice.
+    pub world: String,
+    /// How long it lasted, in virtual nanoseconds.
+    pub virtual_ns: u64,
+    /// How many events the digest stands for.
+    pub events: u64,
+    /// What happened to it, and what that did.
+    pub dose: Dose,
+    /// `sometimes!` and `reachable!` probes that held, by name.
+    pub sometimes: Vec<String>,
+    /// Values that the scenario drew, by key path.
+    pub draws: Vec<(String, String)>,
+    /// Faults that happened, one line each.
+    pub faults: Vec<String>,
+    /// Sweep-level expectations of the scenario.
+    pub expect_sweep: BTreeMap<String, u64>,
+    /// The run as a frozen scenario file, if it was asked for.
+    pub frozen: Option<String>,
+}

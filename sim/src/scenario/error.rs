@@ -1,0 +1,153 @@
+//! Errors in scenario files: what is wrong, where, and what to do next.
+//!
+//! A [`ScenarioError`] holds every problem that was found and the text they were found in, and prints them as rustc
+//! does: title, `path:line:column`, the excerpt with a caret, and help.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Group, Level as Style, Origin, Renderer, Snippet};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The scenario cannot be run.
+    Error,
+    /// It can, but probably not as it was meant.
+    Warning,
+}
+
+/// One problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub level: Level,
+    /// What is wrong, in one line.
+    pub title: String,
+    /// The bytes of the file that it is about; none if it is about the file as a whole.
+    pub span: Option<Range<usize>>,
+    /// What stands under the caret: what was expected.
+    pub label: String,
+    /// What to do next.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error with only a title so far.
+    pub fn error(title: impl Into<String>) -> Diagnostic {
+        Diagnostic { level: Level::Error, title: title.into(), span: None, label: String::new(), help: None }
+    }
+
+    /// A warning with only a title so far.
+    pub fn warning(title: impl Into<String>) -> Diagnostic {
+        Diagnostic { level: Level::Warning, ..Diagnostic::error(title) }
+    }
+
+    /// Puts the caret under these bytes.
+    #[must_use]
+    pub fn at(mut self, span: Range<usize>) -> Diagnostic {
+        self.span = Some(span);
+        self
+    }
+
+    /// Writes this next to the caret.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Diagnostic {
+        self.label = label.into();
+        self
+    }
+
+    /// Says what to do next.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// Everything that is wrong with a scenario file.
+#[derive(Clone, Debug)]
+pub struct ScenarioError {
+    diagnostics: Vec<Diagnostic>,
+    path: String,
+    source: Arc<str>,
+}
+
+impl ScenarioError {
+    /// Problems in the text `source` of the file `path`. They are put in the order of the file.
+    pub fn new(path: &str, source: Arc<str>, mut diagnostics: Vec<Diagnostic>) -> ScenarioError {
+        diagnostics.sort_by_key(|diagnostic| diagnostic.span.as_ref().map_or(0, |span| span.start));
+        ScenarioError { diagnostics, path: path.to_owned(), source }
+    }
+
+    /// The problems, in the order of the file.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// All problems as text for a terminal, with or without colour.
+    pub fn render(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let reports: Vec<String> =
+            self.diagnostics.iter().map(|diagnostic| renderer.render(&[self.group(diagnostic)])).collect();
+        reports.join("\n\n")
+    }
+
+    fn group<'a>(&'a self, diagnostic: &'a Diagnostic) -> Group<'a> {
+        let level = match diagnostic.level {
+            Level::Error => Style::ERROR,
+            Level::Warning => Style::WARNING,
+        };
+        let group = Group::with_title(level.primary_title(diagnostic.title.as_str()));
+        let group = match &diagnostic.span {
+            Some(span) => {
+                let mut annotation = AnnotationKind::Primary.span(self.within(span));
+                if !diagnostic.label.is_empty() {
+                    annotation = annotation.label(diagnostic.label.as_str());
+                }
+                group.element(Snippet::source(&*self.source).path(self.path.as_str()).annotation(annotation))
+            }
+            None => group.element(Origin::path(self.path.as_str())),
+        };
+        match &diagnostic.help {
+            Some(help) => group.element(Style::HELP.message(help.as_str())),
+            None => group,
+        }
+    }
+
+    /// The span, moved to the nearest whole characters of the text.
+    fn within(&self, span: &Range<usize>) -> Range<usize> {
+        let boundary = |at: &usize| self.source.is_char_boundary(*at);
+        let start = (0..=span.start.min(self.source.len())).rev().find(boundary).unwrap_or(0);
+        let end = (span.end..self.source.len()).find(boundary).unwrap_or(self.source.len());
+        start..end.max(start)
+    }
+}
+
+impl fmt::Display for ScenarioError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for ScenarioError {}
+
+/// What to say about a name that is none of `known`: the nearest one if it may have been meant, and all there are.
+pub(super) fn suggest<'a>(name: &str, what: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let mut known: Vec<&str> = known.into_iter().collect();
+    if known.is_empty() {
+        return format!("there are no {what}");
+    }
+    // A third of its letters may be wrong: enough for every typo, too few for another word.
+    let allowed = (name.chars().count() / 3).max(1);
+    let distance = |known: &str| strsim::damerau_levenshtein(name, known);
+    let nearest = known.iter().copied().min_by_key(|known| distance(known)).filter(|known| distance(known) <= allowed);
+    known.sort_unstable();
+    known.dedup();
+    let all = format!("{what}: {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "));
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`? {all}"),
+        None => all,
+    }
+}

@@ -1,0 +1,393 @@
+//! What a system under test implements.
+//!
+//! [`System::describe`] lists what there is: roles, workloads, events, selectors, oracles, known bugs. It needs no
+//! parameters, so listing, checking a scenario and completion work from it alone. [`System::build`] says which nodes a
+//! cluster of given parameters has. Everything else is the system's own code on its nodes, talking to the world through
+//! `sim::{time, task, net, rpc, fs, rand}`.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::check::{Check, Finished, Invariant, Verdict};
+use crate::event::{Event, On};
+use crate::history::{self, Call, Op};
+use crate::kernel::BoxFuture;
+use crate::node::NodeId;
+
+/// A system under test.
+pub trait System: Send + Sync + Sized + 'static {
+    /// Its parameters: the keys of a scenario's `[system]` table.
+    type Params: Serialize + DeserializeOwned + Clone + 'static;
+
+    /// Lists roles, workloads, events, selectors, oracles and known bugs.
+    fn describe(manifest: &mut Manifest<Self>);
+
+    /// Says which nodes there are.
+    fn build(&self, params: &Self::Params, cluster: &mut Cluster);
+}
+
+/// The nodes of a cluster, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    nodes: Vec<(String, String)>,
+}
+
+impl Cluster {
+    /// Adds `count` nodes of a role, named `role-0`, `role-1` and so on.
+    pub fn nodes(&mut self, role: &str, count: usize) -> &mut Self {
+        let first = self.nodes.iter().filter(|(_, of)| of == role).count();
+        self.nodes.extend((first..first + count).map(|i| (format!("{role}-{i}"), role.to_owned())));
+        self
+    }
+
+    /// All nodes: name and role.
+    pub fn list(&self) -> &[(String, String)] {
+        &self.nodes
+    }
+}
+
+/// Finds nodes by what is known of them at a moment: the leader, the primary. A fold over events.
+pub trait Selector: Default + 'static {
+    /// Its name in scenario files.
+    const NAME: &'static str;
+
+    /// Says which events it folds over.
+    fn subscribe(on: &mut On<Self>);
+
+    /// The nodes, in a deterministic order. Empty if there is none at present.
+    fn nodes(&self) -> Vec<NodeId>;
+}
+
+/// What there is to know about a system without running it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Description {
+    /// Its name in scenario files.
+    pub name: String,
+    /// One sentence.
+    pub doc: String,
+    /// The roles of its nodes.
+    pub roles: Vec<String>,
+    /// Its selectors.
+    pub selectors: Vec<String>,
+    /// Its workloads.
+    pub workloads: Vec<String>,
+    /// The kinds of its client operations.
+    pub ops: Vec<String>,
+    /// Its events.
+    pub events: Vec<EventInfo>,
+    /// Its checks and invariants.
+    pub checks: Vec<String>,
+    /// Its known bugs.
+    pub planted: Vec<PlantedInfo>,
+}
+
+/// An event type.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventInfo {
+    /// As in `raft.became_leader`.
+    pub name: String,
+    /// The names of its fields.
+    pub fields: Vec<String>,
+}
+
+/// A known bug.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlantedInfo {
+    /// As in `raft.forget-vote`.
+    pub name: String,
+    /// The oracles that may report it: a sweep that finds something else has not found it.
+    pub breaks: Vec<String>,
+}
+
+impl PlantedInfo {
+    /// Whether a failure of that signature is this bug's doing.
+    pub fn is_broken_by(&self, signature: &str) -> bool {
+        self.breaks.iter().any(|oracle| {
+            signature == oracle || signature.strip_prefix(oracle.as_str()).is_some_and(|rest| rest.starts_with(':'))
+        })
+    }
+}
+
+type Boot<P> = Rc<dyn Fn(Rc<P>) -> BoxFuture>;
+type Start<P> = Rc<dyn Fn(Client<P>, toml::Table) -> Result<BoxFuture, toml::de::Error>>;
+type Judge = (&'static str, Rc<dyn Fn(&Finished) -> Result<Verdict, String>>);
+type Find = Rc<dyn Fn() -> Vec<NodeId>>;
+type Install = Rc<dyn Fn() -> Option<Find>>;
+
+/// Collects what a system has.
+pub struct Manifest<S: System> {
+    description: Description,
+    boots: Vec<(String, Boot<S::Params>)>,
+    client_role: Option<String>,
+    workloads: Vec<(String, Start<S::Params>)>,
+    checks: Vec<Judge>,
+    selectors: Vec<(&'static str, Install)>,
+    protected: Vec<Install>,
+    invariants: Vec<Install>,
+}
+
+impl<S: System> Manifest<S> {
+    pub(crate) fn of() -> Manifest<S> {
+        let mut manifest = Manifest {
+            description: Description::default(),
+            boots: Vec::new(),
+            client_role: None,
+            workloads: Vec::new(),
+            checks: Vec::new(),
+            selectors: Vec::new(),
+            protected: Vec::new(),
+            invariants: Vec::new(),
+        };
+        manifest.event::<crate::event::Booted>().event::<crate::event::Crashed>();
+        S::describe(&mut manifest);
+        manifest
+    }
+
+    /// Its name in scenario files, and one sentence about it.
+    pub fn name(&mut self, name: &str, doc: &str) -> &mut Self {
+        self.description.name = name.to_owned();
+        self.description.doc = doc.to_owned();
+        self
+    }
+
+    /// A role, and the code that its nodes run from each boot on.
+    pub fn role<F, Fut>(&mut self, name: &str, boot: F) -> &mut Self
+    where
+        F: Fn(Rc<S::Params>) -> Fut + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        self.description.roles.push(name.to_owned());
+        self.boots.push((name.to_owned(), Rc::new(move |params| Box::pin(boot(params)))));
+        self
+    }
+
+    /// The role of the nodes on which workloads run.
+    pub fn client_role(&mut self, name: &str) -> &mut Self {
+        self.description.roles.push(name.to_owned());
+        self.client_role = Some(name.to_owned());
+        self
+    }
+
+    /// An event that scenarios may be triggered by.
+    pub fn event<E: Event>(&mut self) -> &mut Self {
+        let kind = E::kind();
+        self.description.events.push(EventInfo {
+            name: kind.name.to_owned(),
+            fields: kind.fields.iter().map(|&field| field.to_owned()).collect(),
+        });
+        self
+    }
+
+    /// The client operations, by kind.
+    pub fn ops<O: Op>(&mut self) -> &mut Self {
+        self.description.ops.extend(O::KINDS.iter().map(|&kind| kind.to_owned()));
+        self
+    }
+
+    /// A way to name nodes in scenarios.
+    pub fn selector<T: Selector>(&mut self) -> &mut Self {
+        self.description.selectors.push(T::NAME.to_owned());
+        self.selectors.push((T::NAME, install::<T>()));
+        self
+    }
+
+    /// The nodes that hold the system's data at present: a fault that would destroy the memory of all of them does not
+    /// happen, since what is lost then is lost for good and by no bug.
+    pub fn protected<T: Selector>(&mut self) -> &mut Self {
+        self.protected.push(install::<T>());
+        self
+    }
+
+    /// What clients can be told to do. The arguments are the scenario's `args`.
+    pub fn workload<A, F, Fut>(&mut self, name: &str, start: F) -> &mut Self
+    where
+        A: DeserializeOwned + 'static,
+        F: Fn(Client<S::Params>, A) -> Fut + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        self.description.workloads.push(name.to_owned());
+        self.workloads
+            .push((name.to_owned(), Rc::new(move |client, args| Ok(Box::pin(start(client, args.try_into::<A>()?))))));
+        self
+    }
+
+    /// An oracle on finished runs.
+    pub fn check<C: Check>(&mut self) -> &mut Self {
+        self.description.checks.push(C::NAME.to_owned());
+        self.checks.push((C::NAME, Rc::new(C::check)));
+        self
+    }
+
+    /// An oracle on events.
+    pub fn invariant<I: Invariant>(&mut self) -> &mut Self {
+        self.description.checks.push(I::NAME.to_owned());
+        self.invariants.push(Rc::new(|| {
+            I::subscribe(&mut On::new(Rc::new(RefCell::new(I::default())), I::NAME));
+            None
+        }));
+        self
+    }
+
+    /// A known bug, and the oracles that may report it.
+    pub fn planted<const N: usize>(&mut self, name: &str, breaks: [&str; N]) -> &mut Self {
+        self.description.planted.push(PlantedInfo {
+            name: name.to_owned(),
+            breaks: breaks.iter().map(|&oracle| oracle.to_owned()).collect(),
+        });
+        self
+    }
+}
+
+fn install<T: Selector>() -> Install {
+    Rc::new(|| {
+        let state = Rc::new(RefCell::new(T::default()));
+        T::subscribe(&mut On::new(state.clone(), T::NAME));
+        Some(Rc::new(move || state.borrow().nodes()))
+    })
+}
+
+/// The client that a workload runs on.
+pub struct Client<P> {
+    /// The system's parameters.
+    pub params: Rc<P>,
+    /// Which client this is, from 0, and how many there are.
+    pub index: usize,
+    /// How many clients run the workload.
+    pub count: usize,
+    pub(crate) stop: Rc<std::cell::Cell<bool>>,
+}
+
+impl<P> Client<P> {
+    /// Whether to go on: false once the workload's phase is over and nothing more is asked of it.
+    pub fn running(&self) -> bool {
+        !self.stop.get()
+    }
+
+    /// Begins an operation.
+    pub fn invoke<O: Op>(&self, op: O) -> Call<O> {
+        history::invoke(op)
+    }
+}
+
+/// A system whose parameter type is not known: what the tools hold. Implemented for every [`System`].
+pub trait DynSystem: Send + Sync {
+    /// What there is to know about it.
+    fn description(&self) -> Description;
+
+    /// Reads parameters and builds the cluster.
+    fn instantiate(&self, params: toml::Table) -> Result<Box<dyn Instance>, toml::de::Error>;
+}
+
+/// A system with its parameters, in one run.
+pub trait Instance {
+    /// The nodes: name and role.
+    fn nodes(&self) -> Vec<(String, String)>;
+    /// The role of the client nodes.
+    #[doc(hidden)]
+    fn client_role(&self) -> Option<String>;
+    /// The code of a role, with the instance's parameters or with some of them replaced.
+    #[doc(hidden)]
+    fn boot(&self, role: &str, with: Option<&toml::Table>) -> Result<Option<RoleMain>, toml::de::Error>;
+    #[doc(hidden)]
+    fn workload(&self, name: &str, client: ClientSlot, args: toml::Table)
+    -> Result<Option<BoxFuture>, toml::de::Error>;
+    #[doc(hidden)]
+    fn install_selectors(&self) -> Vec<(&'static str, Find)>;
+    #[doc(hidden)]
+    fn install_protected(&self) -> Vec<Find>;
+    #[doc(hidden)]
+    fn install_invariants(&self);
+    #[doc(hidden)]
+    fn checks(&self) -> Vec<Judge>;
+}
+
+/// Makes the main future of a node, once for each boot.
+pub type RoleMain = Rc<dyn Fn() -> BoxFuture>;
+
+/// Which client a workload runs on.
+#[doc(hidden)]
+pub struct ClientSlot {
+    pub(crate) index: usize,
+    pub(crate) count: usize,
+    pub(crate) stop: Rc<std::cell::Cell<bool>>,
+}
+
+impl<S: System> DynSystem for S {
+    fn description(&self) -> Description {
+        Manifest::<S>::of().description
+    }
+
+    fn instantiate(&self, params: toml::Table) -> Result<Box<dyn Instance>, toml::de::Error> {
+        let typed: S::Params = params.clone().try_into()?;
+        let mut cluster = Cluster::default();
+        self.build(&typed, &mut cluster);
+        Ok(Box::new(Typed::<S> { manifest: Manifest::of(), params, typed: Rc::new(typed), cluster }))
+    }
+}
+
+struct Typed<S: System> {
+    manifest: Manifest<S>,
+    params: toml::Table,
+    typed: Rc<S::Params>,
+    cluster: Cluster,
+}
+
+impl<S: System> Instance for Typed<S> {
+    fn nodes(&self) -> Vec<(String, String)> {
+        self.cluster.nodes.clone()
+    }
+
+    fn client_role(&self) -> Option<String> {
+        self.manifest.client_role.clone()
+    }
+
+    fn boot(&self, role: &str, with: Option<&toml::Table>) -> Result<Option<RoleMain>, toml::de::Error> {
+        let params = match with {
+            None => self.typed.clone(),
+            Some(with) => {
+                let mut table = self.params.clone();
+                table.extend(with.clone());
+                Rc::new(table.try_into()?)
+            }
+        };
+        Ok(self.manifest.boots.iter().find(|(name, _)| name == role).map(|(_, boot)| {
+            let boot = boot.clone();
+            Rc::new(move || boot(params.clone())) as RoleMain
+        }))
+    }
+
+    fn workload(
+        &self,
+        name: &str,
+        client: ClientSlot,
+        args: toml::Table,
+    ) -> Result<Option<BoxFuture>, toml::de::Error> {
+        let ClientSlot { index, count, stop } = client;
+        match self.manifest.workloads.iter().find(|(known, _)| known == name) {
+            None => Ok(None),
+            Some((_, start)) => start(Client { params: self.typed.clone(), index, count, stop }, args).map(Some),
+        }
+    }
+
+    fn install_selectors(&self) -> Vec<(&'static str, Find)> {
+        self.manifest.selectors.iter().filter_map(|(name, install)| Some((*name, install()?))).collect()
+    }
+
+    fn install_protected(&self) -> Vec<Find> {
+        self.manifest.protected.iter().filter_map(|install| install()).collect()
+    }
+
+    fn install_invariants(&self) {
+        self.manifest.invariants.iter().for_each(|install| {
+            install();
+        });
+    }
+
+    fn checks(&self) -> Vec<Judge> {
+        self.manifest.checks.clone()
+    }
+}

@@ -1,0 +1,270 @@
+//! Virtual time, shaped like `tokio::time`, with nanosecond resolution and no floor.
+//!
+//! [`Instant`] is the monotonic clock: it never goes back, and restarts do not reset it. [`SystemTime`] is the node's
+//! wall clock: it has the offset that the scenario gave the node, may be stepped in either direction, and must not be
+//! used to measure durations. Both stand still during one poll.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::{Add, AddAssign, Sub};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+pub use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::{self, TimerId};
+
+/// A moment of the monotonic clock. Comparable between nodes in checks; a system must not do so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// Now.
+    pub fn now() -> Instant {
+        now()
+    }
+
+    /// How long ago it was; zero if it lies ahead.
+    pub fn elapsed(self) -> Duration {
+        now().duration_since(self)
+    }
+
+    /// From `earlier` to this; zero if `earlier` is later.
+    pub fn duration_since(self, earlier: Instant) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Nanoseconds since the run began.
+    pub fn as_nanos(self) -> u64 {
+        self.0
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Instant;
+    /// Saturates at the end of time, 584 years into the run.
+    fn add(self, by: Duration) -> Instant {
+        Instant(self.0.saturating_add(nanos(by)))
+    }
+}
+
+impl AddAssign<Duration> for Instant {
+    fn add_assign(&mut self, by: Duration) {
+        *self = *self + by;
+    }
+}
+
+impl Sub for Instant {
+    type Output = Duration;
+    fn sub(self, earlier: Instant) -> Duration {
+        self.duration_since(earlier)
+    }
+}
+
+/// A reading of the node's wall clock, as nanoseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SystemTime(i64);
+
+/// Where true wall-clock time begins: 2026-01-01T00:00:00Z.
+const EPOCH_NS: i64 = 1_767_225_600_000_000_000;
+
+impl SystemTime {
+    /// What the node's wall clock shows now.
+    pub fn now() -> SystemTime {
+        kernel::with(|state| {
+            let offset = state.nodes[state.here().index()].wall_offset;
+            SystemTime(EPOCH_NS.saturating_add(state.now as i64).saturating_add(offset))
+        })
+    }
+
+    /// Nanoseconds since 1970-01-01T00:00:00Z.
+    pub fn as_nanos(self) -> i64 {
+        self.0
+    }
+}
+
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The monotonic clock's reading.
+pub fn now() -> Instant {
+    Instant(kernel::with(|state| state.now))
+}
+
+/// Waits for `duration`. Zero completes at once.
+pub fn sleep(duration: Duration) -> Sleep {
+    sleep_until(now() + duration)
+}
+
+/// Waits until `deadline`; at once if it is past.
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep { deadline, timer: None }
+}
+
+/// Completes at its deadline. Dropping it cancels the timer; it does not survive a crash of its node.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Sleep {
+    deadline: Instant,
+    timer: Option<TimerId>,
+}
+
+impl Sleep {
+    /// When it will complete.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Moves the deadline, cancelling the present timer.
+    pub fn reset(&mut self, deadline: Instant) {
+        self.cancel();
+        self.deadline = deadline;
+    }
+
+    fn cancel(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            kernel::with_running(|state| state.cancel_timer(timer));
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = self.deadline.0;
+        let waker = cx.waker();
+        let timer = self.timer;
+        let armed = kernel::with(|state| {
+            if state.now >= deadline && state.current.alive {
+                return Err(());
+            }
+            match timer {
+                // Still waiting, perhaps for another task by now.
+                Some(timer) if state.is_timer_pending(timer) => state.rearm_timer(timer, waker),
+                // The dead set no timers.
+                _ if !state.current.alive => {}
+                _ => return Ok(Some(state.add_timer(deadline, waker.clone()))),
+            }
+            Ok(timer)
+        });
+        match armed {
+            Err(()) => {
+                self.cancel();
+                Poll::Ready(())
+            }
+            Ok(timer) => {
+                self.timer = timer;
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+/// The time was up before the future was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("deadline has elapsed")]
+pub struct Elapsed;
+
+/// Awaits `future` for at most `duration`. On a tie the future wins. The future is dropped with the returned one.
+pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, Elapsed> {
+    timeout_at(now() + duration, future).await
+}
+
+/// As [`timeout`], with a deadline.
+pub async fn timeout_at<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Elapsed> {
+    let mut future = std::pin::pin!(future);
+    let mut sleep = std::pin::pin!(sleep_until(deadline));
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(value) = future.as_mut().poll(cx) {
+            return Poll::Ready(Ok(value));
+        }
+        sleep.as_mut().poll(cx).map(|()| Err(Elapsed))
+    })
+    .await
+}
+
+/// Ticks at once and then every `period`.
+///
+/// # Panics
+/// If `period` is zero.
+pub fn interval(period: Duration) -> Interval {
+    interval_at(now(), period)
+}
+
+/// Ticks at `start` and then every `period`.
+///
+/// # Panics
+/// If `period` is zero.
+pub fn interval_at(start: Instant, period: Duration) -> Interval {
+    assert!(!period.is_zero(), "an interval needs a period above zero");
+    Interval { sleep: sleep_until(start), period, missed: MissedTickBehavior::default() }
+}
+
+/// What an interval does after its task came late: while the node was paused, say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissedTickBehavior {
+    /// Ticks without waiting until it has caught up.
+    #[default]
+    Burst,
+    /// Waits a full period from the late tick.
+    Delay,
+    /// Drops missed ticks and keeps to the original grid.
+    Skip,
+}
+
+/// A periodic timer.
+#[derive(Debug)]
+pub struct Interval {
+    sleep: Sleep,
+    period: Duration,
+    missed: MissedTickBehavior,
+}
+
+impl Interval {
+    /// Waits for the next tick and returns the moment that it was due. Cancel-safe.
+    pub async fn tick(&mut self) -> Instant {
+        std::future::poll_fn(|cx| Pin::new(&mut self.sleep).poll(cx)).await;
+        let due = self.sleep.deadline();
+        let now = now();
+        let next = match self.missed {
+            _ if now < due + self.period => due + self.period,
+            MissedTickBehavior::Burst => due + self.period,
+            MissedTickBehavior::Delay => now + self.period,
+            MissedTickBehavior::Skip => {
+                let behind = now.0 - due.0;
+                let period = nanos(self.period);
+                Instant(due.0.saturating_add((behind / period + 1).saturating_mul(period)))
+            }
+        };
+        self.sleep.reset(next);
+        due
+    }
+
+    /// Chooses what happens after a late tick.
+    pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
+        self.missed = behavior;
+    }
+
+    /// The time between ticks.
+    pub fn period(&self) -> Duration {
+        self.period
+    }
+}
+
+/// `1.234567s`-style: as short as nanosecond precision allows.
+pub(crate) struct Stamp(pub u64);
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:09}s", self.0 / 1_000_000_000, self.0 % 1_000_000_000)
+    }
+}

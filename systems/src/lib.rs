@@ -1,0 +1,1 @@
+//! Distributed systems, each built to be tested by `sim`.

@@ -1,0 +1,1 @@
+//! The `dst` command as a library.

@@ -1,0 +1,2 @@
+//! The `dst` binary.
+fn main() {}
