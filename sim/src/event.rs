@@ -91,7 +91,7 @@ pub struct Moment {
     pub node: NodeId,
     /// Which life of the node.
     pub incarnation: u32,
-    /// The poll that is under way, and the how-manieth observation in it this is.
+    /// The poll that is under way, and the how-manieth observation in it this is: 0 between polls.
     pub(crate) poll: u64,
     pub(crate) observation: u32,
 }

@@ -241,7 +241,8 @@ impl State {
         let (count, listened) = &mut self.probes.events[id];
         *count += 1;
         let listened = *listened;
-        let (poll, observation) = (self.polls, self.observations);
+        let between_polls = self.current.node == NodeId::HOST;
+        let (poll, observation) = (self.polls, if between_polls { 0 } else { self.observations });
         (Moment { at_ns: self.now, node, incarnation, poll, observation }, listened)
     }
 

@@ -62,6 +62,16 @@ pub trait Selector: Default + 'static {
     fn nodes(&self) -> Vec<NodeId>;
 }
 
+/// Knows what a fault must not destroy, because it would be lost for good and by no bug. A fold over events.
+pub trait Protect: Default + 'static {
+    /// Says which events it folds over.
+    fn subscribe(on: &mut On<Self>);
+
+    /// Groups of nodes: of each, at least one must keep its memory. A fault that would leave a group without does not
+    /// happen.
+    fn groups(&self) -> Vec<Vec<NodeId>>;
+}
+
 /// What there is to know about a system without running it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Description {
@@ -116,7 +126,7 @@ type Boot<P> = Rc<dyn Fn(Rc<P>) -> BoxFuture>;
 type Start<P> = Rc<dyn Fn(Client<P>, toml::Table) -> Result<BoxFuture, toml::de::Error>>;
 type Judge = (&'static str, Rc<dyn Fn(&Finished) -> Result<Verdict, String>>);
 type Find = Rc<dyn Fn() -> Vec<NodeId>>;
-type Install = Rc<dyn Fn() -> Option<Find>>;
+type Groups = Rc<dyn Fn() -> Vec<Vec<NodeId>>>;
 
 /// Collects what a system has.
 pub struct Manifest<S: System> {
@@ -125,9 +135,9 @@ pub struct Manifest<S: System> {
     client_role: Option<String>,
     workloads: Vec<(String, Start<S::Params>)>,
     checks: Vec<Judge>,
-    selectors: Vec<(&'static str, Install)>,
-    protected: Vec<Install>,
-    invariants: Vec<Install>,
+    selectors: Vec<(&'static str, Rc<dyn Fn() -> Find>)>,
+    protected: Vec<Rc<dyn Fn() -> Groups>>,
+    invariants: Vec<Rc<dyn Fn()>>,
 }
 
 impl<S: System> Manifest<S> {
@@ -191,14 +201,24 @@ impl<S: System> Manifest<S> {
     /// A way to name nodes in scenarios.
     pub fn selector<T: Selector>(&mut self) -> &mut Self {
         self.description.selectors.push(T::NAME.to_owned());
-        self.selectors.push((T::NAME, install::<T>()));
+        self.selectors.push((
+            T::NAME,
+            Rc::new(|| {
+                let state = Rc::new(RefCell::new(T::default()));
+                T::subscribe(&mut On::new(state.clone(), T::NAME));
+                Rc::new(move || state.borrow().nodes())
+            }),
+        ));
         self
     }
 
-    /// The nodes that hold the system's data at present: a fault that would destroy the memory of all of them does not
-    /// happen, since what is lost then is lost for good and by no bug.
-    pub fn protected<T: Selector>(&mut self) -> &mut Self {
-        self.protected.push(install::<T>());
+    /// What a fault must not destroy.
+    pub fn protected<T: Protect>(&mut self) -> &mut Self {
+        self.protected.push(Rc::new(|| {
+            let state = Rc::new(RefCell::new(T::default()));
+            T::subscribe(&mut On::new(state.clone(), "protected"));
+            Rc::new(move || state.borrow().groups())
+        }));
         self
     }
 
@@ -227,7 +247,6 @@ impl<S: System> Manifest<S> {
         self.description.checks.push(I::NAME.to_owned());
         self.invariants.push(Rc::new(|| {
             I::subscribe(&mut On::new(Rc::new(RefCell::new(I::default())), I::NAME));
-            None
         }));
         self
     }
@@ -240,14 +259,6 @@ impl<S: System> Manifest<S> {
         });
         self
     }
-}
-
-fn install<T: Selector>() -> Install {
-    Rc::new(|| {
-        let state = Rc::new(RefCell::new(T::default()));
-        T::subscribe(&mut On::new(state.clone(), T::NAME));
-        Some(Rc::new(move || state.borrow().nodes()))
-    })
 }
 
 /// The client that a workload runs on.
@@ -298,7 +309,7 @@ pub trait Instance {
     #[doc(hidden)]
     fn install_selectors(&self) -> Vec<(&'static str, Find)>;
     #[doc(hidden)]
-    fn install_protected(&self) -> Vec<Find>;
+    fn install_protected(&self) -> Vec<Groups>;
     #[doc(hidden)]
     fn install_invariants(&self);
     #[doc(hidden)]
@@ -374,17 +385,15 @@ impl<S: System> Instance for Typed<S> {
     }
 
     fn install_selectors(&self) -> Vec<(&'static str, Find)> {
-        self.manifest.selectors.iter().filter_map(|(name, install)| Some((*name, install()?))).collect()
+        self.manifest.selectors.iter().map(|(name, install)| (*name, install())).collect()
     }
 
-    fn install_protected(&self) -> Vec<Find> {
-        self.manifest.protected.iter().filter_map(|install| install()).collect()
+    fn install_protected(&self) -> Vec<Groups> {
+        self.manifest.protected.iter().map(|install| install()).collect()
     }
 
     fn install_invariants(&self) {
-        self.manifest.invariants.iter().for_each(|install| {
-            install();
-        });
+        self.manifest.invariants.iter().for_each(|install| install());
     }
 
     fn checks(&self) -> Vec<Judge> {

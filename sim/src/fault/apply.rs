@@ -104,14 +104,14 @@ impl State {
                 for (a, b) in cuts(fault, self.nodes.len()) {
                     let link = self.net.link(a, b);
                     link.cut += 1;
-                    link.cut_in_flight += u16::from(*in_flight == InFlight::Drop);
+                    link.severed += u32::from(*in_flight == InFlight::Drop);
                 }
             }
             Fault::Isolate(_) => {
                 for (a, b) in cuts(fault, self.nodes.len()) {
                     let link = self.net.link(a, b);
                     link.cut += 1;
-                    link.cut_in_flight += 1;
+                    link.severed += 1;
                 }
             }
             Fault::Clog { from, to } => pairs(from, to).into_iter().for_each(|(a, b)| self.net.link(a, b).clogged += 1),
@@ -132,19 +132,8 @@ impl State {
     fn undo(&mut self, id: u32, fault: &Resolved) {
         match fault {
             Fault::Pause(nodes) => nodes.iter().for_each(|&node| self.resume(node)),
-            Fault::Partition { in_flight, .. } | Fault::OneWay { in_flight, .. } => {
-                for (a, b) in cuts(fault, self.nodes.len()) {
-                    let link = self.net.link(a, b);
-                    link.cut -= 1;
-                    link.cut_in_flight -= u16::from(*in_flight == InFlight::Drop);
-                }
-            }
-            Fault::Isolate(_) => {
-                for (a, b) in cuts(fault, self.nodes.len()) {
-                    let link = self.net.link(a, b);
-                    link.cut -= 1;
-                    link.cut_in_flight -= 1;
-                }
+            Fault::Partition { .. } | Fault::OneWay { .. } | Fault::Isolate(_) => {
+                cuts(fault, self.nodes.len()).into_iter().for_each(|(a, b)| self.net.link(a, b).cut -= 1);
             }
             Fault::Clog { from, to } => {
                 for (a, b) in pairs(from, to) {

@@ -196,9 +196,11 @@ pub(crate) struct Link {
     duplicate: Probability,
     reorder: Probability,
     corrupt: Probability,
-    /// How many partitions cut it for what is sent, and for what is under way.
+    /// How many partitions cut it for what is sent.
     pub cut: u16,
-    pub cut_in_flight: u16,
+    /// How often what was under way was lost to a partition: what was sent before the latest time never arrives, also
+    /// if the partition is over by then.
+    pub severed: u32,
     /// How many clogs hold it, and the messages they hold, in order of arrival.
     pub clogged: u16,
     pub held: Vec<u32>,
@@ -217,7 +219,7 @@ impl Link {
             reorder: Probability::ZERO,
             corrupt: Probability::ZERO,
             cut: 0,
-            cut_in_flight: 0,
+            severed: 0,
             clogged: 0,
             held: Vec::new(),
         };

@@ -39,6 +39,8 @@ struct Message {
     checksum: u64,
     /// The sender's incarnation: loopback does not outlive it.
     incarnation: u32,
+    /// [`Link::severed`] when it was sent.
+    severed: u32,
 }
 
 /// All links, and all messages under way.
@@ -130,12 +132,13 @@ impl State {
         self.digest.event(Tag::Send, route, checksum, self.now);
         self.record(here, Kind::Send, |state| describe(state, "->", to, &payload));
         if to.node == here {
-            let slot = self.net.insert(Message { from, to, payload, checksum, incarnation });
+            let slot = self.net.insert(Message { from, to, payload, checksum, incarnation, severed: 0 });
             self.push_delivery(self.now + LOOPBACK_NS, Draw(0), slot);
             return;
         }
         let link = self.net.link(here, to.node);
         let fate = link.next_fate();
+        let severed = link.severed;
         if link.cut > 0 {
             return self.lose(here, to, Loss::Partition);
         }
@@ -147,7 +150,7 @@ impl State {
         }
         if let Some(latency) = fate.duplicate {
             self.effects.duplicated += 1;
-            let slot = self.net.insert(Message { from, to, payload: payload.clone(), checksum, incarnation });
+            let slot = self.net.insert(Message { from, to, payload: payload.clone(), checksum, incarnation, severed });
             self.push_delivery(self.now + latency, fate.order.again(), slot);
         }
         if let Some(draw) = fate.corrupt
@@ -156,19 +159,19 @@ impl State {
             let bit = draw.below(payload.len() as u64 * 8);
             payload[(bit / 8) as usize] ^= 1 << (bit % 8);
         }
-        let slot = self.net.insert(Message { from, to, payload, checksum, incarnation });
+        let slot = self.net.insert(Message { from, to, payload, checksum, incarnation, severed });
         self.push_delivery(self.now + fate.latency, fate.order, slot);
     }
 
     /// A message has arrived: hand it to whoever is bound, or say why not.
     pub(crate) fn deliver(&mut self, slot: u32) -> Option<Waker> {
-        let (from, to, incarnation) = {
+        let (from, to, incarnation, severed) = {
             let message = self.net.messages[slot as usize].as_ref()?;
-            (message.from, message.to, message.incarnation)
+            (message.from, message.to, message.incarnation, message.severed)
         };
         if from.node != to.node {
             let link = self.net.link(from.node, to.node);
-            if link.cut_in_flight > 0 {
+            if link.severed != severed {
                 self.net.take(slot);
                 self.lose(from.node, to, Loss::Partition);
                 return None;

@@ -96,6 +96,9 @@ struct State {
 /// How to find the nodes of a selector.
 pub(super) type Find = Rc<dyn Fn() -> Vec<NodeId>>;
 
+/// The groups of nodes of which one each must survive.
+type Groups = Rc<dyn Fn() -> Vec<Vec<NodeId>>>;
+
 /// A node: id, name, role.
 pub(super) type NodeEntry = (NodeId, String, String);
 
@@ -103,7 +106,7 @@ pub(super) struct Director {
     instance: Rc<dyn Instance>,
     nodes: Vec<NodeEntry>,
     selectors: Vec<(&'static str, Find)>,
-    protected: Vec<Find>,
+    protected: Vec<Groups>,
     max_down: MaxDown,
     frozen: bool,
     state: RefCell<State>,
@@ -140,7 +143,7 @@ impl Director {
         director
     }
 
-    /// Subscribes the triggers, and puts the exact faults in their places.
+    /// Subscribes the triggers, and the exact faults that strike inside a poll.
     fn listen(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
         let mut ops: Vec<(usize, String)> = Vec::new();
@@ -172,9 +175,6 @@ impl Director {
         }
         let mut exact: Vec<(usize, Exact)> =
             state.rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.rule.exact?))).collect();
-        for &(index, exact) in exact.iter().filter(|(_, exact)| exact.observation == 0) {
-            state.schedule(exact.ns, index);
-        }
         exact.retain(|(_, exact)| exact.observation > 0);
         if !exact.is_empty() {
             // Soonest last; those of one moment in file order.
@@ -203,6 +203,9 @@ impl Director {
             } else if let Some(every) = &rule.rule.every {
                 let at = now + rule.span(every.get_ref(), slot::EVERY, 0) + delay;
                 state.schedule(at, index);
+            } else if let Some(exact) = rule.rule.exact.filter(|exact| exact.observation == 0) {
+                // Not earlier: one at the nanosecond at which set-up ends comes after set-up.
+                state.schedule(exact.ns, index);
             }
         }
     }
@@ -320,7 +323,9 @@ impl Director {
                 return;
             }
             let delay = rule.rule.delay.nanos();
-            if delay > 0 {
+            // Outside of a poll there is nothing to strike in the middle of: the agenda keeps one order for all that
+            // happens at this nanosecond, which a frozen run has too.
+            if delay > 0 || moment.observation == 0 {
                 // Counted now, so that a storm of events before the delay is over fires it no more often than `times`.
                 if rule.matched - when.nth.unwrap_or(1) < rule.times() {
                     state.schedule(moment.at_ns + delay, index);
@@ -406,7 +411,10 @@ impl Director {
             rule.happened += 1;
             let name = rule.name.clone();
             state.happened.push(Happened { name, fault: fault.clone(), exact, lasts });
-            state.active.insert(id, Active { rule: index, fault: fault.clone() });
+            // A restart is over when it has happened.
+            if !matches!(fault, Fault::Restart(_)) {
+                state.active.insert(id, Active { rule: index, fault: fault.clone() });
+            }
             if let Some(lasts) = lasts {
                 state.push(exact.ns.saturating_add(lasts), Due::Undo { id });
             }
@@ -543,14 +551,13 @@ impl Director {
     /// Why the fault may not happen, if it may not.
     fn over_budget(&self, fault: &Fault<Vec<NodeId>>) -> Option<String> {
         let destroyed: BTreeSet<NodeId> = fault.destroys().iter().copied().collect();
-        for protected in &self.protected {
-            let holders = protected();
-            if !destroyed.is_empty() && !holders.is_empty() && holders.iter().all(|node| destroyed.contains(node)) {
-                return Some("it would destroy the last copy".to_owned());
-            }
+        let dies = |group: &Vec<NodeId>| !group.is_empty() && group.iter().all(|node| destroyed.contains(node));
+        if !destroyed.is_empty() && self.protected.iter().any(|groups| groups().iter().any(dies)) {
+            return Some("it would destroy the last copy".to_owned());
         }
         let mut by_role: BTreeMap<&str, usize> = BTreeMap::new();
-        for node in fault.takes_down() {
+        let up = |node: &&NodeId| kernel::with(|state| state.node(**node).up);
+        for node in fault.takes_down().iter().filter(up) {
             *by_role.entry(&self.nodes[node.index()].2).or_default() += 1;
         }
         for (role, more) in by_role {
@@ -631,9 +638,15 @@ impl State {
     }
 
     fn push(&mut self, at: u64, due: Due) {
+        // In the middle of a poll other polls of this nanosecond may follow: the next moment that is surely between two
+        // steps, and the same in a frozen run, is the next nanosecond. The kernel is under way to a horizon that may lie
+        // behind it.
+        let at = kernel::with(|state| {
+            let at = if state.current.node == NodeId::HOST { at } else { at.max(state.now + 1) };
+            state.horizon = state.horizon.min(at);
+            at
+        });
         self.agenda.push(Reverse((at, due)));
-        // In the middle of a poll the kernel is under way to a horizon that may lie behind this.
-        kernel::with(|state| state.horizon = state.horizon.min(at));
     }
 
     fn await_strike(&mut self) {

@@ -84,12 +84,21 @@ pub fn run(system: &dyn DynSystem, scenario: &Scenario, seed: u64, options: RunO
     })?
 }
 
-/// Finds what is wrong with a scenario for a system, without running it.
-pub(crate) fn instantiate(
-    system: &dyn DynSystem,
-    scenario: &Scenario,
-    plan: &Plan,
-) -> Result<Box<dyn Instance>, ScenarioError> {
+/// How many seeds [`validate`] plans: enough for most alternatives of most draws to come up once.
+const PROBE_SEEDS: u64 = 16;
+
+/// Finds what is wrong with a scenario for its system, without running it: parameters, and all names that only the
+/// system knows.
+///
+/// # Errors
+///
+/// The first seed's that has any. An alternative that few seeds draw may still be wrong, and so may the arguments of a
+/// workload: [`run()`] says so when it comes to them.
+pub fn validate(system: &dyn DynSystem, scenario: &Scenario) -> Result<(), ScenarioError> {
+    (0..PROBE_SEEDS).try_for_each(|seed| instantiate(system, scenario, &scenario.plan(seed)?).map(|_| ()))
+}
+
+fn instantiate(system: &dyn DynSystem, scenario: &Scenario, plan: &Plan) -> Result<Box<dyn Instance>, ScenarioError> {
     let instance = system.instantiate(plan.system_params()).map_err(|error| scenario.system_error(plan, &error))?;
     scenario::check(scenario, plan, &system.description(), &instance.nodes())?;
     Ok(instance)

@@ -18,7 +18,7 @@ mod translate;
 pub mod units;
 
 pub use check::check;
-pub use error::{Diagnostic, Level, ScenarioError};
+pub use error::{Diagnostic, Level, ScenarioError, suggest};
 pub use freeze::freeze;
 pub use parse::Scenario;
 pub use plan::Plan;

@@ -1,0 +1,312 @@
+//! A server: primary, backup or idle, as the view says.
+//!
+//! Operations go one at a time through a *lane*: forward to the backup, wait until it has it, apply, answer. A transfer of
+//! the whole state to a new backup takes the lane too, so no operation slips past it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sim::check::linearizable::models::{KvOp, KvRet};
+use sim::rpc::{CallOptions, Responder};
+use sim::sync::{Mutex, Notify};
+use sim::{always, node, observe, planted, rpc, select, sometimes, task, time};
+
+use super::Params;
+use super::checks::{Applied, BecamePrimary, Completed, Synced};
+use super::store::{Request, Seen, Store};
+use super::view::{PING, Server as ServerId, View};
+use super::view_service::{self, Stamp, ViewService};
+
+/// Where servers listen.
+pub const PORT: u16 = 1;
+
+/// How long one attempt to reach the backup may take before the view is looked at again.
+const ATTEMPT: Duration = Duration::from_millis(100);
+/// How often a message is sent again within an attempt.
+const RETRY: Duration = Duration::from_millis(30);
+
+/// What a server is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Call {
+    /// A client's request.
+    Execute(Request),
+    /// The primary's next operation, for the backup.
+    Forward {
+        /// The view that the primary is in.
+        view: u64,
+        /// The how-manieth operation it is.
+        index: u64,
+        /// The operation.
+        request: Request,
+    },
+    /// The primary's whole state, for a new backup.
+    Transfer {
+        /// The view that the primary is in.
+        view: u64,
+        /// The state.
+        store: Store,
+    },
+}
+
+/// What it answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The client's result.
+    Done(KvRet),
+    /// To a client: ask somebody else.
+    NotPrimary,
+    /// The backup has it.
+    Accepted,
+    /// The backup is not in that role in that view.
+    Refused,
+}
+
+/// The servers as an RPC service.
+pub struct Service;
+
+impl rpc::Service for Service {
+    type Request = Call;
+    type Reply = Answer;
+}
+
+struct Server {
+    me: ServerId,
+    view: Cell<View>,
+    store: RefCell<Store>,
+    /// Whether the store holds the service's state: as first primary, or since a transfer.
+    initialised: Cell<bool>,
+    /// As backup: the view in which the state was received.
+    synced: Cell<u64>,
+    /// As primary: the view whose backup has been sent the state.
+    transferred: Cell<u64>,
+    lane: Mutex<()>,
+    /// Somebody has reason to believe that there is a newer view.
+    ping_now: Notify,
+}
+
+/// The code of a server's node.
+pub async fn boot(_: Rc<Params>) {
+    let server = Rc::new(Server {
+        me: ServerId { node: node::this(), life: node::incarnation() },
+        view: Cell::default(),
+        store: RefCell::default(),
+        initialised: Cell::new(false),
+        synced: Cell::new(0),
+        transferred: Cell::new(0),
+        lane: Mutex::new(()),
+        ping_now: Notify::new(),
+    });
+    task::spawn(server.clone().keep_pinging());
+    let mut calls = rpc::Server::<Service>::bind(PORT).expect("nobody else binds the port");
+    loop {
+        let call = calls.recv().await;
+        match call.request {
+            Call::Execute(request) => {
+                task::spawn(server.clone().execute(request, call.responder));
+            }
+            Call::Forward { view, index, request } => {
+                call.responder.send(&server.accept_forward(view, index, &request));
+            }
+            Call::Transfer { view, store } => call.responder.send(&server.accept_transfer(view, store)),
+        }
+    }
+}
+
+impl Server {
+    // ---- views ------------------------------------------------------------------------------------------------
+
+    async fn keep_pinging(self: Rc<Self>) {
+        let service = node::lookup("view-0").expect("there is a view service").port(view_service::PORT);
+        let mut tick = time::interval(PING);
+        tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        let mut echo: Option<Stamp> = None;
+        loop {
+            select! {
+                _ = tick.tick() => {}
+                () = self.ping_now.notified() => {}
+            }
+            let ping = view_service::Request::Ping {
+                server: self.me,
+                number: self.view.get().number,
+                ready: self.backup_is_ready(),
+                echo,
+            };
+            if let Ok(reply) = rpc::call::<ViewService>(service, &ping, CallOptions::timeout(PING).retry(RETRY)).await {
+                echo = Some(reply.stamp);
+                self.adopt(reply.view);
+            }
+        }
+    }
+
+    /// Whether the backup of the present view, if there is one, has the state.
+    fn backup_is_ready(&self) -> bool {
+        let view = self.view.get();
+        view.backup.is_some() && (self.transferred.get() == view.number || planted!("pb.ready-before-transfer"))
+    }
+
+    fn adopt(self: &Rc<Self>, view: View) {
+        if view.number <= self.view.get().number {
+            return;
+        }
+        let was_primary = self.view.get().is_primary(self.me);
+        self.view.set(view);
+        sometimes!(was_primary && !view.is_primary(self.me), "pb: a primary learns that it was deposed");
+        if view.is_primary(self.me) {
+            // The first primary ever starts from nothing; any other was a backup with the state.
+            self.initialised.set(self.initialised.get() || view.number == 1);
+            if !was_primary {
+                observe!(BecamePrimary { view: view.number, initialised: self.initialised.get() });
+            }
+            if view.backup.is_some() {
+                task::spawn(self.clone().transfer(view));
+            }
+        }
+    }
+
+    /// Brings the view's backup up to date, and keeps operations out until it is.
+    async fn transfer(self: Rc<Self>, view: View) {
+        let lane = match planted!("pb.transfer-beside-operations") {
+            true => None,
+            false => Some(self.lane.lock().await),
+        };
+        while self.view.get() == view && self.transferred.get() < view.number {
+            self.send_state(view).await;
+        }
+        drop(lane);
+    }
+
+    /// Tries once to send the whole state to the view's backup.
+    async fn send_state(&self, view: View) {
+        let Some(backup) = view.backup else { return };
+        let mut store = self.store.borrow().clone();
+        if planted!("pb.transfer-without-sessions") {
+            store.forget_sessions();
+        }
+        if self.ask(backup, &Call::Transfer { view: view.number, store }).await == Some(Answer::Accepted) {
+            self.transferred.set(self.transferred.get().max(view.number));
+            // The view service waits to hear it.
+            self.ping_now.notify_one();
+        } else {
+            time::sleep(RETRY).await;
+        }
+    }
+
+    async fn ask(&self, backup: ServerId, call: &Call) -> Option<Answer> {
+        let options = CallOptions::timeout(ATTEMPT).retry(RETRY);
+        rpc::call::<Service>(backup.node.port(PORT), call, options).await.ok()
+    }
+
+    // ---- as primary -------------------------------------------------------------------------------------------
+
+    async fn execute(self: Rc<Self>, request: Request, responder: Responder<Service>) {
+        let lane = match planted!("pb.operations-side-by-side") {
+            true => None,
+            false => Some(self.lane.lock().await),
+        };
+        let answer = self.run(&request).await;
+        drop(lane);
+        if let Some(answer) = answer {
+            responder.send(&answer);
+        }
+    }
+
+    /// Executes a request, once the backup has it. `None` if nobody waits for the answer any more.
+    async fn run(&self, request: &Request) -> Option<Answer> {
+        loop {
+            let view = self.view.get();
+            let serves = view.is_primary(self.me) || view.is_backup(self.me) && planted!("pb.backup-serves");
+            if !serves || !self.initialised.get() {
+                return Some(Answer::NotPrimary);
+            }
+            match self.store.borrow().seen(request) {
+                Seen::No => {}
+                Seen::Answered(answer) => {
+                    sometimes!(true, "pb: a retry is answered from the table");
+                    return Some(Answer::Done(answer));
+                }
+                Seen::Stale => return None,
+            }
+            if let KvOp::Get { key } = &request.op
+                && planted!("pb.stale-read")
+            {
+                return Some(Answer::Done(self.store.borrow().peek(key)));
+            }
+            let confirmed = match view.backup.filter(|_| view.is_primary(self.me)) {
+                None => true,
+                Some(_) if self.transferred.get() < view.number => {
+                    if !planted!("pb.transfer-beside-operations") {
+                        // The view began while this operation was in the lane, and the transfer waits for the lane.
+                        self.send_state(view).await;
+                        continue;
+                    }
+                    true
+                }
+                Some(backup) => self.forward(view, backup, request).await,
+            };
+            if confirmed {
+                let answer = self.apply(view.number, request);
+                observe!(Completed { view: view.number });
+                return Some(Answer::Done(answer));
+            }
+            sometimes!(true, "pb: a primary cannot reach its backup");
+            self.ping_now.notify_one();
+            time::sleep(RETRY).await;
+        }
+    }
+
+    async fn forward(&self, view: View, backup: ServerId, request: &Request) -> bool {
+        let index = self.store.borrow().applied() + 1;
+        let call = Call::Forward { view: view.number, index, request: request.clone() };
+        if planted!("pb.no-backup-ack") {
+            let _ = rpc::send::<Service>(backup.node.port(PORT), &call);
+            return true;
+        }
+        self.ask(backup, &call).await == Some(Answer::Accepted)
+    }
+
+    fn apply(&self, view: u64, request: &Request) -> KvRet {
+        let mut store = self.store.borrow_mut();
+        let answer = store.apply(request);
+        observe!(Applied { view, index: store.applied(), digest: store.digest() });
+        answer
+    }
+
+    // ---- as backup --------------------------------------------------------------------------------------------
+
+    /// Whether this server is the backup of that view. If the view is news, it asks for it.
+    fn is_backup_in(&self, view: u64) -> bool {
+        if view > self.view.get().number {
+            self.ping_now.notify_one();
+        }
+        self.view.get().number == view && self.view.get().is_backup(self.me)
+    }
+
+    fn accept_forward(&self, view: u64, index: u64, request: &Request) -> Answer {
+        if !self.is_backup_in(view) || self.synced.get() != view {
+            sometimes!(view < self.view.get().number, "pb: a deposed primary is refused");
+            return Answer::Refused;
+        }
+        let applied = self.store.borrow().applied();
+        if index > applied {
+            always!(index == applied + 1, "pb.backup-misses-nothing", "operation {index} came after {applied}");
+            self.apply(view, request);
+        }
+        Answer::Accepted
+    }
+
+    fn accept_transfer(&self, view: u64, store: Store) -> Answer {
+        if !self.is_backup_in(view) {
+            return Answer::Refused;
+        }
+        // A copy that arrives again must not undo what was forwarded since.
+        if self.synced.get() != view {
+            *self.store.borrow_mut() = store;
+            self.synced.set(view);
+            self.initialised.set(true);
+            observe!(Synced { view });
+        }
+        Answer::Accepted
+    }
+}

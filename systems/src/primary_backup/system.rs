@@ -1,0 +1,78 @@
+//! The system as `sim` sees it.
+
+use serde::{Deserialize, Serialize};
+use sim::check::Linearizable;
+use sim::check::linearizable::models::{Kv, KvOp};
+use sim::{Cluster, Manifest, System};
+
+use super::checks::{
+    Acked, Applied, Backup, BecamePrimary, Completed, Heard, Holders, OneServerPerView, Primary, PrimaryHasState,
+    Proposed, Ready, ReplicasAgree, Synced, ViewDecided, ViewOrder,
+};
+use super::{server, view_service, workload};
+
+/// The keys of `[system]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Params {
+    /// How many servers there are; two have a role, the others are idle.
+    pub servers: usize,
+    /// How many clients.
+    pub clients: usize,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Params { servers: 3, clients: 3 }
+    }
+}
+
+/// Primary/backup replication with a view service.
+pub struct PrimaryBackup;
+
+impl System for PrimaryBackup {
+    type Params = Params;
+
+    fn describe(m: &mut Manifest<Self>) {
+        m.name("primary_backup", "A key/value store on a primary and a backup, with a view service")
+            .role("view", view_service::boot)
+            .role("server", server::boot)
+            .client_role("client")
+            .ops::<KvOp>();
+        m.workload("mixed", workload::mixed)
+            .workload("read-all", workload::read_all)
+            .workload("settle", workload::settle);
+        m.event::<Proposed>()
+            .event::<ViewDecided>()
+            .event::<Acked>()
+            .event::<Ready>()
+            .event::<Heard>()
+            .event::<BecamePrimary>()
+            .event::<Synced>()
+            .event::<Applied>()
+            .event::<Completed>();
+        m.selector::<Primary>().selector::<Backup>().protected::<Holders>();
+        m.check::<Linearizable<Kv>>()
+            .invariant::<OneServerPerView>()
+            .invariant::<ViewOrder>()
+            .invariant::<PrimaryHasState>()
+            .invariant::<ReplicasAgree>();
+        m.planted("pb.no-backup-ack", ["linearizable", "replicas-agree", "always:pb.backup-misses-nothing"])
+            .planted("pb.view-before-ack", ["view-order", "primary-has-state", "linearizable"])
+            .planted("pb.ready-before-transfer", ["primary-has-state", "linearizable"])
+            .planted("pb.transfer-without-sessions", ["linearizable"])
+            .planted(
+                "pb.transfer-beside-operations",
+                ["linearizable", "replicas-agree", "always:pb.backup-misses-nothing"],
+            )
+            .planted("pb.operations-side-by-side", ["linearizable", "replicas-agree"])
+            .planted("pb.stale-read", ["linearizable"])
+            .planted("pb.backup-serves", ["one-server-per-view", "linearizable", "replicas-agree"])
+            .planted("pb.empty-keeps-role", ["linearizable", "replicas-agree", "primary-has-state"])
+            .planted("pb.view-not-durable", ["view-order", "one-server-per-view", "linearizable", "primary-has-state"]);
+    }
+
+    fn build(&self, params: &Params, cluster: &mut Cluster) {
+        cluster.nodes("view", 1).nodes("server", params.servers).nodes("client", params.clients);
+    }
+}

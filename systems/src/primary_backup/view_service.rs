@@ -1,0 +1,152 @@
+//! The view service: one node that hears pings and answers with the present view.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sim::{codec, fs, node, observe, planted, rpc, select, time};
+
+use super::Params;
+use super::checks::{Acked, Heard, Proposed, Ready, ViewDecided};
+use super::view::{Core, PING, Server, View};
+
+/// Where the view service listens.
+pub const PORT: u16 = 1;
+
+/// A time stamp of one life of the view service. Servers send the last one back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    life: u32,
+    at: Duration,
+}
+
+/// What the view service is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// A server is alive.
+    Ping {
+        /// Who.
+        server: Server,
+        /// The view that it is in; 0 when it has just started. From its primary this acknowledges the view.
+        number: u64,
+        /// From its primary: whether the backup has the whole state.
+        ready: bool,
+        /// The stamp of the last answer that it got.
+        echo: Option<Stamp>,
+    },
+    /// A client wants to know the view.
+    Get,
+}
+
+/// The answer to both.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Reply {
+    /// The present view.
+    pub view: View,
+    /// Whether its backup has the whole state.
+    pub ready: bool,
+    /// To be sent back with the next ping.
+    pub stamp: Stamp,
+}
+
+/// The view service as an RPC service.
+pub struct ViewService;
+
+impl rpc::Service for ViewService {
+    type Request = Request;
+    type Reply = Reply;
+}
+
+const FILE: &str = "view";
+const DRAFT: &str = "view.new";
+
+/// The code of the view service's node.
+pub async fn boot(_: Rc<Params>) {
+    let mut saved = load().await;
+    let mut core = Core::new(saved.view, saved.acked, saved.ready, clock());
+    let mut server = rpc::Server::<ViewService>::bind(PORT).expect("nobody else binds the port");
+    let mut tick = time::interval(PING);
+    loop {
+        let mut acknowledged = false;
+        let call = select! {
+            call = server.recv() => {
+                if let Request::Ping { server, number, ready, echo } = call.request {
+                    let alive = echo.filter(|echo| echo.life == node::incarnation()).map(|echo| echo.at);
+                    acknowledged = core.ping(server, number, ready, alive, clock());
+                    let alive_ns = alive.map_or(0, |alive| alive.as_nanos() as u64);
+                    observe!(Heard { server: server.node, life: server.life, alive_ns });
+                }
+                Some(call)
+            }
+            _ = tick.tick() => {
+                core.tick(clock());
+                None
+            }
+        };
+        let next = Saved { view: core.view(), acked: core.acked(), ready: core.ready() };
+        if next != saved {
+            save_and_tell(saved, next, acknowledged).await;
+            saved = next;
+        }
+        if let Some(call) = call {
+            let stamp = Stamp { life: node::incarnation(), at: clock() };
+            call.responder.send(&Reply { view: saved.view, ready: saved.ready, stamp });
+        }
+    }
+}
+
+/// What must survive a crash. Not only the view: when the primary has died meanwhile, nobody repeats what it said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Saved {
+    view: View,
+    acked: bool,
+    ready: bool,
+}
+
+/// Makes a decision durable before anybody hears of it: a number is never given to two views.
+async fn save_and_tell(before: Saved, now: Saved, acknowledged: bool) {
+    let is_new = now.view != before.view;
+    if is_new {
+        observe!(Proposed::new(&now.view));
+    }
+    save(&now).await;
+    if is_new && acknowledged {
+        // Acknowledged and followed in one step.
+        observe!(Acked { number: before.view.number });
+    }
+    if is_new {
+        tracing::info!("{}", now.view);
+        observe!(ViewDecided::new(&now.view));
+    }
+    if now.acked && (is_new || !before.acked) {
+        observe!(Acked { number: now.view.number });
+    }
+    if now.ready && (is_new || !before.ready) {
+        observe!(Ready { number: now.view.number });
+    }
+}
+
+fn clock() -> Duration {
+    Duration::from_nanos(time::now().as_nanos())
+}
+
+async fn load() -> Saved {
+    match fs::read(FILE).await {
+        Ok(bytes) => codec::decode(&bytes).expect("the view file is written whole"),
+        Err(_) => Saved::default(),
+    }
+}
+
+/// Writes beside, syncs, renames, syncs the directory: a crash leaves the old view or the new one.
+async fn save(saved: &Saved) {
+    let bytes = codec::encode(saved).expect("a view is small");
+    let file = fs::File::create(DRAFT).await.expect("the root directory exists");
+    file.write_at(&bytes, 0).await.expect("the disk is sound");
+    if planted!("pb.view-not-durable") {
+        fs::rename(DRAFT, FILE).await.expect("the draft exists");
+        return;
+    }
+    file.sync_all().await.expect("the disk is sound");
+    fs::rename(DRAFT, FILE).await.expect("the draft exists");
+    fs::sync_dir("").await.expect("the disk is sound");
+}
