@@ -1,1 +1,102 @@
-//! The `dst` command as a library.
+//! The `dst` command, as a library: list, sweep and replay for any systems.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`cli`] | the commands and their flags, as they are typed |
+//! | [`registry`] | the systems, by name |
+//! | [`scenarios`] | which scenario files are meant, read and compared with their systems |
+//! | [`list`] | `dst list`: what there is |
+//! | [`sweep`] | `dst sweep`: many seeds, and what broke |
+//! | [`replay`] | `dst replay`: one seed, and what happened |
+//! | [`console`] | where text goes: colour, progress, closed pipes |
+//! | [`exit`] | what a command's exit code says |
+//!
+//! # A `dst` of your own
+//!
+//! A system implements [`sim::System`]; a binary that hands it to [`main()`] has every command:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use sim::{Cluster, Manifest, System};
+//!
+//! struct Nothing;
+//!
+//! impl System for Nothing {
+//!     type Params = ();
+//!     fn describe(m: &mut Manifest<Self>) {
+//!         m.name("nothing", "A server that does nothing.").role("server", async |_| {});
+//!     }
+//!     fn build(&self, _: &(), cluster: &mut Cluster) {
+//!         cluster.nodes("server", 3);
+//!     }
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     tools::main(vec![Box::new(Nothing)])
+//! }
+//! ```
+//!
+//! Three more things make it complete:
+//!
+//! 1. In `.cargo/config.toml`, the flag that `sim` needs, and the alias under which this command prints replay lines:
+//!
+//!    ```toml
+//!    [build]
+//!    rustflags = ["--cfg", "madsim"]
+//!
+//!    [alias]
+//!    dst = "run --quiet --release --bin my-dst --"
+//!    ```
+//!
+//! 2. A folder `scenarios/` with scenario files, which `cargo dst sweep` runs when nothing else is named.
+//!
+//! 3. In CI, `cargo dst sweep --seeds 1000 --verify --json`: the exit code is the verdict ([`Exit`]), and the last line of
+//!    output says everything else.
+//!
+//! Tests call [`run_from`] with a [`Console`] that writes to a buffer.
+
+pub mod cli;
+pub mod console;
+pub mod exit;
+pub mod list;
+pub mod registry;
+pub mod replay;
+pub mod scenarios;
+pub mod sweep;
+mod text;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use sim::DynSystem;
+
+pub use console::Console;
+pub use exit::Exit;
+
+/// The whole program: the process's arguments, its terminal, these systems.
+pub fn main(systems: Vec<Box<dyn DynSystem>>) -> ExitCode {
+    run_from(std::env::args_os(), &systems, &Console::terminal()).into()
+}
+
+/// Runs one command. `args` begin with the program's name, as a process's do.
+pub fn run_from<I>(args: I, systems: &[Box<dyn DynSystem>], console: &Console) -> Exit
+where
+    I: IntoIterator<Item: Into<OsString> + Clone>,
+{
+    let done = match cli::Cli::try_parse_from(args) {
+        // Help and version are errors to clap; it knows which stream they belong on.
+        Err(error) if error.use_stderr() => Err(exit::Usage(error).into()),
+        Err(help) => console.print(&help.render().ansi().to_string()).map(|()| Exit::Held),
+        Ok(cli) => {
+            let registry = registry::Registry::new(systems);
+            match cli.command {
+                cli::Command::List(args) => list::run(&args, &registry, console),
+                cli::Command::Sweep(args) => sweep::run(&args, &registry, console),
+                cli::Command::Replay(args) => replay::run(&args, &registry, console),
+            }
+        }
+    };
+    done.unwrap_or_else(|error| exit::explain(&error, console))
+}

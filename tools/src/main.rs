@@ -1,2 +1,7 @@
-//! The `dst` binary.
-fn main() {}
+//! The `dst` binary: the tools with all systems of this workspace.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tools::main(systems::all())
+}

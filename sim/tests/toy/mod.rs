@@ -12,7 +12,7 @@ use sim::check::{Check, Finished, Invariant, Verdict, Violation};
 use sim::event::{Booted, Crashed, On};
 use sim::history::Op;
 use sim::node::NodeId;
-use sim::system::Selector;
+use sim::system::{Protect, Selector};
 use sim::time::SystemTime;
 use sim::{
     Client, Cluster, Manifest, Report, RunOptions, Scenario, System, buggify, fs, node, observe, planted, rand, rpc, task,
@@ -206,8 +206,7 @@ impl Selector for First {
 #[derive(Default)]
 struct Holders(BTreeSet<NodeId>);
 
-impl Selector for Holders {
-    const NAME: &'static str = "holders";
+impl Protect for Holders {
     fn subscribe(on: &mut On<Self>) {
         on.event::<Holding>(|holders, moment, _| {
             holders.0.insert(moment.node);
@@ -218,8 +217,8 @@ impl Selector for Holders {
             Ok(())
         });
     }
-    fn nodes(&self) -> Vec<NodeId> {
-        self.0.iter().copied().collect()
+    fn groups(&self) -> Vec<Vec<NodeId>> {
+        vec![self.0.iter().copied().collect()]
     }
 }
 

@@ -118,7 +118,8 @@ impl Core {
         let speaks = self.view.number > 0 && self.view.is_primary(server) && number == self.view.number;
         let acknowledges = speaks && !self.acked;
         self.acked |= acknowledges;
-        self.ready |= speaks && ready;
+        // A delayed word of the primary's comes too late: the backup may have died since, and the primary seem dead.
+        self.ready |= speaks && ready && self.is_fresh(server, now);
         self.decide(now);
         acknowledges
     }
