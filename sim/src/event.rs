@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use crate::check::Violation;
+use crate::check::{Violation, guarded};
 use crate::kernel;
 use crate::node::NodeId;
 use crate::run::failure::Failure;
@@ -209,7 +209,8 @@ fn publish(id: usize, moment: &Moment, event: &dyn AnyEvent) {
     let listeners = HUB.with_borrow(|hub| hub.by_event.get(id).cloned());
     let Some(listeners) = listeners else { return };
     for (owner, listener) in listeners.iter() {
-        if let Err(violation) = listener(moment, event) {
+        let found = guarded(&format_args!("`{owner}`, which listens to events,"), || listener(moment, event));
+        if let Some(Err(violation)) = found {
             kernel::with(|state| {
                 let node = state.name_of(moment.node);
                 let text = format!("{node}: {}", violation.explanation);

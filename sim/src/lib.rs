@@ -38,7 +38,7 @@
 //! `sim::fs`, `sim::rand`, `sim::sync`, [`select!`], [`node_local!`]. std's `Instant::now`, `SystemTime::now` and `HashMap`
 //! order are deterministic inside a run, but show the simulator's time and not the node's. Threads, `tokio::time`,
 //! `tokio::spawn`, `rand`'s `OsRng` and mutable statics are not supported: see [`HarnessError`] and the
-//! workspace's `clippy.toml`.
+//! `clippy.toml` of the crate `systems`.
 
 #[cfg(not(madsim))]
 compile_error!(

@@ -139,6 +139,10 @@ impl Future for Sleep {
         let timer = self.timer;
         let armed = kernel::with(|state| {
             if state.now >= deadline && state.current.alive {
+                // Not fired yet if the task was woken by something else in the same nanosecond.
+                if let Some(timer) = timer.filter(|&timer| state.is_timer_pending(timer)) {
+                    state.cancel_timer(timer);
+                }
                 return Err(());
             }
             match timer {
@@ -152,7 +156,7 @@ impl Future for Sleep {
         });
         match armed {
             Err(()) => {
-                self.cancel();
+                self.timer = None;
                 Poll::Ready(())
             }
             Ok(timer) => {
@@ -209,7 +213,10 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
     Interval { sleep: sleep_until(start), period, missed: MissedTickBehavior::default() }
 }
 
-/// What an interval does after its task came late: while the node was paused, say.
+/// A tick that is no later than this counts as on time: tokio's tolerance (`tokio::time::interval`).
+const ON_TIME: Duration = Duration::from_millis(5);
+
+/// What an interval does after its task came late: while the node was paused, say. Up to 5 ms are no lateness.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTickBehavior {
     /// Ticks without waiting until it has caught up.
@@ -236,7 +243,7 @@ impl Interval {
         let due = self.sleep.deadline();
         let now = now();
         let next = match self.missed {
-            _ if now < due + self.period => due + self.period,
+            _ if now <= due + ON_TIME => due + self.period,
             MissedTickBehavior::Burst => due + self.period,
             MissedTickBehavior::Delay => now + self.period,
             MissedTickBehavior::Skip => {

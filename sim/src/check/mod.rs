@@ -5,10 +5,13 @@
 
 pub mod linearizable;
 
+use std::fmt::Display;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::event::On;
 use crate::history::{History, Op};
+use crate::kernel::{self, panics};
 use crate::node::NodeId;
 
 /// What an oracle found wrong.
@@ -77,6 +80,19 @@ pub trait Invariant: Default + 'static {
 
     /// Says which events it folds over.
     fn subscribe(on: &mut On<Self>);
+}
+
+/// Calls the code of an invariant or a selector, which runs inside polls and outside of any. If it panics, that is a
+/// failure of the run, and there is no answer.
+pub(crate) fn guarded<R>(whose: &dyn Display, code: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(code))
+        .map_err(|payload| {
+            kernel::with(|state| {
+                let failure = panics::failure("panic", state.now, &whose.to_string(), payload.as_ref());
+                state.fail(failure);
+            });
+        })
+        .ok()
 }
 
 /// Linearizability of the operations that model `M` knows.

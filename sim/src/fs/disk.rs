@@ -68,6 +68,10 @@ impl Inode {
     }
 
     pub fn write_at(&mut self, data: &[u8], offset: u64) {
+        if data.is_empty() {
+            // Nothing is written, so no gap before it either.
+            return;
+        }
         let (from, end) = (offset as usize, offset as usize + data.len());
         let old = self.cached.len();
         if end > old {
@@ -146,7 +150,16 @@ impl Disk {
             _ if path.is_empty() => Ok(()),
             Some(Entry::Dir) => Ok(()),
             Some(Entry::File(_)) => Err(FsError::NotADirectory(path.to_owned())),
-            None => Err(FsError::NotFound(path.to_owned())),
+            None => Err(self.missing(path.to_owned())),
+        }
+    }
+
+    /// Why there is nothing at `path`: a file has the name of a directory on the way, or there just is nothing.
+    fn missing(&self, path: String) -> FsError {
+        let is_file = |above: &&str| matches!(self.cached.get(*above), Some(Entry::File(_)));
+        match path.match_indices('/').map(|(at, _)| &path[..at]).find(is_file) {
+            Some(file) => FsError::NotADirectory(file.to_owned()),
+            None => FsError::NotFound(path),
         }
     }
 
@@ -155,7 +168,8 @@ impl Disk {
         match self.cached.get(&path) {
             Some(Entry::File(inode)) => Ok(inode.clone()),
             Some(Entry::Dir) => Err(FsError::IsADirectory(path)),
-            None => Err(FsError::NotFound(path)),
+            None if path.is_empty() => Err(FsError::IsADirectory(path)),
+            None => Err(self.missing(path)),
         }
     }
 
@@ -179,7 +193,7 @@ impl Disk {
         let (from, to) = (normal(from), normal(to));
         let inode = self.open(&from)?;
         self.directory(parent(&to))?;
-        if let Some(Entry::Dir) = self.cached.get(&to) {
+        if to.is_empty() || matches!(self.cached.get(&to), Some(Entry::Dir)) {
             return Err(FsError::IsADirectory(to));
         }
         self.cached.remove(&from);

@@ -40,7 +40,10 @@ pub(crate) fn run_to(horizon: u64) -> Stop {
         // One `catch_unwind` around the whole loop instead of one around each poll: a panic is rare, a poll is not.
         match catch_unwind(AssertUnwindSafe(drive)) {
             Ok(stop) => {
-                with(|state| state.current = Current::HOST);
+                with(|state| {
+                    state.current = Current::HOST;
+                    state.sync_clock();
+                });
                 return stop;
             }
             Err(payload) => {
@@ -100,8 +103,6 @@ impl State {
             if self.halted {
                 return Next::Stop(Stop::Halted);
             }
-            let timers = &self.timers;
-            self.queue.skip_dead(|timer| timers.is_pending(timer));
             let due = self.queue.next_at();
             if due.is_some_and(|at| at <= self.now) {
                 if let Some(event) = self.queue.pop()
@@ -117,7 +118,9 @@ impl State {
                 }
                 continue;
             }
-            match due {
+            let timers = &self.timers;
+            self.queue.skip_dead(|timer| timers.is_pending(timer));
+            match self.queue.next_at() {
                 Some(at) if at < self.horizon => self.advance_to(at),
                 // Nothing will ever happen by itself: the host decides whether that is a deadlock.
                 _ if self.queue.live() == 0 => return Next::Stop(Stop::Idle),
@@ -130,10 +133,15 @@ impl State {
     }
 
     pub(crate) fn advance_to(&mut self, at: u64) {
-        if at > self.now {
-            // std's clocks follow ours to the nanosecond.
-            self.clock.advance(Duration::from_nanos(at - self.now));
-            self.now = at;
+        self.now = self.now.max(at);
+    }
+
+    /// Lets std's clocks follow ours, to the nanosecond, before any code runs that could look at them.
+    #[inline]
+    pub(crate) fn sync_clock(&mut self) {
+        if self.clock_shows < self.now {
+            self.clock.advance(Duration::from_nanos(self.now - self.clock_shows));
+            self.clock_shows = self.now;
         }
     }
 
@@ -142,7 +150,10 @@ impl State {
         match event {
             Event::Deliver(message) => self.deliver(message),
             Event::Timer(timer) => {
-                let waker = self.timers.take(timer)?;
+                let Some(waker) = self.timers.take(timer) else {
+                    self.queue.came_up_dead();
+                    return None;
+                };
                 self.digest.event(Tag::Timer, 0, 0, self.now);
                 self.wake_waker(waker)
             }
@@ -196,6 +207,7 @@ impl State {
         let future = task.future.take()?;
         task.scheduled = false;
         let (incarnation, entity) = (task.incarnation, task.entity());
+        self.sync_clock();
         self.polls += 1;
         self.observations = 0;
         self.current = Current { node: node_id, incarnation, task: id, alive: true };

@@ -158,6 +158,8 @@ pub(crate) struct State {
     pub digest: Digest,
     pub recorder: Option<Recorder>,
     clock: madsim::time::TimeHandle,
+    /// What std's clocks show, in the same count as `now`.
+    clock_shows: u64,
 }
 
 thread_local! {
@@ -219,6 +221,7 @@ impl State {
             digest: Digest::default(),
             recorder: None,
             clock: madsim::time::TimeHandle::current(),
+            clock_shows: 0,
         }
     }
 

@@ -147,6 +147,15 @@ impl Table {
         }
     }
 
+    /// It will not be executed, and its repetitions are to be told so.
+    pub fn refused(&mut self, from: NodeId, client: u32, seq: u64) {
+        if let Some(window) = self.0.get_mut(&from)
+            && window.client == client
+        {
+            window.replies.remove(&seq);
+        }
+    }
+
     #[cfg(test)]
     fn kept(&self) -> usize {
         self.0.values().map(|window| window.replies.len()).sum()

@@ -84,6 +84,9 @@ impl<S: Service> Server<S> {
                 }
                 Err(error) => {
                     tracing::warn!(%from, %error, "malformed request");
+                    if let Some((client, seq, table)) = once {
+                        table.borrow_mut().refused(from.node, client, seq);
+                    }
                     if let Some(call) = call {
                         self.answer(from, Frame::Malformed { call }, &[]);
                     }

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::rc::Rc;
 
 use super::dose::Dose;
+use crate::check::guarded;
 use crate::event::{self, AnyEvent, EVENTS, Moment};
 use crate::fault::{self, Fault};
 use crate::history;
@@ -533,7 +534,7 @@ impl Director {
     /// A selector, a node, a role or a glob, in this order.
     fn named(&self, name: &str) -> Vec<NodeId> {
         if let Some((_, find)) = self.selectors.iter().find(|(known, _)| *known == name) {
-            return find();
+            return guarded(&format_args!("the selector `{name}`"), || find()).unwrap_or_default();
         }
         let matching = |wanted: &dyn Fn(&NodeEntry) -> bool| -> Vec<NodeId> {
             self.nodes.iter().filter(|node| wanted(node)).map(|(id, ..)| *id).collect()
@@ -552,7 +553,12 @@ impl Director {
     fn over_budget(&self, fault: &Fault<Vec<NodeId>>) -> Option<String> {
         let destroyed: BTreeSet<NodeId> = fault.destroys().iter().copied().collect();
         let dies = |group: &Vec<NodeId>| !group.is_empty() && group.iter().all(|node| destroyed.contains(node));
-        if !destroyed.is_empty() && self.protected.iter().any(|groups| groups().iter().any(dies)) {
+        if !destroyed.is_empty()
+            && self
+                .protected
+                .iter()
+                .any(|groups| guarded(&"what is protected", || groups()).is_some_and(|groups| groups.iter().any(dies)))
+        {
             return Some("it would destroy the last copy".to_owned());
         }
         let mut by_role: BTreeMap<&str, usize> = BTreeMap::new();

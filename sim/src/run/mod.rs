@@ -285,9 +285,8 @@ impl Run<'_> {
         director.begin_main();
         let main = self.start(Phase::Main, instance, nodes, &clients)?;
         let end = kernel::with(|state| state.now) + table.main.nanos();
-        if !director.run_until(end, &|| false) && main.left.get() > 0 {
-            deadlock(main.left.get());
-        }
+        // A world that stands still is no deadlock yet: what is paused, held or down goes on after the heal.
+        director.run_until(end, &|| false);
         if failed() {
             return Ok(None);
         }

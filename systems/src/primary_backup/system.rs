@@ -59,13 +59,17 @@ impl System for PrimaryBackup {
             .invariant::<ReplicasAgree>();
         m.planted("pb.no-backup-ack", ["linearizable", "replicas-agree", "always:pb.backup-misses-nothing"])
             .planted("pb.view-before-ack", ["view-order", "primary-has-state", "linearizable"])
-            .planted("pb.ready-before-transfer", ["primary-has-state", "linearizable"])
+            .planted("pb.ready-before-transfer", ["primary-has-state", "linearizable", "replicas-agree"])
             .planted("pb.transfer-without-sessions", ["linearizable"])
             .planted(
                 "pb.transfer-beside-operations",
                 ["linearizable", "replicas-agree", "always:pb.backup-misses-nothing"],
             )
-            .planted("pb.operations-side-by-side", ["linearizable", "replicas-agree"])
+            .planted("pb.operations-side-by-side", [
+                "linearizable",
+                "replicas-agree",
+                "always:pb.backup-misses-nothing",
+            ])
             .planted("pb.stale-read", ["linearizable"])
             .planted("pb.backup-serves", ["one-server-per-view", "linearizable", "replicas-agree"])
             .planted("pb.empty-keeps-role", ["linearizable", "replicas-agree", "primary-has-state"])
