@@ -1,3 +1,4 @@
+//! A register that a server keeps in memory, and loses.
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 use serde::{Deserialize, Serialize};
@@ -6,17 +7,14 @@ use sim::check::linearizable::models::{Register, RegisterOp as Op, RegisterRet a
 use sim::{Client, Cluster, Manifest, RunOptions, Scenario, System, node, rand, rpc, time};
 
 struct Forgetful;
-
 #[derive(Clone, Serialize, Deserialize)]
 struct Params {
     clients: usize,
 }
-
 impl rpc::Service for Forgetful {
     type Request = Op;
     type Reply = Ret;
 }
-
 impl System for Forgetful {
     type Params = Params;
     fn describe(m: &mut Manifest<Self>) {
@@ -54,8 +52,8 @@ async fn client(cx: Client<Params>, _: toml::Table) {
 }
 
 fn main() {
-    let file = include_str!("register.toml");
-    let scenario = Scenario::parse("register.toml", file).unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/register.toml");
+    let scenario = Scenario::load(path.as_ref()).unwrap();
     let report = sim::run(&Forgetful, &scenario, 42, RunOptions::default()).unwrap();
     assert_eq!(report.failure.unwrap().signature, "linearizable");
 }

@@ -185,7 +185,7 @@ impl<T: 'static> On<T> {
 /// Reports an event of the node whose code is running. See [`crate::observe!`].
 pub fn observe<E: Event>(event: E) {
     let id = dense_id(E::kind());
-    if let Some((moment, listened, due)) = kernel::with(|state| state.observed(id, &event)) {
+    if let Some((moment, listened, due)) = kernel::with_running(|state| state.observed(id, &event)).flatten() {
         if listened {
             publish(id, &moment, &event);
         }

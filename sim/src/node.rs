@@ -24,7 +24,7 @@ impl NodeId {
     pub(crate) const HOST: NodeId = NodeId(u16::MAX);
 
     /// The `index`-th node of the cluster.
-    pub fn new(index: u16) -> NodeId {
+    pub const fn new(index: u16) -> NodeId {
         NodeId(index)
     }
 

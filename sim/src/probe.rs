@@ -9,6 +9,8 @@
 //! | [`crate::buggify!`] | misbehave here, legally, in some runs |
 //! | [`crate::planted!`] | a known bug, off unless asked for by name |
 //!
+//! Outside of a simulation, in a unit test of a pure core say, they are inert, but for `always!`, which panics.
+//!
 //! Each site is registered in a static catalogue when the program is linked, so that a `sometimes!` on a line that was
 //! never even reached is reported too.
 
@@ -273,13 +275,14 @@ impl State {
 #[doc(hidden)]
 #[track_caller]
 pub fn always(site: &'static Probe, holds: bool, details: impl FnOnce() -> String) {
-    let alive = kernel::with(|state| {
+    let alive = kernel::with_running(|state| {
         if holds {
             state.probes.hits[dense_id(site)] += 1;
         }
         state.current.alive
     });
-    if !holds && alive {
+    assert!(holds || alive.is_some(), "`{}` does not hold: {}", site.name, details());
+    if !holds && alive == Some(true) {
         let details = details();
         kernel::with(|state| {
             let node = state.name_of(state.current.node);
@@ -293,7 +296,7 @@ pub fn always(site: &'static Probe, holds: bool, details: impl FnOnce() -> Strin
 #[doc(hidden)]
 pub fn sometimes(site: &'static Probe, holds: bool) {
     if holds {
-        kernel::with(|state| {
+        kernel::with_running(|state| {
             if state.current.alive {
                 state.probes.hits[dense_id(site)] += 1;
             }
@@ -303,7 +306,7 @@ pub fn sometimes(site: &'static Probe, holds: bool) {
 
 #[doc(hidden)]
 pub fn buggify(site: &'static Probe) -> bool {
-    kernel::with(|state| {
+    let fired = kernel::with_running(|state| {
         let node = state.current.node;
         let fires = state.probes.fires;
         let point = &mut state.probes.buggify[dense_id(site)];
@@ -316,15 +319,17 @@ pub fn buggify(site: &'static Probe) -> bool {
             state.record(node, Kind::Fault, |_| format!("buggify {}", site.name));
         }
         fired
-    })
+    });
+    fired.unwrap_or(false)
 }
 
 #[doc(hidden)]
 pub fn planted(site: &'static Probe) -> bool {
-    kernel::with(|state| {
+    let on = kernel::with_running(|state| {
         let id = dense_id(site);
         let on = state.probes.planted[id];
         state.probes.hits[id] += u64::from(on);
         on
-    })
+    });
+    on.unwrap_or(false)
 }

@@ -127,6 +127,8 @@ type Start<P> = Rc<dyn Fn(Client<P>, toml::Table) -> Result<BoxFuture, toml::de:
 type Judge = (&'static str, Rc<dyn Fn(&Finished) -> Result<Verdict, String>>);
 type Find = Rc<dyn Fn() -> Vec<NodeId>>;
 type Groups = Rc<dyn Fn() -> Vec<Vec<NodeId>>>;
+/// Subscribes an oracle or a selector to the run that is about to begin.
+type Install<T> = Rc<dyn Fn() -> T>;
 
 /// Collects what a system has.
 pub struct Manifest<S: System> {
@@ -135,9 +137,9 @@ pub struct Manifest<S: System> {
     client_role: Option<String>,
     workloads: Vec<(String, Start<S::Params>)>,
     checks: Vec<Judge>,
-    selectors: Vec<(&'static str, Rc<dyn Fn() -> Find>)>,
-    protected: Vec<Rc<dyn Fn() -> Groups>>,
-    invariants: Vec<Rc<dyn Fn()>>,
+    selectors: Vec<(&'static str, Install<Find>)>,
+    protected: Vec<Install<Groups>>,
+    invariants: Vec<Install<()>>,
 }
 
 impl<S: System> Manifest<S> {

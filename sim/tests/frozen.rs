@@ -112,8 +112,10 @@ fn replay_all(run_table: &str, planted: &[&str], seeds: std::ops::Range<u64>) ->
 #[test]
 fn a_frozen_run_has_the_same_world_and_verdict() {
     let reports = replay_all("", &[], 0..200);
-    let kinds: BTreeSet<&str> =
-        Fault::<()>::NAMES.into_iter().filter(|name| reports.iter().any(|report| report.dose.contains_key(*name))).collect();
+    let kinds: BTreeSet<&str> = Fault::<()>::NAMES
+        .into_iter()
+        .filter(|name| reports.iter().any(|report| report.dose.contains_key(*name)))
+        .collect();
     assert_eq!(kinds, BTreeSet::from(Fault::<()>::NAMES), "every kind of fault happens");
     let named = |name: &str| reports.iter().any(|report| report.faults.iter().any(|line| line.contains(name)));
     for rule in ["first", "often", "inside", "at-op", "on-crash", "on-boot", "at-once", "blink", "fault-9"] {

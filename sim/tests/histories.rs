@@ -24,6 +24,7 @@ fn kv_verdicts_are_right() {
 }
 
 /// Checks each file of the README's table whose name starts with `prefix` and whose mode is `mode`.
+#[allow(clippy::disallowed_methods, reason = "no simulation runs here: real time is meant")]
 fn every_verdict_is_right<M: Model>(prefix: &str, mode: &str, parse: fn(&str) -> Event<M::Op, M::Ret>) {
     let Some(folder) = std::env::var_os("DST_HISTORIES").map(PathBuf::from) else {
         println!("skipped: DST_HISTORIES does not name the folder of recorded histories");

@@ -72,7 +72,11 @@ fn when_counts_the_events_that_match_in_node_and_fields() {
         ("event = \"toy.beat\", nth = 8", "toy.beat", 7),
         ("event = \"toy.beat\", nth = 3, node = \"server-2\"", "toy.beat { server: server-2", 2),
         ("event = \"toy.beat\", where = { round = 9 }", "toy.beat { server: server-0, round: 9 }", 0),
-        ("event = \"toy.beat\", where = { server = \"server-1\", round = 5 }", "toy.beat { server: server-1, round: 5 }", 0),
+        (
+            "event = \"toy.beat\", where = { server = \"server-1\", round = 5 }",
+            "toy.beat { server: server-1, round: 5 }",
+            0,
+        ),
         ("event = \"toy.beat\", node = [\"server-2\", \"server-1\"], where = { round = 4 }", "", 0),
     ] {
         // A pause of a client disturbs no beat.

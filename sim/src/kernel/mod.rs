@@ -242,7 +242,7 @@ impl State {
         task.wakes += 1;
         let draw = self.schedule.draw(task.entity(), task.wakes);
         let priority = (draw.0 >> 32) as u32;
-        if draw.0 % JITTERED == 0 && !self.cpu.wake_jitter.is_zero() {
+        if draw.0.is_multiple_of(JITTERED) && !self.cpu.wake_jitter.is_zero() {
             let late = 1 + draw.again().below(self.cpu.wake_jitter.as_nanos() as u64);
             self.queue.push(self.now + late, priority, Event::Wake(id));
         } else {

@@ -45,7 +45,11 @@ impl CallOptions {
     }
 
     /// Sends again every `period` until answered or timed out.
+    ///
+    /// # Panics
+    /// If `period` is zero.
     pub fn retry(mut self, period: Duration) -> CallOptions {
+        assert!(!period.is_zero(), "a call is retried after some time, not at once");
         self.retry = Some(period);
         self
     }

@@ -15,8 +15,8 @@ use sim::node::NodeId;
 use sim::system::{Protect, Selector};
 use sim::time::SystemTime;
 use sim::{
-    Client, Cluster, Manifest, Report, RunOptions, Scenario, System, buggify, fs, node, observe, planted, rand, rpc, task,
-    time,
+    Client, Cluster, Manifest, Report, RunOptions, Scenario, System, buggify, fs, node, observe, planted, rand, rpc,
+    task, time,
 };
 
 pub struct Toy;

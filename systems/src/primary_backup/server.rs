@@ -201,6 +201,12 @@ impl Server {
     // ---- as primary -------------------------------------------------------------------------------------------
 
     async fn execute(self: Rc<Self>, request: Request, responder: Responder<Service>) {
+        if let KvOp::Get { key } = &request.op
+            && planted!("pb.stale-read")
+            && self.view.get().is_primary(self.me)
+        {
+            return responder.send(&Answer::Done(self.store.borrow().peek(key)));
+        }
         let lane = match planted!("pb.operations-side-by-side") {
             true => None,
             false => Some(self.lane.lock().await),
@@ -227,11 +233,6 @@ impl Server {
                     return Some(Answer::Done(answer));
                 }
                 Seen::Stale => return None,
-            }
-            if let KvOp::Get { key } = &request.op
-                && planted!("pb.stale-read")
-            {
-                return Some(Answer::Done(self.store.borrow().peek(key)));
             }
             let confirmed = match view.backup.filter(|_| view.is_primary(self.me)) {
                 None => true,

@@ -65,11 +65,10 @@ impl System for PrimaryBackup {
                 "pb.transfer-beside-operations",
                 ["linearizable", "replicas-agree", "always:pb.backup-misses-nothing"],
             )
-            .planted("pb.operations-side-by-side", [
-                "linearizable",
-                "replicas-agree",
-                "always:pb.backup-misses-nothing",
-            ])
+            .planted(
+                "pb.operations-side-by-side",
+                ["linearizable", "replicas-agree", "always:pb.backup-misses-nothing"],
+            )
             .planted("pb.stale-read", ["linearizable"])
             .planted("pb.backup-serves", ["one-server-per-view", "linearizable", "replicas-agree"])
             .planted("pb.empty-keeps-role", ["linearizable", "replicas-agree", "primary-has-state"])

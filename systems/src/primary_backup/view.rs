@@ -112,7 +112,8 @@ impl Core {
             return false;
         }
         if server.life > sign.life {
-            *sign = Sign { life: server.life, alive: None };
+            let alive = sign.alive.filter(|_| planted!("pb.empty-keeps-role"));
+            *sign = Sign { life: server.life, alive };
         }
         sign.alive = sign.alive.max(alive);
         let speaks = self.view.number > 0 && self.view.is_primary(server) && number == self.view.number;
@@ -189,5 +190,164 @@ impl Core {
         self.view = View { number: self.view.number + 1, primary, backup };
         self.acked = false;
         self.ready = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! The behaviours of the view service lab, by their names there.
+
+    use super::*;
+
+    /// A view service with its pingers. Time passes in steps of one ping interval.
+    struct Lab {
+        core: Core,
+        now: Duration,
+    }
+
+    const A: Server = Server { node: NodeId::new(1), life: 1 };
+    const B: Server = Server { node: NodeId::new(2), life: 1 };
+    const C: Server = Server { node: NodeId::new(3), life: 1 };
+
+    impl Lab {
+        fn new() -> Lab {
+            Lab { core: Core::new(View::default(), false, false, Duration::ZERO), now: Duration::ZERO }
+        }
+
+        /// One interval in which these servers ping with the number of the view that they know.
+        fn step(&mut self, pings: &[(Server, u64, bool)]) -> View {
+            self.now += PING;
+            for &(server, number, ready) in pings {
+                self.core.ping(server, number, ready, Some(self.now), self.now);
+            }
+            self.core.tick(self.now);
+            self.core.view()
+        }
+
+        /// Steps in which live servers do what they must, until nothing changes any more.
+        fn settle(&mut self, alive: &[Server]) -> View {
+            for _ in 0..12 {
+                let number = self.core.view().number;
+                let pings: Vec<_> = alive.iter().map(|&server| (server, number, true)).collect();
+                self.step(&pings);
+            }
+            self.core.view()
+        }
+    }
+
+    fn roles(view: View) -> (Option<Server>, Option<Server>) {
+        (view.primary, view.backup)
+    }
+
+    #[test]
+    fn first_primary() {
+        let mut lab = Lab::new();
+        assert_eq!(roles(lab.step(&[(A, 0, false)])), (Some(A), None));
+    }
+
+    #[test]
+    fn first_backup() {
+        let mut lab = Lab::new();
+        lab.settle(&[A]);
+        assert_eq!(roles(lab.settle(&[A, B])), (Some(A), Some(B)));
+    }
+
+    #[test]
+    fn backup_takes_over_if_the_primary_fails() {
+        let mut lab = Lab::new();
+        let before = lab.settle(&[A, B]).number;
+        let after = lab.settle(&[B]);
+        assert_eq!((roles(after), after.number), ((Some(B), None), before + 1));
+    }
+
+    #[test]
+    fn restarted_server_becomes_backup() {
+        let mut lab = Lab::new();
+        lab.settle(&[A, B]);
+        lab.settle(&[B]);
+        let again = Server { life: 2, ..A };
+        assert_eq!(roles(lab.settle(&[B, again])), (Some(B), Some(again)));
+    }
+
+    #[test]
+    fn idle_third_server_becomes_backup_if_the_primary_fails() {
+        let mut lab = Lab::new();
+        lab.settle(&[A, B, C]);
+        assert_eq!(roles(lab.settle(&[B, C])), (Some(B), Some(C)));
+    }
+
+    #[test]
+    fn restarted_primary_is_treated_as_dead() {
+        let mut lab = Lab::new();
+        lab.settle(&[A, B]);
+        let again = Server { life: 2, ..A };
+        // At once, not after five pings: it has lost its memory.
+        let view = lab.step(&[(again, 0, false), (B, lab.core.view().number, false)]);
+        assert_eq!(view.primary, Some(B));
+        assert_eq!(roles(lab.settle(&[again, B])), (Some(B), Some(again)));
+    }
+
+    #[test]
+    fn dead_backup_is_removed_from_the_view() {
+        let mut lab = Lab::new();
+        lab.settle(&[A, B]);
+        assert_eq!(roles(lab.settle(&[A])), (Some(A), None));
+    }
+
+    #[test]
+    fn view_waits_for_the_primary_to_acknowledge_it() {
+        let mut lab = Lab::new();
+        lab.step(&[(A, 0, false)]);
+        // B is there, but A says no word of view 1: no backup is added, and A's death changes nothing.
+        for _ in 0..20 {
+            assert_eq!(lab.step(&[(A, 0, false), (B, 1, false)]).number, 1);
+        }
+        for _ in 0..20 {
+            assert_eq!(lab.step(&[(B, 1, false)]).number, 1);
+        }
+    }
+
+    #[test]
+    fn uninitialized_server_cannot_become_primary() {
+        let mut lab = Lab::new();
+        lab.settle(&[A, B]);
+        // Both die; C has never held any data.
+        let view = lab.settle(&[C]);
+        assert_eq!(roles(view), (Some(A), Some(B)));
+        // Nor does a backup that was never declared ready.
+        let mut lab = Lab::new();
+        lab.settle(&[A]);
+        for _ in 0..3 {
+            let number = lab.core.view().number;
+            lab.step(&[(A, number, false), (B, number, false)]);
+        }
+        assert_eq!(lab.core.view().backup, Some(B));
+        for _ in 0..20 {
+            let number = lab.core.view().number;
+            assert_eq!(lab.step(&[(B, number, false)]).primary, Some(A));
+        }
+    }
+
+    #[test]
+    fn a_delayed_ping_proves_nothing() {
+        let mut lab = Lab::new();
+        let view = lab.settle(&[A, B]);
+        let then = lab.now;
+        lab.settle(&[]);
+        // A's old pings arrive in a burst: they do not make it alive, so B, silent too, is not dismissed on its word.
+        for _ in 0..5 {
+            lab.core.ping(A, view.number, true, Some(then), lab.now);
+        }
+        assert_eq!(lab.core.view(), view);
+    }
+
+    #[test]
+    fn views_survive_a_restart_of_the_view_service() {
+        let mut lab = Lab::new();
+        let view = lab.settle(&[A, B]);
+        lab.core = Core::new(view, lab.core.acked(), lab.core.ready(), lab.now);
+        // Nobody is dead because a new view service has not heard of anybody yet.
+        assert_eq!(lab.step(&[]), view);
+        assert_eq!(roles(lab.settle(&[B])), (Some(B), None));
     }
 }

@@ -1,0 +1,212 @@
+//! The commands and their flags, as they are typed.
+
+use std::num::NonZeroU64;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser;
+use clap::{Args, Parser, Subcommand};
+use sim::trace::record::Kind;
+
+/// Deterministic simulation testing: one seed is one execution.
+#[derive(Debug, Parser)]
+#[command(name = "dst", bin_name = "cargo dst", version, max_term_width = 110, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List systems, scenarios and faults
+    List(ListArgs),
+    /// Run scenarios with many seeds, and say what broke
+    Sweep(SweepArgs),
+    /// Run one seed again, and show what happened
+    Replay(ReplayArgs),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo dst list                                 what there is
+  cargo dst sweep                                all scenarios, for a minute
+  cargo dst replay scenarios/kv/crash.toml 17    what happened with seed 17
+
+Exit codes:
+  0  all held
+  1  a bug was found
+  2  bad input or usage
+  3  the harness itself failed: nondeterminism, I/O";
+
+/// `dst list`
+#[derive(Debug, Args)]
+#[command(after_help = LIST_EXAMPLES)]
+pub struct ListArgs {
+    /// Scenario files, or folders to look for them in [default: scenarios]
+    #[arg(value_name = "SCENARIO|FOLDER")]
+    pub scenarios: Vec<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  cargo dst list
+  cargo dst list scenarios/kv
+  cargo dst list --json | jq -r '.systems[].planted[].name'";
+
+/// `dst sweep`
+#[derive(Debug, Args)]
+#[command(after_help = SWEEP_EXAMPLES)]
+pub struct SweepArgs {
+    /// Scenario files, or folders to look for them in [default: scenarios]
+    #[arg(value_name = "SCENARIO|FOLDER")]
+    pub scenarios: Vec<PathBuf>,
+    /// Seeds for each scenario: from A to before B, or 0 to before N
+    #[arg(long, value_name = "A..B|N", value_parser = seeds)]
+    pub seeds: Option<Range<u64>>,
+    /// Start no run after this long; every scenario runs at least once [default: 60s, unless --seeds is given]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub lasts: Option<Duration>,
+    /// Runs at the same time; the results are the same with any number [default: one per core]
+    #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Switch a known bug on, and say whether it is found; scenarios of systems without it are left out
+    #[arg(long, value_name = "NAME")]
+    pub planted: Vec<String>,
+    /// Run every seed twice and compare the two
+    #[arg(long)]
+    pub verify: bool,
+    /// Stop at the first run that does not pass
+    #[arg(long, conflicts_with = "max_failures")]
+    pub fail_fast: bool,
+    /// Stop once N runs have not passed
+    #[arg(long, value_name = "N")]
+    pub max_failures: Option<NonZeroU64>,
+    /// Print JSON, one object a line; the last is the summary
+    #[arg(long)]
+    pub json: bool,
+}
+
+const SWEEP_EXAMPLES: &str = "\
+Examples:
+  # all scenarios, for a minute
+  cargo dst sweep
+  # each scenario of a folder with seeds 0 to 999
+  cargo dst sweep scenarios/kv --seeds 1000
+  # one scenario, as many seeds as ten minutes allow
+  cargo dst sweep scenarios/kv/crash.toml --for 10m
+  # is this known bug found, and after how many seeds?
+  cargo dst sweep --planted kv.stale-read --fail-fast
+  # for CI: each seed twice, output for machines
+  cargo dst sweep --seeds 200 --verify --json
+
+Seeds are taken in turn: seed 0 of every scenario, then seed 1, and so on. A sweep \
+that only --for limits does not fail for what `[expect.sweep]` asks for, since how far it \
+gets depends on the machine.";
+
+/// `dst replay`
+#[derive(Debug, Args)]
+#[command(after_help = REPLAY_EXAMPLES)]
+pub struct ReplayArgs {
+    /// A scenario file, or a run frozen to a file
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: PathBuf,
+    /// The seed; a frozen run has its own
+    #[arg(value_name = "SEED")]
+    pub seed: Option<u64>,
+    /// Switch a known bug on
+    #[arg(long, value_name = "NAME")]
+    pub planted: Vec<String>,
+    /// Print every event while it happens
+    #[arg(long)]
+    pub trace: bool,
+    /// Print events up to this virtual time; the run itself goes on to its end
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub until: Option<Duration>,
+    /// Print events on this node only
+    #[arg(long, value_name = "NAME")]
+    pub node: Vec<String>,
+    /// Print events of this kind only
+    #[arg(long, value_name = "KIND", value_parser = kind())]
+    pub kind: Vec<Kind>,
+    /// Write the run to a file of its own, with every draw pinned, for `replay FILE`
+    #[arg(long, value_name = "FILE")]
+    pub freeze: Option<PathBuf>,
+    /// Let --freeze replace a file
+    #[arg(long, requires = "freeze")]
+    pub force: bool,
+    /// Print JSON, one object a line; the last is the run
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl ReplayArgs {
+    /// Whether any flag asks for a trace.
+    pub fn wants_trace(&self) -> bool {
+        self.trace || self.until.is_some() || !self.node.is_empty() || !self.kind.is_empty()
+    }
+}
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  # faults, verdict and explanation
+  cargo dst replay scenarios/kv/crash.toml 17
+  # every event
+  cargo dst replay scenarios/kv/crash.toml 17 --trace | less
+  # one node's first two seconds
+  cargo dst replay scenarios/kv/crash.toml 17 --node server-0 --until 2s
+  # faults and client operations
+  cargo dst replay scenarios/kv/crash.toml 17 --kind fault --kind op
+  # keep the run in a file, and replay that
+  cargo dst replay scenarios/kv/crash.toml 17 --freeze bug.toml
+  cargo dst replay bug.toml";
+
+/// `A..B` or `N`, and never none at all.
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let number = |part: &str| {
+        let part = part.trim();
+        part.parse().map_err(|_| format!("expected A..B or N, such as 100..200 or 1000; `{part}` is no seed"))
+    };
+    let range = match text.split_once("..") {
+        Some((from, to)) => number(from)?..number(to)?,
+        None => 0..number(text)?,
+    };
+    if range.is_empty() { Err("there is no seed in this range".to_owned()) } else { Ok(range) }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let expected = "expected a duration such as 90s, 10m or 1500ms";
+    humantime::parse_duration(text).map_err(|error| format!("{expected}: {error}"))
+}
+
+fn kind() -> impl TypedValueParser<Value = Kind> {
+    let kinds = PossibleValuesParser::new(Kind::ALL.map(Kind::name));
+    kinds.map(|name| Kind::ALL.into_iter().find(|kind| kind.name() == name).expect("one of the possible values"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_go_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seeds_are_a_range_or_a_number() {
+        assert_eq!(seeds("100"), Ok(0..100));
+        assert_eq!(seeds("5..7"), Ok(5..7));
+        assert_eq!(seeds("0"), Err("there is no seed in this range".to_owned()));
+        assert!(seeds("7..5").is_err());
+        assert!(seeds("-1").is_err());
+        assert!(seeds("5..").unwrap_err().contains("A..B or N"));
+    }
+}

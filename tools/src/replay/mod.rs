@@ -1,0 +1,141 @@
+//! `dst replay`: one seed, and what happened.
+//!
+//! First comes what is known before the run, then (if asked for) every event while it happens, then faults, verdict and
+//! digests. A frozen run must end up in the same world as the run that it was frozen from: if it does not, that is said,
+//! and the exit code is that of a failed harness.
+
+mod frozen;
+mod human;
+mod trace;
+
+use anyhow::{Result, anyhow};
+use serde_json::json;
+use sim::scenario::suggest;
+use sim::{Outcome, Report, RunError, RunOptions};
+
+use crate::cli::ReplayArgs;
+use crate::console::Console;
+use crate::exit::{BadInput, BadScenarios, Exit};
+use crate::registry::Registry;
+use crate::scenarios::{self, Loaded};
+use crate::text;
+
+/// Replays.
+///
+/// # Errors
+///
+/// If the scenario is wrong, a flag does not fit it, the harness fails, or something cannot be written.
+pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
+    if args.scenario.is_dir() {
+        let title = format!("`{}` is a folder", args.scenario.display());
+        return Err(BadInput::error(title, "name one scenario; `cargo dst list` shows all there are"));
+    }
+    registry.check_planted(&args.planted)?;
+    let loaded = scenarios::load_one(&args.scenario, registry).map_err(BadScenarios::from)?;
+    let seed = seed(args, &loaded)?;
+    check_planted(args, &loaded)?;
+    if let Some(file) = &args.freeze {
+        frozen::check_free(file, args.force)?;
+    }
+    let plan = loaded.scenario.plan(seed).map_err(BadScenarios::from)?;
+    let params = plan.system_params();
+    let cluster = loaded.entry.system.instantiate(params).map_err(|error| anyhow!("{error}"))?;
+    let nodes: Vec<String> = cluster.nodes().into_iter().map(|(name, _)| name).collect();
+    if let Some(unknown) = args.node.iter().find(|node| !nodes.contains(node)) {
+        let help = suggest(unknown, "nodes", nodes.iter().map(String::as_str));
+        return Err(BadInput::error(format!("there is no node `{unknown}` with this seed"), help));
+    }
+
+    let planted = loaded.frozen.as_ref().map_or(&args.planted, |frozen| &frozen.planted);
+    if !args.json {
+        console.print(&human::header(&loaded, seed, planted, &plan.draws))?;
+    }
+    let (recorder, written) = trace::recorder(args, &nodes, console);
+    let options = RunOptions { planted: args.planted.clone(), recorder, freeze: args.freeze.is_some() };
+    let report = sim::run(loaded.entry.system, &loaded.scenario, seed, options).map_err(|error| match error {
+        RunError::Scenario(error) => BadScenarios::from(*error).into(),
+        RunError::Harness(error) => anyhow::Error::new(error),
+    })?;
+    written.check()?;
+    if !args.json {
+        let after_trace = if args.wants_trace() { "\n" } else { "" };
+        console.print(&format!("{after_trace}{}", human::ending(&report)))?;
+    }
+    if let (Some(file), Some(text)) = (&args.freeze, &report.frozen) {
+        frozen::write(file, text, args.force)?;
+        if !args.json {
+            console.print(&format!("frozen: cargo dst replay {}\n", text::quoted(&file.display().to_string())))?;
+        }
+    }
+    let drift = loaded.frozen.as_ref().and_then(|frozen| frozen::drift(frozen, &report));
+    if args.json {
+        console.json(&line(args, &report, planted, drift.as_deref()))?;
+    }
+    if let Some(drift) = drift {
+        return Err(anyhow!(drift));
+    }
+    Ok(if report.verdict == Outcome::Pass { Exit::Held } else { Exit::BugFound })
+}
+
+/// An ordinary scenario needs a seed, a frozen run must have none.
+fn seed(args: &ReplayArgs, loaded: &Loaded<'_>) -> Result<u64> {
+    let path = text::quoted(loaded.scenario.path());
+    match (args.seed, &loaded.frozen) {
+        (Some(seed), None) => Ok(seed),
+        (None, Some(frozen)) => Ok(frozen.seed),
+        (Some(seed), Some(frozen)) => Err(BadInput::error(
+            format!("`{path}` is one frozen run of seed {}: it takes no seed", frozen.seed),
+            format!(
+                "leave the seed out: cargo dst replay {path}; or give it to the scenario: cargo dst replay {} {seed}",
+                text::quoted(&frozen.scenario)
+            ),
+        )),
+        (None, None) => Err(BadInput::error(
+            format!("which seed? `{path}` is a scenario, and each seed of it is another run"),
+            format!("cargo dst replay {path} 17; to look for seeds that fail: cargo dst sweep {path}"),
+        )),
+    }
+}
+
+fn check_planted(args: &ReplayArgs, loaded: &Loaded<'_>) -> Result<()> {
+    if loaded.frozen.is_some() && !args.planted.is_empty() {
+        let help = "its `planted` key says which known bugs are on; freeze another run for others";
+        return Err(BadInput::error("a frozen run takes no --planted", help));
+    }
+    let description = &loaded.entry.description;
+    match args.planted.iter().find(|name| loaded.entry.planted_info(name).is_none()) {
+        None => Ok(()),
+        Some(name) => {
+            let own = description.planted.iter().map(|planted| planted.name.as_str());
+            let title = format!("`{}` has no planted bug `{name}`", description.name);
+            Err(BadInput::error(title, suggest(name, "its planted bugs", own)))
+        }
+    }
+}
+
+/// The machine contract: fields are added, never renamed.
+fn line(args: &ReplayArgs, report: &Report, planted: &[String], drift: Option<&str>) -> serde_json::Value {
+    let failure = report.failure.as_ref();
+    json!({
+        "type": "run",
+        "scenario": report.scenario,
+        "system": report.system,
+        "seed": report.seed,
+        "planted": planted,
+        "digest": report.digest,
+        "world": report.world,
+        "verdict": report.verdict,
+        "signature": failure.map(|failure| &failure.signature),
+        "at_ns": failure.map(|failure| failure.at_ns),
+        "explanation": failure.map(|failure| &failure.explanation),
+        "also": report.also,
+        "virtual_ns": report.virtual_ns,
+        "events": report.events,
+        "draws": report.draws.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+        "faults": report.faults,
+        "dose": report.dose,
+        "sometimes": report.sometimes,
+        "frozen": args.freeze.as_ref().map(|file| file.display().to_string()),
+        "drift": drift,
+    })
+}

@@ -1,0 +1,133 @@
+//! Which scenario files are meant, read and compared with their systems.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use sim::Scenario;
+use sim::scenario::plan::Frozen;
+use sim::scenario::{Diagnostic, ScenarioError, suggest};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::exit::{BadInput, BadScenarios};
+use crate::registry::{Entry, Registry};
+
+/// Where scenarios are when nothing is named.
+pub const FOLDER: &str = "scenarios";
+
+/// A scenario that can be run.
+pub struct Loaded<'a> {
+    /// The file.
+    pub scenario: Scenario,
+    /// Its system.
+    pub entry: &'a Entry<'a>,
+    /// What a frozen file pins; none for an ordinary scenario.
+    pub frozen: Option<Frozen>,
+    /// What a whole sweep of it must have seen.
+    pub expect_sweep: std::collections::BTreeMap<String, u64>,
+}
+
+impl Loaded<'_> {
+    /// Tells two versions of the file apart: XXH3-128 of its text, in hexadecimal.
+    pub fn hash(&self) -> String {
+        format!("{:032x}", xxh3_128(self.scenario.source().as_bytes()))
+    }
+}
+
+/// The files that are named: each file itself, all `*.toml` below each folder, and [`FOLDER`] if nothing is named. Sorted,
+/// each once.
+///
+/// # Errors
+///
+/// If something is not there, a folder holds no scenario, or it cannot be read.
+pub fn find(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let default = [PathBuf::from(FOLDER)];
+    let mut found = BTreeSet::new();
+    for path in if named.is_empty() { &default } else { named } {
+        // `./scenarios` and `scenarios` are the same to a reader.
+        let path = path.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(path);
+        if path.is_dir() {
+            let before = found.len();
+            walk(path, &mut found)?;
+            if found.len() == before && named.len() < 2 {
+                let title = format!("no scenario in the folder `{}`", path.display());
+                return Err(BadInput::error(title, "scenarios are files whose names end in `.toml`"));
+            }
+        } else if path.exists() {
+            found.insert(path.to_owned());
+        } else if named.is_empty() {
+            let help = "run this in the folder that holds `scenarios`, or name a scenario or folder";
+            return Err(BadInput::error(format!("there is no folder `{FOLDER}` here"), help));
+        } else {
+            let title = format!("no such scenario or folder: `{}`", path.display());
+            return Err(BadInput::error(title, "`cargo dst list` shows the scenarios that there are"));
+        }
+    }
+    if found.is_empty() {
+        return Err(BadInput::error("no scenario in these folders", "scenarios are files whose names end in `.toml`"));
+    }
+    Ok(found.into_iter().collect())
+}
+
+fn walk(folder: &Path, found: &mut BTreeSet<PathBuf>) -> Result<()> {
+    let cannot = || format!("cannot read the folder `{}`", folder.display());
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let entry = entry.with_context(cannot)?;
+        let path = entry.path();
+        // A link to a folder is not followed: it may lead back here.
+        if entry.file_type().with_context(cannot)?.is_dir() {
+            walk(&path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "toml") {
+            found.insert(path);
+        }
+    }
+    Ok(())
+}
+
+/// Reads scenario files and compares each with its system.
+///
+/// # Errors
+///
+/// Everything that is wrong with any of them.
+pub fn load<'a>(paths: &[PathBuf], registry: &'a Registry<'_>) -> Result<Vec<Loaded<'a>>, BadScenarios> {
+    let mut errors = Vec::new();
+    let mut loaded = Vec::new();
+    for path in paths {
+        match load_one(path, registry) {
+            Ok(scenario) => loaded.push(scenario),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(loaded) } else { Err(BadScenarios(errors)) }
+}
+
+/// Reads a scenario file and compares it with its system.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub fn load_one<'a>(path: &Path, registry: &'a Registry<'_>) -> Result<Loaded<'a>, ScenarioError> {
+    let scenario = Scenario::load(path)?;
+    let entry = registry.get(scenario.system()).ok_or_else(|| unknown_system(&scenario, registry))?;
+    sim::validate(entry.system, &scenario)?;
+    let plan = scenario.plan(0)?;
+    Ok(Loaded { scenario, entry, frozen: plan.frozen, expect_sweep: plan.expect.sweep })
+}
+
+fn unknown_system(scenario: &Scenario, registry: &Registry<'_>) -> ScenarioError {
+    let name = scenario.system();
+    let problem = Diagnostic::error(format!("unknown system `{name}`")).label("no system has this name").help(suggest(
+        name,
+        "systems",
+        registry.names(),
+    ));
+    let document = toml::de::DeTable::parse(scenario.source()).ok();
+    let place = document.and_then(|document| Some(document.get_ref().get("system")?.get_ref().get("name")?.span()));
+    let problem = match place {
+        Some(place) => problem.at(place),
+        None => problem,
+    };
+    ScenarioError::new(scenario.path(), Arc::from(scenario.source()), vec![problem])
+}

@@ -1,0 +1,185 @@
+//! What a sweep adds up while it goes on. Nothing of it grows with the number of runs.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+use sim::scenario::ScenarioError;
+use sim::{Dose, Outcome, Report};
+
+use super::Target;
+use super::bugs::Bugs;
+use super::one::Ran;
+use super::plan::Plan;
+use super::planted::Search;
+use crate::text;
+
+/// Runs by how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// All that ended.
+    pub runs: u64,
+    /// Those in which all held.
+    pub passed: u64,
+    /// Those in which something did not hold.
+    pub failed: u64,
+    /// Those in which a check gave up.
+    pub unknown: u64,
+}
+
+impl Counts {
+    fn add(&mut self, outcome: Outcome) {
+        self.runs += 1;
+        match outcome {
+            Outcome::Pass => self.passed += 1,
+            Outcome::Fail => self.failed += 1,
+            Outcome::Unknown => self.unknown += 1,
+        }
+    }
+
+    /// `N runs, P passed, F failed, U unknown`
+    pub fn line(self) -> String {
+        let Counts { runs, passed, failed, unknown } = self;
+        format!("{}, {passed} passed, {failed} failed, {unknown} unknown", text::count(runs, "run"))
+    }
+}
+
+/// What one scenario's runs add up to.
+#[derive(Default)]
+pub struct Row {
+    /// How they ended.
+    pub counts: Counts,
+    /// How long they lasted, in virtual nanoseconds.
+    pub virtual_ns: u128,
+    /// What happened in them.
+    pub dose: Dose,
+}
+
+/// A run that says nothing about the system, because the harness failed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fault {
+    /// The scenario.
+    pub scenario: String,
+    /// The seed.
+    pub seed: u64,
+    /// What went wrong.
+    pub what: String,
+    /// The command that runs it again.
+    pub replay: String,
+}
+
+/// Harness failures: how many, and the first few.
+#[derive(Default)]
+pub struct Faults {
+    /// How many.
+    pub count: u64,
+    /// The first few.
+    pub first: Vec<Fault>,
+}
+
+/// How many harness failures of a sort are kept.
+const KEPT: usize = 5;
+
+impl Faults {
+    fn add(&mut self, target: &Target<'_>, seed: u64, what: String) {
+        self.count += 1;
+        if self.first.len() < KEPT {
+            let scenario = target.loaded.scenario.path().to_owned();
+            let replay = text::replay_line(&scenario, seed, &target.planted);
+            self.first.push(Fault { scenario, seed, what, replay });
+        }
+    }
+}
+
+/// Everything that a sweep adds up.
+pub struct Tally<'a> {
+    plan: &'a Plan,
+    targets: &'a [Target<'a>],
+    stop_after: Option<u64>,
+    /// All runs.
+    pub counts: Counts,
+    /// By scenario.
+    pub rows: Vec<Row>,
+    /// What broke.
+    pub bugs: Bugs,
+    /// In how many runs each `sometimes!` and `reachable!` held.
+    pub sometimes: BTreeMap<String, u64>,
+    /// The known bugs that are on.
+    pub searches: Vec<Search>,
+    /// Seeds that ran differently the second time.
+    pub differing: Faults,
+    /// Runs that the harness could not make.
+    pub broken: Faults,
+    /// The scenario that turned out to be wrong, with the seed that showed it. The sweep ends there.
+    pub bad_scenario: Option<(u64, Box<ScenarioError>)>,
+    /// Whether as many runs failed as were allowed to.
+    pub enough_failures: bool,
+}
+
+impl<'a> Tally<'a> {
+    /// An empty one. `stop_after` is how many runs may fail before the sweep ends.
+    pub fn new(plan: &'a Plan, targets: &'a [Target<'a>], planted: &[String], stop_after: Option<u64>) -> Tally<'a> {
+        Tally {
+            plan,
+            targets,
+            stop_after,
+            counts: Counts::default(),
+            rows: targets.iter().map(|_| Row::default()).collect(),
+            bugs: Bugs::default(),
+            sometimes: BTreeMap::new(),
+            searches: planted.iter().map(|name| Search::new(name)).collect(),
+            differing: Faults::default(),
+            broken: Faults::default(),
+            bad_scenario: None,
+            enough_failures: false,
+        }
+    }
+
+    /// Takes the n-th run. `failed` is called with each that did not pass, and with whether its bug is a new one. Breaks
+    /// if the sweep is to end.
+    pub fn add(&mut self, index: u64, ran: Ran, failed: impl FnOnce(&Report, bool)) -> ControlFlow<()> {
+        let (scenario, seed) = self.plan.run(index);
+        let target = &self.targets[scenario];
+        let report = match ran {
+            Ran::Ended(report) => report,
+            Ran::Differs { first, how } => {
+                self.differing.add(target, seed, how);
+                first
+            }
+            Ran::Broken(what) => {
+                self.broken.add(target, seed, what);
+                return ControlFlow::Continue(());
+            }
+            Ran::BadScenario(error) => {
+                self.bad_scenario = Some((seed, error));
+                return ControlFlow::Break(());
+            }
+        };
+        self.counts.add(report.verdict);
+        let row = &mut self.rows[scenario];
+        row.counts.add(report.verdict);
+        row.virtual_ns += u128::from(report.virtual_ns);
+        for (name, count) in &report.dose {
+            match row.dose.get_mut(name) {
+                Some(sum) => *sum += count,
+                None => drop(row.dose.insert(name.clone(), *count)),
+            }
+        }
+        for name in &report.sometimes {
+            match self.sometimes.get_mut(name) {
+                Some(runs) => *runs += 1,
+                None => drop(self.sometimes.insert(name.clone(), 1)),
+            }
+        }
+        for search in &mut self.searches {
+            search.see(self.plan, index, target, &report);
+        }
+        if report.failure.is_some() {
+            let is_new = self.bugs.add(scenario, &report);
+            failed(&report, is_new);
+        }
+        let failures = self.counts.failed + self.counts.unknown;
+        self.enough_failures = self.stop_after.is_some_and(|most| failures >= most);
+        if self.enough_failures { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
