@@ -10,7 +10,7 @@
 //! (Failed operations are left out throughout, also before they had failed: who reads the value of a
 //! failed write is to blame, not the write.)
 
-use super::search::{Conclusion, DeadEnd, search};
+use super::search::{Conclusion, DeadEnd, Foresight, search};
 use super::{Model, Operation, Outcome};
 
 /// One operation as a search sees it.
@@ -88,7 +88,7 @@ pub(super) fn earliest<'a, M: Model>(
     let mut probe = low;
     while low < high {
         let entries = cut::<M>(history, members, completions[probe]);
-        let (taken, conclusion) = search::<M>(key, &entries, budget - steps);
+        let (taken, conclusion) = search::<M>(key, &entries, budget - steps, Foresight::On);
         steps += taken;
         match conclusion {
             Conclusion::Illegal(dead_end) => {
@@ -104,17 +104,15 @@ pub(super) fn earliest<'a, M: Model>(
         }
         probe = low.midpoint(high);
     }
-    IllegalPrefix {
-        at: completions[high],
-        exact,
-        // `found` numbers the operations of the prefix it was found in; the whole one and the one up to
-        // the last completion differ in operations that were invoked after it, so they are cut as found.
-        entries: if high + 1 == completions.len() {
-            cut::<M>(history, members, u64::MAX)
-        } else {
-            cut::<M>(history, members, completions[high])
-        },
-        dead_end: found,
-        steps,
+    // `found` numbers the operations of the prefix it was found in; the whole one and the one up to the last completion
+    // differ in operations that were invoked after it, so they are cut as found.
+    let until = if high + 1 == completions.len() { u64::MAX } else { completions[high] };
+    let entries = cut::<M>(history, members, until);
+    // For the explanation: with foresight a search turns back before an operation that would still have fitted.
+    let (taken, conclusion) = search::<M>(key, &entries, budget - steps, Foresight::Off);
+    steps += taken;
+    if let Conclusion::Illegal(dead_end) = conclusion {
+        found = dead_end;
     }
+    IllegalPrefix { at: completions[high], exact, entries, dead_end: found, steps }
 }

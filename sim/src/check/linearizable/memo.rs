@@ -43,6 +43,11 @@ impl<M: Model> States<M> {
         to
     }
 
+    /// A state by its number.
+    pub fn get(&self, id: StateId) -> &M::State {
+        &self.states[id as usize]
+    }
+
     fn id(&mut self, state: M::State) -> StateId {
         if let Some(&id) = self.ids.get(&state) {
             return id;

@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
 
-use search::{Conclusion, search};
+use search::{Conclusion, Foresight, search};
 
 /// A sequential specification: what each operation does and returns when nothing runs beside it.
 pub trait Model: 'static {
@@ -67,6 +67,20 @@ pub trait Model: 'static {
     fn is_read(op: &Self::Op) -> bool {
         let _ = op;
         false
+    }
+
+    /// Whether, from `state`, some of `others` in some order could lead to a state in which the read `op` returns `ret`.
+    ///
+    /// Only a hint, and only asked about reads: where the answer is `false` the search turns back at once instead of
+    /// trying all orders of what lies between. `true` is always safe; `false` must be certain.
+    fn may_return<'a>(
+        state: &Self::State,
+        op: &Self::Op,
+        ret: &Self::Ret,
+        others: impl Iterator<Item = &'a Self::Op>,
+    ) -> bool {
+        let _ = (state, op, ret, others);
+        true
     }
 }
 
@@ -143,7 +157,7 @@ pub fn check<M: Model>(history: &[Operation<M::Op, M::Ret>], budget: u64) -> Ver
     let mut earliest: Option<Violation> = None;
     for (key, members) in &partition::<M>(history) {
         let whole = cut::cut::<M>(history, members, u64::MAX);
-        let (taken, conclusion) = search::<M>(key, &whole, budget);
+        let (taken, conclusion) = search::<M>(key, &whole, budget, Foresight::On);
         steps += taken;
         match conclusion {
             Conclusion::Linearizable => {}

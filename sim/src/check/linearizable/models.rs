@@ -168,6 +168,13 @@ impl Model for Kv {
     fn is_read(op: &KvOp) -> bool {
         matches!(op, KvOp::Get { .. })
     }
+
+    /// Appends only extend a value, so a value that was read extends the present one, or one that was put since.
+    fn may_return<'a>(state: &String, _: &KvOp, ret: &KvRet, mut others: impl Iterator<Item = &'a KvOp>) -> bool {
+        let KvRet::Value(read) = ret else { return true };
+        read.starts_with(state.as_str())
+            || others.any(|other| matches!(other, KvOp::Put { value, .. } if read.starts_with(value.as_str())))
+    }
 }
 
 impl Op for RegisterOp {

@@ -16,6 +16,9 @@
 //! - A read that fits is placed for good: every linearization that has it later remains one if it is
 //!   moved here, as it changes no state on the way.
 //!
+//! And one keeps the orders of what lies between two reads from doing so ([`Foresight`]): a state from which the next
+//! read cannot come to return what it did is not entered.
+//!
 //! Why a loop and a stack of frames rather than recursion: histories are long, call stacks are not.
 
 use super::Model;
@@ -50,9 +53,21 @@ struct Frame {
     for_good: bool,
 }
 
+/// Whether the search asks [`Model::may_return`]. Without, it is slower and gets as far as one can before it is stuck.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Foresight {
+    On,
+    Off,
+}
+
 /// Searches for a linearization of `entries` (as [`cut`](super::cut::cut) orders them) in at most `budget`
 /// steps; gives the steps taken as well.
-pub(super) fn search<M: Model>(key: &M::Key, entries: &[Entry<'_, M>], budget: u64) -> (u64, Conclusion) {
+pub(super) fn search<M: Model>(
+    key: &M::Key,
+    entries: &[Entry<'_, M>],
+    budget: u64,
+    foresight: Foresight,
+) -> (u64, Conclusion) {
     let completed = entries.iter().filter(|entry| entry.at.is_some()).count();
     let mut states = States::<M>::new(M::init(key));
     let mut visited = Visited::new(entries.len());
@@ -81,6 +96,10 @@ pub(super) fn search<M: Model>(key: &M::Key, entries: &[Entry<'_, M>], budget: u
                 cursor = timeline.after(cursor);
                 continue;
             };
+            if foresight == Foresight::On && to != state && timeline.hides_a_read(number, entries, states.get(to)) {
+                cursor = timeline.after(cursor);
+                continue;
+            }
             let for_good = M::is_read(entry.op);
             assert!(!for_good || to == state, "{}: a read changed the state", M::NAME);
             placed.toggle(number);
@@ -216,6 +235,33 @@ impl Timeline {
             node = self.next[node as usize];
         }
         self.time[node as usize]
+    }
+
+    /// Whether the next read to complete could not return what it did any more, if `placed` led to `state`.
+    fn hides_a_read<M: Model>(&self, placed: u32, entries: &[Entry<'_, M>], state: &M::State) -> bool {
+        let mut node = self.next[self.completed_head() as usize];
+        let read = loop {
+            if node == self.completed_head() {
+                return false;
+            }
+            if !self.is_invocation(node) && M::is_read(entries[(node - self.operations) as usize].op) {
+                break node - self.operations;
+            }
+            node = self.next[node as usize];
+        };
+        let entry = &entries[read as usize];
+        let (Some(ret), Some(until)) = (entry.ret, entry.at) else { return false };
+        let chain = |head: u32| {
+            std::iter::successors(Some(self.next[head as usize]), |&node| Some(self.next[node as usize]))
+                .take_while(move |&node| node != head)
+        };
+        let others = chain(self.completed_head())
+            .chain(chain(self.open_head()))
+            .filter(|&node| self.is_invocation(node) && node != placed && node != read)
+            .map(|number| &entries[number as usize])
+            .filter(|other| other.invoked <= until)
+            .map(|other| other.op);
+        !M::may_return(state, entry.op, ret, others)
     }
 
     /// Takes operation `number` out.
