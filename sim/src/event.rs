@@ -16,6 +16,8 @@ use crate::check::{Violation, guarded};
 use crate::kernel;
 use crate::node::NodeId;
 use crate::run::failure::Failure;
+use crate::trace::digest::{ValueHasher, hash_bytes};
+use crate::trace::record::Kind;
 
 /// The catalogue entry of an event type.
 #[derive(Debug)]
@@ -182,10 +184,29 @@ impl<T: 'static> On<T> {
     }
 }
 
+/// What the kernel needs to know of an event. `Hash` and `Debug` are the user's code, so they run before it is entered.
+pub(crate) struct Told {
+    pub name: &'static str,
+    pub hash: u64,
+    /// Only if a recorder will show it.
+    pub text: Option<String>,
+}
+
+impl Told {
+    /// `None` outside of a simulation.
+    fn new<E: Event>(event: &E) -> Option<Told> {
+        let shown = kernel::with_running(|state| state.shows(Kind::Event))?;
+        let name = E::kind().name;
+        let hash = ValueHasher::hash(event) ^ hash_bytes(name.as_bytes());
+        Some(Told { name, hash, text: shown.then(|| format!("{event:?}")) })
+    }
+}
+
 /// Reports an event of the node whose code is running. See [`crate::observe!`].
 pub fn observe<E: Event>(event: E) {
     let id = dense_id(E::kind());
-    if let Some((moment, listened, due)) = kernel::with_running(|state| state.observed(id, &event)).flatten() {
+    let Some(told) = Told::new(&event) else { return };
+    if let Some((moment, listened, due)) = kernel::with(|state| state.observed(id, told)) {
         if listened {
             publish(id, &moment, &event);
         }
@@ -198,7 +219,8 @@ pub fn observe<E: Event>(event: E) {
 /// Reports an event about `node` from outside of any node: what the simulator did to it.
 pub(crate) fn announce<E: Event>(node: NodeId, event: E) {
     let id = dense_id(E::kind());
-    let (moment, listened) = kernel::with(|state| state.announced(node, id, &event));
+    let Some(told) = Told::new(&event) else { return };
+    let (moment, listened) = kernel::with(|state| state.announced(node, id, told));
     if listened {
         publish(id, &moment, &event);
     }

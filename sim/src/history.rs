@@ -111,14 +111,16 @@ pub struct Call<O: Op> {
 
 /// Begins an operation of the client whose code is running.
 pub fn invoke<O: Op>(op: O) -> Call<O> {
+    // `Hash` and `Debug` are the user's code: they run before the kernel is entered.
+    let (hash, text) = (ValueHasher::hash(&op), format_if_recording(&op));
     let moment = kernel::with(|state| {
         let node = state.here();
         if !state.current.alive {
             return None;
         }
         state.observations += 1;
-        state.digest.event(Tag::Invoke, u64::from(node.0), ValueHasher::hash(&op), state.now);
-        state.record(node, Kind::Op, |_| format!("invoke {op:?}"));
+        state.digest.event(Tag::Invoke, u64::from(node.0), hash, state.now);
+        state.record(node, Kind::Op, |_| format!("invoke {text}"));
         let due = state.strike == Some((state.polls, state.observations));
         let (poll, observation) = (state.polls, state.observations);
         Some((Moment { at_ns: state.now, node, incarnation: state.current.incarnation, poll, observation }, due))
@@ -168,24 +170,22 @@ impl<O: Op> Call<O> {
 
     fn end(&mut self, how: Ended, what: u64, text: String, ret: Option<Rc<dyn Any>>) {
         let Some(index) = self.index.take() else { return };
-        let now = kernel::with_running(|state| {
-            if !state.current.alive && how != Ended::Unknown {
-                return None;
-            }
+        let ended = kernel::with_running(|state| {
+            // What the dead say is not heard: nobody knows how it ended.
+            let how = if state.current.alive { how } else { Ended::Unknown };
             let node = state.current.node;
             // The host waits for progress, and looks again.
             state.halted |= state.host_waits && how == Ended::Ok;
             state.digest.event(Tag::Complete, how as u64, what ^ index as u64, state.now);
             state.record(node, Kind::Op, |_| format!("{} {text}", name_of(how)).trim_end().to_owned());
-            Some(state.now)
-        })
-        .flatten();
-        let Some(now) = now else { return };
+            (state.now, how)
+        });
+        let Some((now, how)) = ended else { return };
         LOG.with_borrow_mut(|log| {
             let history = &mut log.history;
             let Some(entry) = history.entries.get_mut(index) else { return };
             entry.ended = Some((now, how));
-            entry.ret = ret;
+            entry.ret = ret.filter(|_| how == Ended::Ok);
             if how == Ended::Unknown {
                 let node = entry.node;
                 history.processes[node.index()] = 0;
@@ -208,9 +208,9 @@ fn name_of(how: Ended) -> &'static str {
     }
 }
 
-/// The text of a result, if a recorder will show it.
+/// The text of an operation or a result, if a recorder will show it.
 fn format_if_recording(ret: &impl Debug) -> String {
-    let wanted = kernel::with(|state| state.recorder.as_ref().is_some_and(|recorder| recorder.wants(Kind::Op)));
+    let wanted = kernel::with(|state| state.shows(Kind::Op));
     if wanted { format!("{ret:?}") } else { String::new() }
 }
 

@@ -33,7 +33,7 @@
 //! ```
 
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ use crate::fault::{self, Fault};
 use crate::fs::DiskConfig;
 use crate::history;
 use crate::kernel::boundary::{self, HarnessError};
-use crate::kernel::{self, CpuModel, Policy, State, Stop};
+use crate::kernel::{self, CpuModel, Policy, State, Stop, panics};
 use crate::net::LinkConfig;
 use crate::node::NodeId;
 use crate::run::failure::Failure;
@@ -68,7 +68,7 @@ pub struct Simulated<R> {
 
 /// Runs `program` in a fresh world, on a fresh thread. Everything in the world is dropped when it returns.
 pub fn simulate<R: Send>(seed: u64, program: impl FnOnce(&Sim) -> R + Send) -> Result<Simulated<R>, HarnessError> {
-    boundary::enter(Seed(seed), || {
+    in_world(Seed(seed), || {
         let sim = Sim::enter();
         let value = program(&sim);
         sim.end();
@@ -80,6 +80,16 @@ pub fn simulate<R: Send>(seed: u64, program: impl FnOnce(&Sim) -> R + Send) -> R
             failures: std::mem::take(&mut state.failures),
         })
     })
+}
+
+/// Enters a fresh world, and leaves none of it behind in whichever way `program` ends: destructors of what is left run
+/// while there still is a world.
+pub(crate) fn in_world<R: Send>(seed: Seed, program: impl FnOnce() -> R + Send) -> Result<R, HarnessError> {
+    boundary::enter(seed, || {
+        let result = catch_unwind(AssertUnwindSafe(program));
+        Sim::enter().end();
+        result.map_err(|payload| HarnessError::Panic(panics::located(payload.as_ref())))
+    })?
 }
 
 /// A handle on the running world, for the program outside of it.

@@ -131,7 +131,11 @@ pub(crate) struct Node {
 
 impl kernel::State {
     pub(crate) fn name_of(&self, id: NodeId) -> String {
-        self.nodes.get(id.index()).map_or_else(|| format!("{id:?}"), |node| node.name.clone())
+        match self.nodes.get(id.index()) {
+            Some(node) => node.name.clone(),
+            None if id == NodeId::HOST => "the host".to_owned(),
+            None => format!("{id:?}"),
+        }
     }
 
     pub(crate) fn find_node(&self, name: &str) -> Option<NodeId> {

@@ -14,12 +14,12 @@
 //! Each site is registered in a static catalogue when the program is linked, so that a `sometimes!` on a line that was
 //! never even reached is reported too.
 
-use crate::event::{EVENTS, Event, Moment};
+use crate::event::{EVENTS, Moment, Told};
 use crate::kernel::{self, State};
 use crate::node::NodeId;
 use crate::run::failure::Failure;
 use crate::seed::{Key, Probability, Purpose, Seed};
-use crate::trace::digest::{Tag, ValueHasher, hash_bytes};
+use crate::trace::digest::{Tag, hash_bytes};
 use crate::trace::record::Kind;
 
 /// What a probe is.
@@ -220,26 +220,28 @@ impl State {
     /// An event of the running node: its moment, whether anybody listens, and whether an exact fault is due. `None` if
     /// the node is dead: the dead report nothing.
     #[inline]
-    pub(crate) fn observed<E: Event>(&mut self, id: usize, event: &E) -> Option<(Moment, bool, bool)> {
+    pub(crate) fn observed(&mut self, id: usize, told: Told) -> Option<(Moment, bool, bool)> {
         let node = self.here();
         if !self.current.alive {
             return None;
         }
         self.observations += 1;
-        let (moment, listened) = self.note_event(node, self.current.incarnation, id, event);
+        let (moment, listened) = self.note_event(node, self.current.incarnation, id, told);
         Some((moment, listened, self.strike == Some((self.polls, self.observations))))
     }
 
-    pub(crate) fn announced<E: Event>(&mut self, node: NodeId, id: usize, event: &E) -> (Moment, bool) {
+    pub(crate) fn announced(&mut self, node: NodeId, id: usize, told: Told) -> (Moment, bool) {
         let incarnation = self.nodes[node.index()].incarnation;
-        self.note_event(node, incarnation, id, event)
+        self.note_event(node, incarnation, id, told)
     }
 
-    fn note_event<E: Event>(&mut self, node: NodeId, incarnation: u32, id: usize, event: &E) -> (Moment, bool) {
-        let kind = E::kind();
-        let what = ValueHasher::hash(event) ^ hash_bytes(kind.name.as_bytes());
-        self.digest.event(Tag::Observe, u64::from(node.0), what, self.now);
-        self.record(node, Kind::Event, |state| format!("{} {}", kind.name, state.show(event)).trim_end().to_owned());
+    fn note_event(&mut self, node: NodeId, incarnation: u32, id: usize, told: Told) -> (Moment, bool) {
+        self.digest.event(Tag::Observe, u64::from(node.0), told.hash, self.now);
+        if let Some(text) = told.text {
+            self.record(node, Kind::Event, |state| {
+                format!("{} {}", told.name, state.show(&text)).trim_end().to_owned()
+            });
+        }
         let (count, listened) = &mut self.probes.events[id];
         *count += 1;
         let listened = *listened;
@@ -249,12 +251,11 @@ impl State {
     }
 
     /// A value's `Debug` text on one line, with nodes by name and without the type's name: `{ view: 3, primary: server-0 }`.
-    pub(crate) fn show(&self, value: &dyn std::fmt::Debug) -> String {
-        let text = format!("{value:?}");
+    fn show(&self, text: &str) -> String {
         let text = match text.find(" { ") {
             Some(at) if text[..at].chars().all(char::is_alphanumeric) => &text[at + 1..],
             _ if text.chars().all(char::is_alphanumeric) => "",
-            _ => &text,
+            _ => text,
         };
         // `NodeId` prints as `node 3`.
         let mut out = String::new();
@@ -279,7 +280,8 @@ pub fn always(site: &'static Probe, holds: bool, details: impl FnOnce() -> Strin
         if holds {
             state.probes.hits[dense_id(site)] += 1;
         }
-        state.current.alive
+        // The host is nobody, and not dead.
+        state.current.alive || state.current.node == NodeId::HOST
     });
     assert!(holds || alive.is_some(), "`{}` does not hold: {}", site.name, details());
     if !holds && alive == Some(true) {

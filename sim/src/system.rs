@@ -51,6 +51,9 @@ impl Cluster {
 }
 
 /// Finds nodes by what is known of them at a moment: the leader, the primary. A fold over events.
+///
+/// A frozen run does not ask it, so it must leave no trace: no `sim::rand`, no `HashMap` (std gives each map made on a
+/// thread other keys).
 pub trait Selector: Default + 'static {
     /// Its name in scenario files.
     const NAME: &'static str;

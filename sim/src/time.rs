@@ -125,7 +125,8 @@ impl Sleep {
 
     fn cancel(&mut self) {
         if let Some(timer) = self.timer.take() {
-            kernel::with_running(|state| state.cancel_timer(timer));
+            let at = self.deadline.0;
+            kernel::with_running(|state| state.cancel_timer(timer, at));
         }
     }
 }
@@ -141,7 +142,7 @@ impl Future for Sleep {
             if state.now >= deadline && state.current.alive {
                 // Not fired yet if the task was woken by something else in the same nanosecond.
                 if let Some(timer) = timer.filter(|&timer| state.is_timer_pending(timer)) {
-                    state.cancel_timer(timer);
+                    state.cancel_timer(timer, deadline);
                 }
                 return Err(());
             }

@@ -90,7 +90,14 @@ pub(crate) fn bury() {
             }
         }
     }
-    with(|state| state.current = before);
+    with(|state| {
+        // A destructor's panic may have killed the very node whose poll is under way.
+        let up = before.node != NodeId::HOST && {
+            let node = &state.nodes[before.node.index()];
+            node.up && node.incarnation == before.incarnation
+        };
+        state.current = Current { alive: before.alive && up, ..before };
+    });
 }
 
 impl State {
@@ -165,8 +172,12 @@ impl State {
                 let node = &mut self.nodes[node.index()];
                 if node.incarnation == incarnation {
                     node.cpu_wait = false;
-                    if let Some(ready) = node.run_queue.pop() {
-                        self.ready.push(ready);
+                    // One whose task was aborted meanwhile must not use up the turn of the next.
+                    while let Some(ready) = node.run_queue.pop() {
+                        if self.tasks.get(ready.0.task()).is_some() {
+                            self.ready.push(ready);
+                            break;
+                        }
                     }
                 }
                 None
@@ -179,8 +190,9 @@ impl State {
     fn start(&mut self, ready: Ready) -> Option<Next> {
         let id = ready.task();
         let task = self.tasks.get(id)?;
-        let node_id = task.node;
+        let (node_id, was_held_back) = (task.node, task.held_back);
         let node = &mut self.nodes[node_id.index()];
+        debug_assert!(node.up && node.incarnation == task.incarnation, "a task outlived its incarnation");
         if node.paused > 0 {
             node.stalled.push(ready);
             self.effects.stalled += 1;
@@ -191,9 +203,8 @@ impl State {
             node.wait_for_cpu(&mut self.queue);
             return None;
         }
-        // Idle means that nothing was under way to be run: a wake that jitter holds back is no rest.
-        let idle_after = node.busy_until + self.cpu.wake_jitter.as_nanos() as u64;
-        if self.now <= idle_after && node.polls > 0 {
+        // Idle means that nothing was waiting to be run: a wake that jitter held back is no rest.
+        if (self.now == node.busy_until || was_held_back) && node.polls > 0 {
             node.streak += 1;
             if node.streak >= self.livelock_polls {
                 return Some(self.livelock(node_id, id));
@@ -202,10 +213,11 @@ impl State {
             node.streak = 0;
         }
         node.polls += 1;
-        node.busy_until = self.now + node.poll_cost;
+        node.busy_until = self.now.saturating_add(node.poll_cost);
         let task = self.tasks.get(id)?;
         let future = task.future.take()?;
         task.scheduled = false;
+        task.held_back = false;
         let (incarnation, entity) = (task.incarnation, task.entity());
         self.sync_clock();
         self.polls += 1;

@@ -35,6 +35,7 @@ impl State {
             spawned_at,
             future: Some(future),
             scheduled: false,
+            held_back: false,
             aborted: false,
             wakes: 0,
         };
@@ -85,6 +86,14 @@ impl State {
         let locals = std::mem::take(&mut node.locals);
         if self.current.node == id {
             self.current.alive = false;
+        }
+        // What it had already given up is dropped as a dead node's, too.
+        for remains in &mut self.graveyard {
+            if let Remains::Future(owner, _) | Remains::Local(owner, _) = remains
+                && owner.node == id
+            {
+                owner.alive = false;
+            }
         }
         self.digest.event(Tag::Kill, u64::from(id.0), u64::from(dead.incarnation), now);
         for task in self.tasks.of_node(id) {

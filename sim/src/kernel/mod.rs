@@ -243,8 +243,11 @@ impl State {
         let draw = self.schedule.draw(task.entity(), task.wakes);
         let priority = (draw.0 >> 32) as u32;
         if draw.0.is_multiple_of(JITTERED) && !self.cpu.wake_jitter.is_zero() {
+            // Woken in one of its node's own polls, or while its CPU is busy: it would have run at once.
+            let node = &self.nodes[task.node.index()];
+            task.held_back = self.current.node == task.node || node.busy_until > self.now;
             let late = 1 + draw.again().below(self.cpu.wake_jitter.as_nanos() as u64);
-            self.queue.push(self.now + late, priority, Event::Wake(id));
+            self.queue.push(self.now.saturating_add(late), priority, Event::Wake(id));
         } else {
             self.make_ready(id, priority);
         }
@@ -288,15 +291,21 @@ impl State {
 
     pub fn add_timer(&mut self, at: u64, waker: Waker) -> TimerId {
         let id = self.timers.insert(waker);
-        self.queue.push(at.max(self.now), 0, Event::Timer(id));
+        // A timer at the end of time never fires: it is kept, and not queued.
+        if at < u64::MAX {
+            self.queue.push(at.max(self.now), 0, Event::Timer(id));
+        }
         id
     }
 
-    pub fn cancel_timer(&mut self, id: TimerId) {
+    /// Cancels the timer that was set for `at`.
+    pub fn cancel_timer(&mut self, id: TimerId, at: u64) {
         if let Some(waker) = self.timers.take(id) {
             self.discard(Some(waker));
-            let timers = &self.timers;
-            self.queue.cancelled(|timer| timers.is_pending(timer));
+            if at < u64::MAX {
+                let timers = &self.timers;
+                self.queue.cancelled(|timer| timers.is_pending(timer));
+            }
         }
     }
 
@@ -337,10 +346,15 @@ impl State {
 
     // ---- recording --------------------------------------------------------------------------------------------
 
+    /// Whether somebody listens to lines of that kind.
+    pub fn shows(&self, kind: Kind) -> bool {
+        self.recorder.as_ref().is_some_and(|recorder| recorder.wants(kind))
+    }
+
     /// Writes a line of trace, if somebody listens. `text` is only formatted then.
     #[inline]
     pub fn record(&mut self, node: NodeId, kind: Kind, text: impl FnOnce(&Self) -> String) {
-        if self.recorder.as_ref().is_some_and(|recorder| recorder.wants(kind)) {
+        if self.shows(kind) {
             let text = text(self);
             let name = (node != NodeId::HOST).then(|| self.nodes[node.index()].name.clone());
             let now = self.now;

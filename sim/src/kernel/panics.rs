@@ -48,6 +48,15 @@ pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "a panic with a payload that is not text".to_owned())
 }
 
+/// What a panic said, and where.
+pub(crate) fn located(payload: &(dyn Any + Send)) -> String {
+    let text = message(payload);
+    match CAPTURED.take() {
+        Some(place) => format!("{text} (at {}:{}:{})", place.file, place.line, place.column),
+        None => text,
+    }
+}
+
 /// The failure that a panic is: its signature holds file and normalised message, never a line, a key or a value, so
 /// that one bug has one signature over all seeds.
 pub(crate) fn failure(prefix: &str, now: u64, whose: &str, payload: &(dyn Any + Send)) -> Failure {

@@ -46,6 +46,8 @@ pub(crate) struct Task {
     pub future: Option<BoxFuture>,
     /// In a run queue or about to be: further wakes change nothing.
     pub scheduled: bool,
+    /// Woken at its node's own doing, right after a poll of the node, and delayed by jitter only.
+    pub held_back: bool,
     pub aborted: bool,
     /// How often it was woken: the index of its next scheduling draw.
     pub wakes: u64,

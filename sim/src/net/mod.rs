@@ -151,7 +151,7 @@ impl State {
         if let Some(latency) = fate.duplicate {
             self.effects.duplicated += 1;
             let slot = self.net.insert(Message { from, to, payload: payload.clone(), checksum, incarnation, severed });
-            self.push_delivery(self.now + latency, fate.order.again(), slot);
+            self.push_delivery(self.now.saturating_add(latency), fate.order.again(), slot);
         }
         if let Some(draw) = fate.corrupt
             && !payload.is_empty()
@@ -160,7 +160,7 @@ impl State {
             payload[(bit / 8) as usize] ^= 1 << (bit % 8);
         }
         let slot = self.net.insert(Message { from, to, payload, checksum, incarnation, severed });
-        self.push_delivery(self.now + fate.latency, fate.order, slot);
+        self.push_delivery(self.now.saturating_add(fate.latency), fate.order, slot);
     }
 
     /// A message has arrived: hand it to whoever is bound, or say why not.

@@ -69,7 +69,8 @@ impl UdpSocket {
         kernel::with_running(|state| state.send(self.local.port, to, payload));
     }
 
-    /// The next datagram, in order of arrival. Cancel-safe: a datagram is taken only when it is returned.
+    /// The next datagram, in order of arrival. For one task at a time: of several that wait, only the last to ask is
+    /// woken. Cancel-safe: a datagram is taken only when it is returned.
     pub fn recv_from(&self) -> impl Future<Output = Datagram> + '_ {
         Receive { socket: self }
     }

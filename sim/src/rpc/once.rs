@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::calls::Call;
 use super::client::{CallOptions, RpcError, bind, exchange};
@@ -111,6 +112,15 @@ pub(super) enum Admission {
 /// The server's table.
 #[derive(Default)]
 pub(super) struct Table(BTreeMap<NodeId, Window>);
+
+crate::node_local! {
+    static TABLES: RefCell<BTreeMap<u16, Rc<RefCell<Table>>>> = RefCell::new(BTreeMap::new());
+}
+
+/// The table of the service at a port of the running node.
+pub(super) fn table_of(port: u16) -> Rc<RefCell<Table>> {
+    TABLES.with(|tables| tables.borrow_mut().entry(port).or_default().clone())
+}
 
 impl Table {
     pub fn admit(&mut self, from: NodeId, client: u32, seq: u64, acked: u64) -> Admission {

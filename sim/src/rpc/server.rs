@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use super::Service;
-use super::once::{Admission, Table};
+use super::once::{self, Admission, Table};
 use super::wire::{self, CallId, Frame};
 use crate::codec;
 use crate::kernel;
@@ -39,9 +39,11 @@ pub struct Responder<S: Service> {
 }
 
 impl<S: Service> Server<S> {
-    /// Binds the service to `port` of the calling node.
+    /// Binds the service to `port` of the calling node. The table of at-most-once requests belongs to port and
+    /// incarnation: binding anew in the same life executes nothing again.
     pub fn bind(port: u16) -> Result<Self, BindError> {
-        Ok(Server { socket: UdpSocket::bind(port)?, table: Rc::default(), service: PhantomData })
+        let socket = UdpSocket::bind(port)?;
+        Ok(Server { socket, table: once::table_of(port), service: PhantomData })
     }
 
     /// The next request to execute. Repeated at-most-once requests are answered on the way. Cancel-safe.

@@ -26,7 +26,7 @@ use crate::check::{Finished, Verdict};
 use crate::event;
 use crate::history;
 use crate::host::{self, Sim};
-use crate::kernel::boundary::{self, HarnessError};
+use crate::kernel::boundary::HarnessError;
 use crate::kernel::{self, CpuModel, panics};
 use crate::node::NodeId;
 use crate::probe::ProbeKind;
@@ -78,7 +78,7 @@ pub fn run(system: &dyn DynSystem, scenario: &Scenario, seed: u64, options: RunO
     let recorder = options.recorder;
     let freeze = options.freeze;
     let run = || Run { system, scenario, plan: &plan, seed, planted, freeze }.execute(recorder);
-    boundary::enter(Seed(seed), || match subscriber {
+    host::in_world(Seed(seed), || match subscriber {
         Some(subscriber) => tracing::dispatcher::with_default(&subscriber, run),
         None => run(),
     })?
@@ -188,6 +188,8 @@ impl Run<'_> {
 
         let finished = Finished { history, end_ns: virtual_ns, healed_ns: healed, nodes, budget: table.check_budget };
         judge(instance.as_ref(), &finished, &mut failures);
+        // What `always!` found in a check.
+        failures.extend(kernel::with(|state| std::mem::take(&mut state.failures)));
         if finished.history.ok_count() == 0 {
             failures.push(Failure::new(
                 "vacuous:no-operation-completed",

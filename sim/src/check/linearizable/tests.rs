@@ -187,18 +187,18 @@ fn the_budget_ends_the_search() {
         .map(|i| append("hard", &i.to_string(), 0, done(100)))
         .chain([get(0, "hard", 200, 300, "876543210?")])
         .collect();
-    let exhausted = Verdict::Exhausted { key: "hard".into(), steps: 500 };
-    assert_eq!(check::<Kv>(&history, 500), exhausted);
+    let exhausted = Verdict::Exhausted { key: "hard".into(), steps: 20 };
+    assert_eq!(check::<Kv>(&history, 20), exhausted);
     assert!(matches!(check::<Kv>(&history, 10_000_000), Verdict::Violation(_)));
     assert!(matches!(check::<Kv>(&history[..1], 0), Verdict::Exhausted { steps: 0, .. }));
 
     // A violation elsewhere outweighs it, though its key is checked later.
     let with_violation = [history, vec![get(0, "z", 0, 7, "?")]].concat();
-    let Verdict::Violation(violation) = check::<Kv>(&with_violation, 500) else {
+    let Verdict::Violation(violation) = check::<Kv>(&with_violation, 20) else {
         panic!("the violation of z was missed");
     };
     assert_eq!((violation.key.as_str(), violation.at), ("z", 7));
-    assert_eq!(violation.steps, 501);
+    assert!(violation.steps > 20);
 }
 
 #[test]
