@@ -6,23 +6,23 @@
 //!
 //! Whatever was drawn or resolved is written down with its exact moment: that list replays the run without the rules.
 
+mod budget;
+mod happened;
+mod targets;
+
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 
-use super::dose::Dose;
-use crate::check::guarded;
 use crate::event::{self, AnyEvent, EVENTS, Moment};
 use crate::fault::{self, Fault};
 use crate::history;
 use crate::kernel::{self, Stop};
 use crate::node::NodeId;
 use crate::run::failure::Failure;
-use crate::scenario::freeze::FrozenFault;
 use crate::scenario::plan::{Action, Every, Exact, FaultRule, MaxDown};
-use crate::scenario::target::{Count, Target, Targets, glob_matches};
-use crate::scenario::units::Time;
+use crate::scenario::target::Targets;
 use crate::seed::{Draw, Key, Purpose, Seed};
 use crate::system::Instance;
 
@@ -458,181 +458,6 @@ impl Director {
         let role = &self.nodes[node.index()].2;
         // Bad values were reported when the scenario was checked.
         self.instance.boot(role, with).ok().flatten()
-    }
-
-    // ---- targets ----------------------------------------------------------------------------------------------
-
-    /// The fault with its nodes, or `None` if there is nobody to hit.
-    fn resolve_fault(&self, fault: Fault<Targets>, index: usize, i: u64) -> Option<Fault<Vec<NodeId>>> {
-        let key = self.state.borrow().rules[index].key;
-        let mut next = slot::TARGETS;
-        let mut draw = |_: &Targets| {
-            next += 1;
-            key.draw(next, i)
-        };
-        let mut taken: Vec<NodeId> = Vec::new();
-        let partition = matches!(fault, Fault::Partition { .. });
-        let fault = fault.map(|targets| {
-            let mut nodes = self.resolve(&targets, &taken, &mut |_| draw(&targets));
-            if partition {
-                // A node is on one side only: the first that names it.
-                nodes.retain(|node| !taken.contains(node));
-                taken.extend(&nodes);
-            }
-            nodes
-        });
-        let up = |nodes: Vec<NodeId>| -> Vec<NodeId> {
-            kernel::with(|state| nodes.into_iter().filter(|&node| state.node(node).up).collect())
-        };
-        let fault = match fault {
-            Fault::Crash(nodes) => Fault::Crash(up(nodes)),
-            Fault::Restart(nodes) => Fault::Restart(up(nodes)),
-            Fault::Pause(nodes) => Fault::Pause(up(nodes)),
-            other => other,
-        };
-        let enough = match &fault {
-            Fault::Partition { groups, .. } => groups.iter().filter(|group| !group.is_empty()).count() >= 2,
-            other => other.targets().iter().all(|nodes| !nodes.is_empty()),
-        };
-        enough.then_some(fault)
-    }
-
-    fn resolve(&self, targets: &Targets, taken: &[NodeId], draw: &mut dyn FnMut(&Target) -> Draw) -> Vec<NodeId> {
-        let mut found: Vec<NodeId> = Vec::new();
-        for target in &targets.0 {
-            for node in self.resolve_one(target, taken, draw) {
-                if !found.contains(&node) {
-                    found.push(node);
-                }
-            }
-        }
-        found
-    }
-
-    fn resolve_one(&self, target: &Target, taken: &[NodeId], draw: &mut dyn FnMut(&Target) -> Draw) -> Vec<NodeId> {
-        let every = || self.nodes.iter().map(|(id, ..)| *id);
-        match target {
-            Target::All => every().collect(),
-            Target::Rest => every().filter(|id| !taken.contains(id)).collect(),
-            Target::Name(name) => self.named(name),
-            Target::Random { count, of } => {
-                let mut pool = self.resolve_one(of, taken, draw);
-                let wanted = match count {
-                    Count::Nodes(n) => (*n as usize).min(pool.len()),
-                    Count::Minority => pool.len().saturating_sub(1) / 2,
-                    Count::Majority => pool.len() / 2 + 1,
-                };
-                let mut picked: Vec<NodeId> = (0..wanted.min(pool.len()))
-                    .map(|_| pool.remove(draw(target).below(pool.len() as u64) as usize))
-                    .collect();
-                picked.sort_unstable();
-                picked
-            }
-        }
-    }
-
-    /// A selector, a node, a role or a glob, in this order.
-    fn named(&self, name: &str) -> Vec<NodeId> {
-        if let Some((_, find)) = self.selectors.iter().find(|(known, _)| *known == name) {
-            return guarded(&format_args!("the selector `{name}`"), || find()).unwrap_or_default();
-        }
-        let matching = |wanted: &dyn Fn(&NodeEntry) -> bool| -> Vec<NodeId> {
-            self.nodes.iter().filter(|node| wanted(node)).map(|(id, ..)| *id).collect()
-        };
-        let exact = matching(&|node| node.1 == name);
-        if !exact.is_empty() {
-            return exact;
-        }
-        let role = matching(&|node| node.2 == name);
-        if !role.is_empty() { role } else { matching(&|node| glob_matches(name, &node.1)) }
-    }
-
-    // ---- the budget -------------------------------------------------------------------------------------------
-
-    /// Why the fault may not happen, if it may not.
-    fn over_budget(&self, fault: &Fault<Vec<NodeId>>) -> Option<String> {
-        let destroyed: BTreeSet<NodeId> = fault.destroys().iter().copied().collect();
-        let dies = |group: &Vec<NodeId>| !group.is_empty() && group.iter().all(|node| destroyed.contains(node));
-        if !destroyed.is_empty()
-            && self
-                .protected
-                .iter()
-                .any(|groups| guarded(&"what is protected", || groups()).is_some_and(|groups| groups.iter().any(dies)))
-        {
-            return Some("it would destroy the last copy".to_owned());
-        }
-        let mut by_role: BTreeMap<&str, usize> = BTreeMap::new();
-        let up = |node: &&NodeId| kernel::with(|state| state.node(**node).up);
-        for node in fault.takes_down().iter().filter(up) {
-            *by_role.entry(&self.nodes[node.index()].2).or_default() += 1;
-        }
-        for (role, more) in by_role {
-            let of_role = self.nodes.iter().filter(|(_, _, of)| of == role);
-            let (down, all) = kernel::with(|state| {
-                of_role.fold((0, 0), |(down, all), (id, ..)| (down + usize::from(!state.node(*id).up), all + 1))
-            });
-            let allowed = match self.max_down {
-                MaxDown::All => continue,
-                MaxDown::Nodes(n) => n,
-                MaxDown::Minority => (all - 1) / 2,
-            };
-            if down + more > allowed {
-                return Some(format!("{down} of {all} {role} nodes are down and max_down allows {allowed}"));
-            }
-        }
-        None
-    }
-
-    // ---- what happened ----------------------------------------------------------------------------------------
-
-    pub fn add_to(&self, dose: &mut Dose) {
-        for happened in &self.state.borrow().happened {
-            *dose.entry(happened.fault.name().to_owned()).or_default() += 1;
-        }
-    }
-
-    /// For an expectation that was not met: what became of each rule.
-    pub fn explain(&self) -> String {
-        let state = self.state.borrow();
-        let lines = state.rules.iter().map(|rule| {
-            let Rule { name, fired, happened, matched, .. } = rule;
-            match (fired, happened) {
-                (0, _) if rule.rule.when.is_some() => {
-                    format!("{name} never fired (its trigger matched {matched} times)")
-                }
-                (0, _) => format!("{name} never fired"),
-                _ if fired == happened => format!("{name} happened {happened} times"),
-                _ => format!(
-                    "{name} fired {fired} times and happened {happened}: else refused by the budget, or nobody to hit"
-                ),
-            }
-        });
-        lines.collect::<Vec<_>>().join("; ")
-    }
-
-    pub fn frozen_faults(&self) -> Vec<FrozenFault> {
-        let name_of = |id: NodeId| self.nodes[id.index()].1.clone();
-        let state = self.state.borrow();
-        let each = state.happened.iter().enumerate().map(|(i, happened)| FrozenFault {
-            name: format!("{}-{}", happened.name, i + 1),
-            fault: happened.fault.clone().map(|nodes| nodes.into_iter().map(name_of).collect()),
-            exact: happened.exact,
-            lasts: happened.lasts.map(Time::from_nanos),
-        });
-        each.collect()
-    }
-
-    /// One line for each fault that happened.
-    pub fn lines(&self) -> Vec<String> {
-        let state = self.state.borrow();
-        kernel::with(|kernel| {
-            let line = |happened: &Happened| {
-                let lasts = happened.lasts.map_or(String::new(), |lasts| format!(" for {}", Time::from_nanos(lasts)));
-                let at = crate::time::Stamp(happened.exact.ns);
-                format!("{at} {}: {}{lasts}", happened.name, fault::describe(kernel, &happened.fault))
-            };
-            state.happened.iter().map(line).collect()
-        })
     }
 }
 

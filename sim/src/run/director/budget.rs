@@ -1,0 +1,46 @@
+//! The fault budget: what may not happen, because what it would break is nobody's bug.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Director;
+use crate::check::guarded;
+use crate::fault::Fault;
+use crate::kernel;
+use crate::node::NodeId;
+use crate::scenario::plan::MaxDown;
+
+impl Director {
+    /// Why the fault may not happen, if it may not.
+    pub(super) fn over_budget(&self, fault: &Fault<Vec<NodeId>>) -> Option<String> {
+        let destroyed: BTreeSet<NodeId> = fault.destroys().iter().copied().collect();
+        let dies = |group: &Vec<NodeId>| !group.is_empty() && group.iter().all(|node| destroyed.contains(node));
+        if !destroyed.is_empty()
+            && self
+                .protected
+                .iter()
+                .any(|groups| guarded(&"what is protected", || groups()).is_some_and(|groups| groups.iter().any(dies)))
+        {
+            return Some("it would destroy the last copy".to_owned());
+        }
+        let mut by_role: BTreeMap<&str, usize> = BTreeMap::new();
+        let up = |node: &&NodeId| kernel::with(|state| state.node(**node).up);
+        for node in fault.takes_down().iter().filter(up) {
+            *by_role.entry(&self.nodes[node.index()].2).or_default() += 1;
+        }
+        for (role, more) in by_role {
+            let of_role = self.nodes.iter().filter(|(_, _, of)| of == role);
+            let (down, all) = kernel::with(|state| {
+                of_role.fold((0, 0), |(down, all), (id, ..)| (down + usize::from(!state.node(*id).up), all + 1))
+            });
+            let allowed = match self.max_down {
+                MaxDown::All => continue,
+                MaxDown::Nodes(n) => n,
+                MaxDown::Minority => (all - 1) / 2,
+            };
+            if down + more > allowed {
+                return Some(format!("{down} of {all} {role} nodes are down and max_down allows {allowed}"));
+            }
+        }
+        None
+    }
+}
