@@ -32,12 +32,14 @@
 //! assert!(run.failures.is_empty());
 //! ```
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::event::{self, Booted, Crashed};
+use crate::check::Invariant;
+use crate::event::{self, Booted, Crashed, On};
 use crate::fault::{self, Fault};
 use crate::fs::DiskConfig;
 use crate::history;
@@ -161,6 +163,11 @@ impl Sim {
     /// Switches known bugs on.
     pub fn plant(&self, names: &[String]) {
         kernel::with(|state| state.probes.plant(names));
+    }
+
+    /// Checks an invariant from now on.
+    pub fn watch<I: Invariant>(&self) {
+        I::subscribe(&mut On::new(Rc::new(RefCell::new(I::default())), I::NAME));
     }
 
     /// How many polls without an idle moment make a livelock.

@@ -86,7 +86,7 @@ do = { crash = "primary" }
         &text,
         &[
             r#"client-0  op     invoke Append { key: "k0", value: "0.2;" }"#,
-            "server-1  event  pb.applied { view: 2, index: 2, digest: 17213888009010816394 }",
+            "server-1  event  pb.applied { view: 2, index: 2, digest: 17213888009010816394, confirmed: false }",
             "server-0  node   crash",
             "server-1  event  pb.became_primary { view: 3, initialised: true }",
             "client-0  op     ok Done",

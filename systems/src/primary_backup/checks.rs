@@ -78,6 +78,8 @@ event! {
         pub index: u64,
         /// The hash of all operations up to it, in order.
         pub digest: u64,
+        /// Whether it is confirmed: the primary applies it when the backup has it, the backup before that.
+        pub confirmed: bool,
     }
 
     /// A server answered a client's new request.
@@ -183,20 +185,31 @@ impl Invariant for PrimaryHasState {
     }
 }
 
-/// All servers apply the same operations in the same order.
+/// Servers apply the same operations in the same order: in one view always, and for ever once the primary has applied one.
+///
+/// What only a backup has applied is not confirmed: if the backup dies before it says so and the primary is deposed before
+/// another has it, nobody was ever answered, and the next primary may put something else in its place.
 #[derive(Default)]
-pub struct ReplicasAgree(BTreeMap<u64, u64>);
+pub struct ReplicasAgree {
+    confirmed: BTreeMap<u64, u64>,
+    in_view: BTreeMap<(u64, u64), u64>,
+}
 
 impl Invariant for ReplicasAgree {
     const NAME: &'static str = "replicas-agree";
 
     fn subscribe(on: &mut On<Self>) {
         on.event::<Applied>(|this, _, event| {
-            let digest = *this.0.entry(event.index).or_insert(event.digest);
-            if digest == event.digest {
+            let Applied { view, index, digest, confirmed } = *event;
+            let here = *this.in_view.entry((view, index)).or_insert(digest);
+            let ever = this.confirmed.get(&index).copied().unwrap_or(digest);
+            if confirmed {
+                this.confirmed.insert(index, digest);
+            }
+            if here == digest && ever == digest {
                 return Ok(());
             }
-            Err(Violation::new(format!("applied another operation {} than was applied before", event.index)))
+            Err(Violation::new(format!("applied another operation {index} than was applied before")))
         });
     }
 }
@@ -313,6 +326,32 @@ impl Protect for Holders {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Feeds a list of (view, index, digest, confirmed) to the invariant, in a world of its own.
+    fn violations(events: &'static [(u64, u64, u64, bool)]) -> usize {
+        let run = sim::simulate(1, move |sim| {
+            sim.watch::<ReplicasAgree>();
+            sim.node("a", move || async move {
+                for &(view, index, digest, confirmed) in events {
+                    sim::observe!(Applied { view, index, digest, confirmed });
+                }
+            });
+            sim.run_for(std::time::Duration::from_millis(1));
+        });
+        run.expect("the world runs").failures.len()
+    }
+
+    #[test]
+    fn what_was_confirmed_stands_for_ever() {
+        assert_eq!(violations(&[(1, 1, 7, false), (1, 1, 7, true), (2, 1, 7, false)]), 0);
+        assert_eq!(violations(&[(1, 1, 7, false), (1, 1, 7, true), (2, 1, 8, false)]), 1);
+    }
+
+    #[test]
+    fn what_only_a_backup_applied_may_be_replaced_but_not_in_the_same_view() {
+        assert_eq!(violations(&[(1, 1, 7, false), (2, 1, 8, false), (2, 1, 8, true)]), 0);
+        assert_eq!(violations(&[(1, 1, 7, false), (1, 1, 8, true)]), 1);
+    }
 
     #[test]
     fn a_view_event_names_both_roles() {

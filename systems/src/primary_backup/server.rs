@@ -247,7 +247,7 @@ impl Server {
                 Some(backup) => self.forward(view, backup, request).await,
             };
             if confirmed {
-                let answer = self.apply(view.number, request);
+                let answer = self.apply(view.number, request, true);
                 observe!(Completed { view: view.number });
                 return Some(Answer::Done(answer));
             }
@@ -267,10 +267,10 @@ impl Server {
         self.ask(backup, &call).await == Some(Answer::Accepted)
     }
 
-    fn apply(&self, view: u64, request: &Request) -> KvRet {
+    fn apply(&self, view: u64, request: &Request, confirmed: bool) -> KvRet {
         let mut store = self.store.borrow_mut();
         let answer = store.apply(request);
-        observe!(Applied { view, index: store.applied(), digest: store.digest() });
+        observe!(Applied { view, index: store.applied(), digest: store.digest(), confirmed });
         answer
     }
 
@@ -292,7 +292,7 @@ impl Server {
         let applied = self.store.borrow().applied();
         if index > applied {
             always!(index == applied + 1, "pb.backup-misses-nothing", "operation {index} came after {applied}");
-            self.apply(view, request);
+            self.apply(view, request, false);
         }
         Answer::Accepted
     }
