@@ -24,6 +24,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::check::{Finished, Verdict};
 use crate::event;
+use crate::fault::Fault;
 use crate::history;
 use crate::host::{self, Sim};
 use crate::kernel::boundary::HarnessError;
@@ -100,7 +101,18 @@ pub fn validate(system: &dyn DynSystem, scenario: &Scenario) -> Result<(), Scena
 
 fn instantiate(system: &dyn DynSystem, scenario: &Scenario, plan: &Plan) -> Result<Box<dyn Instance>, ScenarioError> {
     let instance = system.instantiate(plan.system_params()).map_err(|error| scenario.system_error(plan, &error))?;
-    scenario::check(scenario, plan, &system.description(), &instance.nodes())?;
+    let nodes = instance.nodes();
+    scenario::check(scenario, plan, &system.description(), &nodes)?;
+    // A `reconfigure` whose parameters the system cannot read would otherwise restart nodes and change nothing.
+    for rule in &plan.faults {
+        for fault in rule.what.get_ref().faults() {
+            if let Fault::Reconfigure { with, .. } = fault {
+                for (_, role) in &nodes {
+                    instance.boot(role, Some(with)).map_err(|error| scenario.action_error(rule, &error))?;
+                }
+            }
+        }
+    }
     Ok(instance)
 }
 

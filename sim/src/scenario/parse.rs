@@ -13,7 +13,7 @@ use toml::de::{DeTable, Deserializer};
 
 use super::draw::{self, Choices};
 use super::error::{Diagnostic, ScenarioError};
-use super::plan::{Plan, WorkloadTable};
+use super::plan::{FaultRule, Plan, WorkloadTable};
 use super::{entries, locate, rules, translate};
 
 /// A scenario file whose form is right. Cheap to clone and to share among threads.
@@ -106,6 +106,11 @@ impl Scenario {
     /// What the system found wrong with the arguments of a workload, with a caret.
     pub fn workload_error(&self, workload: &WorkloadTable, error: &toml::de::Error) -> ScenarioError {
         self.in_table(workload.args.as_ref().map_or(workload.name.span(), |args| args.span()), error)
+    }
+
+    /// What the system found wrong with the parameters that a fault would give it, with a caret.
+    pub fn action_error(&self, rule: &FaultRule, error: &toml::de::Error) -> ScenarioError {
+        self.in_table(rule.what.span(), error)
     }
 
     pub(super) fn error(&self, problems: Vec<Diagnostic>) -> ScenarioError {

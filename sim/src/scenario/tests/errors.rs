@@ -231,14 +231,14 @@ fn names() {
 fn what_the_system_finds_wrong_has_a_caret_too() {
     #[derive(serde::Deserialize, Debug)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "read by serde alone")]
     struct Params {
         servers: u64,
         tuning: Option<Tuning>,
     }
     #[derive(serde::Deserialize, Debug)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code)]
+    #[allow(dead_code, reason = "read by serde alone")]
     struct Tuning {
         batch: u64,
     }
