@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use crate::check::Invariant;
 use crate::event::{self, Booted, Crashed, On};
-use crate::fault::{self, Fault};
+use crate::fault::{self, Fault, Stage};
 use crate::fs::DiskConfig;
 use crate::history;
 use crate::kernel::boundary::{self, HarnessError};
@@ -195,12 +195,12 @@ impl Sim {
 
     /// Crashes a node. Nothing if it is down.
     pub fn crash(&self, node: NodeId) {
-        crash(&[node], false);
+        crash(&[node], Death::Power);
     }
 
     /// Crashes a node that loses its disk, too.
     pub fn wipe(&self, node: NodeId) {
-        crash(&[node], true);
+        crash(&[node], Death::Disk);
     }
 
     /// Boots a node that is down. Nothing if it is up.
@@ -215,7 +215,7 @@ impl Sim {
             state.injected += 1;
             state.injected
         });
-        fault::apply(id, &fault, &|_, _| None);
+        fault::apply(id, &fault, &NoSystem);
         kernel::bury();
         Injected { id, fault }
     }
@@ -271,9 +271,35 @@ pub struct Injected {
 
 impl Drop for Injected {
     fn drop(&mut self) {
-        fault::undo(self.id, &self.fault, &|node, _| kernel::with(|state| state.node(node).main.clone()));
+        fault::undo(self.id, &self.fault, &NoSystem);
         kernel::bury();
     }
+}
+
+/// A simulation without a system: nodes have one code each, and nobody offers actions.
+struct NoSystem;
+
+impl Stage for NoSystem {
+    fn main_of(&self, _: NodeId) -> Option<RoleMain> {
+        None
+    }
+
+    fn reconfigure(&self, _: NodeId, _: u32, _: Option<&toml::Table>) {}
+
+    fn action(&self, _: &str, _: &toml::Table) -> Option<(NodeId, kernel::BoxFuture)> {
+        None
+    }
+}
+
+/// How a node dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// Its process does: what it wrote is in the machine's page cache, and stays.
+    Process,
+    /// The machine loses power: what was not synced is gone.
+    Power,
+    /// The machine is lost with its disk.
+    Disk,
 }
 
 /// Sets the code of a node. `None` leaves it as it is.
@@ -286,7 +312,7 @@ pub(crate) fn set_main(node: NodeId, main: Option<RoleMain>) {
 
 /// Crashes those of `nodes` that are up, all at once; listeners hear of it when all are down. Their futures are dropped
 /// now, unless one of them is the node whose poll is under way: then when that returns.
-pub(crate) fn crash(nodes: &[NodeId], wipe: bool) {
+pub(crate) fn crash(nodes: &[NodeId], death: Death) {
     let (died, own) = kernel::with(|state| {
         let mut died = Vec::new();
         let mut own = false;
@@ -294,12 +320,19 @@ pub(crate) fn crash(nodes: &[NodeId], wipe: bool) {
             if state.node(node).up {
                 let incarnation = state.node(node).incarnation;
                 state.effects.ops_in_flight_at_crash += history::peek(history::History::in_flight);
-                state.record(node, Kind::Node, |_| if wipe { "crash, disk lost".into() } else { "crash".into() });
+                state.record(node, Kind::Node, |_| match death {
+                    Death::Process => "killed".into(),
+                    Death::Power => "crash".into(),
+                    Death::Disk => "crash, disk lost".into(),
+                });
                 own |= state.current.node == node;
                 state.kill(node);
+                if death != Death::Process {
+                    state.crash_disk(node);
+                }
                 died.push((node, incarnation));
             }
-            if wipe {
+            if death == Death::Disk {
                 state.wipe_disk(node);
             }
         }
@@ -309,7 +342,7 @@ pub(crate) fn crash(nodes: &[NodeId], wipe: bool) {
         kernel::bury();
     }
     for (node, incarnation) in died {
-        event::announce(node, Crashed { incarnation, wiped: wipe });
+        event::announce(node, Crashed { incarnation, wiped: death == Death::Disk });
     }
 }
 

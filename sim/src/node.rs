@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{self, Ready};
+use crate::kernel::{self, Clock, Ready};
 use crate::net::Sockets;
 use crate::seed::Key;
 use crate::system::RoleMain;
@@ -121,8 +121,7 @@ pub(crate) struct Node {
     /// Tasks spawned in this incarnation.
     pub spawned: u32,
     pub sockets: Sockets,
-    /// Wall clock minus true time, in nanoseconds.
-    pub wall_offset: i64,
+    pub clock: Clock,
     /// The stream behind `sim::rand` on this node, and how many draws were made.
     pub random: Key,
     pub draws: u64,
@@ -163,7 +162,7 @@ impl kernel::State {
             streak: 0,
             spawned: 0,
             sockets: Sockets::default(),
-            wall_offset: 0,
+            clock: Clock::default(),
             random: self.seed.key(crate::seed::Purpose::Node, name),
             draws: 0,
             locals: Vec::new(),

@@ -142,6 +142,8 @@ pub(crate) struct ProbeState {
 #[derive(Clone, Copy)]
 struct Buggify {
     enabled: bool,
+    /// How many faults have switched it on.
+    forced: u32,
     key: Option<Key>,
     reached: u64,
 }
@@ -152,7 +154,7 @@ impl ProbeState {
             events: vec![(0, false); EVENTS.len()],
             hits: vec![0; PROBES.len()],
             planted: vec![false; PROBES.len()],
-            buggify: vec![Buggify { enabled: false, key: None, reached: 0 }; PROBES.len()],
+            buggify: vec![Buggify { enabled: false, forced: 0, key: None, reached: 0 }; PROBES.len()],
             fires: Probability::new(BUGGIFY_FIRES),
         }
     }
@@ -186,6 +188,16 @@ impl ProbeState {
             }
         }
         enabled.into_iter().collect()
+    }
+
+    /// Switches points on for a fault, or off again: `by` is 1 or -1.
+    pub fn force_buggify(&mut self, seed: Seed, by: i32, wanted: impl Fn(&str) -> bool) {
+        for (probe, state) in PROBES.iter().zip(&mut self.buggify) {
+            if probe.kind == ProbeKind::Buggify && wanted(probe.name) {
+                state.forced = state.forced.saturating_add_signed(by);
+                state.key.get_or_insert_with(|| seed.key(Purpose::Buggify, probe.name));
+            }
+        }
     }
 
     /// Event counts by name, those above zero.
@@ -312,11 +324,12 @@ pub fn buggify(site: &'static Probe) -> bool {
         let node = state.current.node;
         let fires = state.probes.fires;
         let point = &mut state.probes.buggify[dense_id(site)];
-        let Some(key) = point.key.filter(|_| point.enabled) else { return false };
+        let Some(key) = point.key.filter(|_| point.enabled || point.forced > 0) else { return false };
         point.reached += 1;
         let fired = key.draw(u64::from(node.0), point.reached).chance(fires);
         if fired && state.current.alive {
             state.probes.hits[dense_id(site)] += 1;
+            state.effects.buggified += 1;
             state.digest.event(Tag::Buggify, u64::from(node.0), hash_bytes(site.name.as_bytes()), state.now);
             state.record(node, Kind::Fault, |_| format!("buggify {}", site.name));
         }

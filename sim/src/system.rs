@@ -17,6 +17,7 @@ use crate::event::{Event, On};
 use crate::history::{self, Call, Op};
 use crate::kernel::BoxFuture;
 use crate::node::NodeId;
+use crate::run::failure::is_of;
 
 /// A system under test.
 pub trait System: Send + Sync + Sized + 'static {
@@ -88,6 +89,8 @@ pub struct Description {
     pub selectors: Vec<String>,
     /// Its workloads.
     pub workloads: Vec<String>,
+    /// What an operator can do to it in the middle of a run.
+    pub actions: Vec<String>,
     /// The kinds of its client operations.
     pub ops: Vec<String>,
     /// Its events.
@@ -119,9 +122,7 @@ pub struct PlantedInfo {
 impl PlantedInfo {
     /// Whether a failure of that signature is this bug's doing.
     pub fn is_broken_by(&self, signature: &str) -> bool {
-        self.breaks.iter().any(|oracle| {
-            signature == oracle || signature.strip_prefix(oracle.as_str()).is_some_and(|rest| rest.starts_with(':'))
-        })
+        self.breaks.iter().any(|oracle| is_of(signature, oracle))
     }
 }
 
@@ -139,6 +140,7 @@ pub struct Manifest<S: System> {
     boots: Vec<(String, Boot<S::Params>)>,
     client_role: Option<String>,
     workloads: Vec<(String, Start<S::Params>)>,
+    actions: Vec<(String, Start<S::Params>)>,
     checks: Vec<Judge>,
     selectors: Vec<(&'static str, Install<Find>)>,
     protected: Vec<Install<Groups>>,
@@ -152,6 +154,7 @@ impl<S: System> Manifest<S> {
             boots: Vec::new(),
             client_role: None,
             workloads: Vec::new(),
+            actions: Vec::new(),
             checks: Vec::new(),
             selectors: Vec::new(),
             protected: Vec::new(),
@@ -240,6 +243,24 @@ impl<S: System> Manifest<S> {
         self
     }
 
+    /// Something that an operator can do in the middle of a run, when a scenario says so: add a server, move a shard. It
+    /// runs on a node of its own, `operator-0`, which a system with actions has besides its others. The arguments are the
+    /// scenario's `args`.
+    pub fn action<A, F, Fut>(&mut self, name: &str, start: F) -> &mut Self
+    where
+        A: DeserializeOwned + 'static,
+        F: Fn(Client<S::Params>, A) -> Fut + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        if self.actions.is_empty() {
+            self.description.roles.push(OPERATOR.to_owned());
+        }
+        self.description.actions.push(name.to_owned());
+        self.actions
+            .push((name.to_owned(), Rc::new(move |client, args| Ok(Box::pin(start(client, args.try_into::<A>()?))))));
+        self
+    }
+
     /// An oracle on finished runs.
     pub fn check<C: Check>(&mut self) -> &mut Self {
         self.description.checks.push(C::NAME.to_owned());
@@ -266,7 +287,10 @@ impl<S: System> Manifest<S> {
     }
 }
 
-/// The client that a workload runs on.
+/// The role of the node that actions run on.
+pub(crate) const OPERATOR: &str = "operator";
+
+/// The client that a workload runs on, or the operator that acts.
 pub struct Client<P> {
     /// The system's parameters.
     pub params: Rc<P>,
@@ -311,6 +335,9 @@ pub trait Instance {
     #[doc(hidden)]
     fn workload(&self, name: &str, client: ClientSlot, args: toml::Table)
     -> Result<Option<BoxFuture>, toml::de::Error>;
+    /// `None` if there is no such action.
+    #[doc(hidden)]
+    fn action(&self, name: &str, args: toml::Table) -> Result<Option<BoxFuture>, toml::de::Error>;
     #[doc(hidden)]
     fn install_selectors(&self) -> Vec<(&'static str, Find)>;
     #[doc(hidden)]
@@ -341,7 +368,11 @@ impl<S: System> DynSystem for S {
         let typed: S::Params = params.clone().try_into()?;
         let mut cluster = Cluster::default();
         self.build(&typed, &mut cluster);
-        Ok(Box::new(Typed::<S> { manifest: Manifest::of(), params, typed: Rc::new(typed), cluster }))
+        let manifest = Manifest::of();
+        if !manifest.actions.is_empty() {
+            cluster.nodes(OPERATOR, 1);
+        }
+        Ok(Box::new(Typed::<S> { manifest, params, typed: Rc::new(typed), cluster }))
     }
 }
 
@@ -386,6 +417,14 @@ impl<S: System> Instance for Typed<S> {
         match self.manifest.workloads.iter().find(|(known, _)| known == name) {
             None => Ok(None),
             Some((_, start)) => start(Client { params: self.typed.clone(), index, count, stop }, args).map(Some),
+        }
+    }
+
+    fn action(&self, name: &str, args: toml::Table) -> Result<Option<BoxFuture>, toml::de::Error> {
+        let client = || Client { params: self.typed.clone(), index: 0, count: 1, stop: Rc::default() };
+        match self.manifest.actions.iter().find(|(known, _)| known == name) {
+            None => Ok(None),
+            Some((_, start)) => start(client(), args).map(Some),
         }
     }
 

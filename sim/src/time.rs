@@ -1,8 +1,9 @@
 //! Virtual time, shaped like `tokio::time`, with nanosecond resolution and no floor.
 //!
-//! [`Instant`] is the monotonic clock: it never goes back, and restarts do not reset it. [`SystemTime`] is the node's
-//! wall clock: it has the offset that the scenario gave the node, may be stepped in either direction, and must not be
-//! used to measure durations. Both stand still during one poll.
+//! [`Instant`] is the node's monotonic clock: it never goes back, and restarts do not reset it. [`SystemTime`] is its wall
+//! clock: it may be stepped in either direction, and must not be used to measure durations. Both stand still during one
+//! poll. A scenario's `clock` fault makes them run fast or slow: sleeps and timeouts are as wrong as the clock that
+//! measures them. Those already set when the rate changes end late if the clock now is faster, and never early.
 
 use std::fmt;
 use std::future::Future;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::{self, TimerId};
 
-/// A moment of the monotonic clock. Comparable between nodes in checks; a system must not do so.
+/// A moment of a node's monotonic clock. Moments of different nodes have nothing to do with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Instant(u64);
 
@@ -35,7 +36,7 @@ impl Instant {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// Nanoseconds since the run began.
+    /// Nanoseconds since the run began, as far as the clock knows.
     pub fn as_nanos(self) -> u64 {
         self.0
     }
@@ -73,8 +74,8 @@ impl SystemTime {
     /// What the node's wall clock shows now.
     pub fn now() -> SystemTime {
         kernel::with(|state| {
-            let offset = state.nodes[state.here().index()].wall_offset;
-            SystemTime(EPOCH_NS.saturating_add(state.now as i64).saturating_add(offset))
+            let error = state.nodes[state.here().index()].clock.wall_error(state.now);
+            SystemTime(EPOCH_NS.saturating_add(state.now as i64).saturating_add(error))
         })
     }
 
@@ -90,7 +91,7 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 
 /// The monotonic clock's reading.
 pub fn now() -> Instant {
-    Instant(kernel::with(|state| state.now))
+    Instant(kernel::with(|state| state.clock_now()))
 }
 
 /// Waits for `duration`. Zero completes at once.
@@ -139,7 +140,7 @@ impl Future for Sleep {
         let waker = cx.waker();
         let timer = self.timer;
         let armed = kernel::with(|state| {
-            if state.now >= deadline && state.current.alive {
+            if state.clock_now() >= deadline && state.current.alive {
                 // Not fired yet if the task was woken by something else in the same nanosecond.
                 if let Some(timer) = timer.filter(|&timer| state.is_timer_pending(timer)) {
                     state.cancel_timer(timer, deadline);

@@ -10,9 +10,9 @@ use std::time::Duration;
 use sim::fault::{Fault, InFlight};
 use sim::net::{Latency, LinkConfig, LinkPatch, UdpSocket};
 use sim::node::NodeId;
-use sim::scenario::units::{Offset, Time};
+use sim::scenario::units::{Offset, Rate, Size, Time};
 use sim::time::{Instant, SystemTime};
-use sim::{Sim, codec, fs, node, simulate, task, time};
+use sim::{Sim, buggify, codec, fs, node, simulate, task, time};
 
 type Resolved = Fault<Vec<NodeId>>;
 
@@ -50,8 +50,12 @@ struct Seen {
     found: [Vec<String>; 3],
     lives: [u32; 3],
     wall: [i64; 3],
-    /// The longest that ten polls took on node a.
+    /// The longest that ten polls took on node a, and how often its fault point fired.
     spin: Duration,
+    fired: u32,
+    /// By how much node a's monotonic clock is ahead of node b's.
+    ahead: i64,
+    monotonic: [u64; 3],
 }
 
 async fn run_node(me: u16, seen: Rc<RefCell<Seen>>) {
@@ -85,6 +89,13 @@ async fn run_node(me: u16, seen: Rc<RefCell<Seen>>) {
         for _ in 0..10 {
             task::yield_now().await;
         }
+        let mut shown = seen.borrow_mut();
+        shown.monotonic[usize::from(me)] = time::now().as_nanos();
+        if me == B {
+            shown.ahead = shown.monotonic[0] as i64 - shown.monotonic[1] as i64;
+        }
+        shown.fired += u32::from(me == A && buggify!("faults.point"));
+        drop(shown);
         if me == A {
             let mut seen = seen.borrow_mut();
             seen.spin = seen.spin.max(before.elapsed());
@@ -115,6 +126,7 @@ impl World<'_> {
             let mut seen = self.seen.borrow_mut();
             seen.beats.clear();
             seen.spin = Duration::ZERO;
+            seen.fired = 0;
         }
         self.sim.run_for(ms(300));
         look(&self.seen.borrow())
@@ -177,6 +189,20 @@ fn spin(world: &World) -> String {
     world.window(|seen| if seen.spin >= ms(9) { "slow".to_owned() } else { "fast".to_owned() })
 }
 
+/// Whether a's monotonic clock is ahead of b's; they tick 10 ms apart.
+fn rate(world: &World) -> String {
+    world.window(|seen| match seen.ahead {
+        ahead if ahead > 30_000_000 => "ahead".to_owned(),
+        ahead if ahead < -30_000_000 => "behind".to_owned(),
+        _ => "right".to_owned(),
+    })
+}
+
+/// Whether a's fault point fired.
+fn fired(world: &World) -> String {
+    world.window(|seen| if seen.fired > 0 { "fired".to_owned() } else { "silent".to_owned() })
+}
+
 // ---- the table ---------------------------------------------------------------------------------------------------
 
 struct Row {
@@ -205,6 +231,9 @@ fn table() -> Vec<Row> {
         row(Fault::Crash(a()), silence, ["", all_of_a, ""]),
         row(Fault::Crash(a()), lives, ["1 1 1", "1 1 1", "2 1 1"]),
         row(Fault::Crash(a()), found, ["", "", "kept"]),
+        row(Fault::Kill(a()), silence, ["", all_of_a, ""]),
+        row(Fault::Kill(a()), lives, ["1 1 1", "1 1 1", "2 1 1"]),
+        row(Fault::Kill(a()), found, ["", "", "kept unsynced"]),
         row(Fault::Restart(a()), silence, ["", "", ""]),
         row(Fault::Restart(a()), lives, ["1 1 1", "2 1 1", "2 1 1"]),
         row(Fault::Restart(a()), found, ["", "kept", "kept"]),
@@ -215,6 +244,7 @@ fn table() -> Vec<Row> {
         row(Fault::Pause(a()), lives, ["1 1 1", "1 1 1", "1 1 1"]),
         row(Fault::Partition { groups: vec![a(), b()], in_flight: drop }, silence, ["", "a>b b>a", ""]),
         row(Fault::Partition { groups: vec![a(), nodes(&[B, C])], in_flight: drop }, silence, ["", all_of_a, ""]),
+        row(Fault::Ring(nodes(&[A, B, C])), silence, ["", "a>b b>c c>a", ""]),
         row(Fault::OneWay { from: a(), to: b(), in_flight: drop }, silence, ["", "a>b", ""]),
         row(Fault::Isolate(a()), silence, ["", all_of_a, ""]),
         row(Fault::Isolate(nodes(&[A, B])), silence, ["", "a>b a>c b>a b>c c>a c>b", ""]),
@@ -233,7 +263,30 @@ fn table() -> Vec<Row> {
             delay,
             ["below 30 ms", "above 30 ms", "below 30 ms"],
         ),
-        row(Fault::Clock { nodes: a(), offset: Offset::from_nanos(-5_000_000_000) }, skew, ["0", "-5", "0"]),
+        row(
+            Fault::Clock { nodes: a(), offset: Offset::from_nanos(-5_000_000_000), drift_ppm: 0 },
+            skew,
+            ["0", "-5", "0"],
+        ),
+        // A monotonic clock keeps what it has gained.
+        row(
+            Fault::Clock { nodes: a(), offset: Offset::default(), drift_ppm: 200_000 },
+            rate,
+            ["right", "ahead", "ahead"],
+        ),
+        row(
+            Fault::Clock { nodes: a(), offset: Offset::default(), drift_ppm: -200_000 },
+            rate,
+            ["right", "behind", "behind"],
+        ),
+        row(Fault::Buggify("faults.*".to_owned()), fired, ["silent", "fired", "silent"]),
+        row(Fault::Buggify("other.*".to_owned()), fired, ["silent", "silent", "silent"]),
+        row(
+            link(LinkPatch { bandwidth: Some(Rate::from_bytes_per_second(1_300)), ..patch }),
+            delay,
+            ["below 30 ms", "above 30 ms", "below 30 ms"],
+        ),
+        row(link(LinkPatch { queue: Some(Size::from_bytes(1)), ..patch }), silence, ["", "a>b", ""]),
         row(Fault::SlowCpu { nodes: a(), poll: of_ms(1) }, spin, ["fast", "slow", "fast"]),
         // The parameters themselves: `reconfigure_brings_other_parameters_and_takes_them_back` in scenario_faults.rs.
         row(Fault::Reconfigure { nodes: a(), with: toml::Table::new() }, lives, ["1 1 1", "2 1 1", "3 1 1"]),
@@ -242,6 +295,10 @@ fn table() -> Vec<Row> {
         match &row.fault {
             // Overtaking takes a distance longer than that between two beats, and `reorder_by` something reordered.
             Fault::Link { set, .. } if set.reorder.is_some() => row.network.reorder_by = of_ms(60),
+            // A queue is one of a link of limited bandwidth.
+            Fault::Link { set, .. } if set.queue.is_some() => {
+                row.network.bandwidth = Rate::from_bytes_per_second(1_000_000);
+            }
             Fault::Link { set, .. } if set.reorder_by.is_some() => {
                 row.network = LinkConfig { reorder: 0.5, reorder_by: of_ms(5), ..row.network };
             }
@@ -271,9 +328,11 @@ fn every_fault_has_its_effect_while_it_is_in_force_and_none_before_and_after() {
 #[test]
 fn the_table_has_every_fault_and_every_property_of_a_link() {
     let covered: BTreeSet<&str> = table().iter().map(|row| row.fault.name()).collect();
-    assert_eq!(covered, BTreeSet::from(Fault::<()>::NAMES));
+    // An action is the system's: `fault_triggers.rs`.
+    assert_eq!(&covered | &BTreeSet::from(["action"]), BTreeSet::from(Fault::<()>::NAMES));
     // One property more does not compile here.
-    let LinkPatch { latency: _, loss: _, duplicate: _, reorder: _, reorder_by: _, corrupt: _ } = LinkPatch::default();
+    let LinkPatch { latency: _, loss: _, duplicate: _, reorder: _, reorder_by: _, corrupt: _, bandwidth: _, queue: _ } =
+        LinkPatch::default();
     let patched: BTreeSet<String> = table()
         .into_iter()
         .filter_map(|row| match row.fault {
@@ -281,7 +340,7 @@ fn the_table_has_every_fault_and_every_property_of_a_link() {
             _ => None,
         })
         .collect();
-    assert_eq!(patched.len(), 6, "{patched:?}");
+    assert_eq!(patched.len(), 8, "{patched:?}");
 }
 
 #[test]
@@ -396,7 +455,8 @@ fn faults_that_overlap_are_undone_one_by_one() {
         drop(third);
         assert_eq!(silence(&world), "");
 
-        let clock = |ms: i64| Fault::Clock { nodes: nodes(&[A]), offset: Offset::from_nanos(ms * 1_000_000) };
+        let clock =
+            |ms: i64| Fault::Clock { nodes: nodes(&[A]), offset: Offset::from_nanos(ms * 1_000_000), drift_ppm: 0 };
         let (first, second) = (sim.inject(clock(2_000)), sim.inject(clock(500)));
         assert_eq!(skew(&world), "2.5");
         drop(first);

@@ -247,7 +247,8 @@ fn targets_name_the_nodes_that_they_should() {
         ("\"server-*\"", servers),
         ("\"*-1\"", "server-1 client-1"),
         ("\"first\"", "server-0"),
-        ("\"all\"", &format!("{servers} client-0 client-1")),
+        ("\"all\"", &format!("{servers} client-0 client-1 operator-0")),
+        ("\"zone-1\"", "server-1 server-4 client-1"),
         ("[\"client-1\", \"first\", \"client\"]", "client-1 server-0 client-0"),
         ("\"random(9, server)\"", servers),
     ] {
@@ -258,7 +259,7 @@ fn targets_name_the_nodes_that_they_should() {
         ("\"random(2, server)\"", 2, 10),
         ("\"minority(server)\"", 2, 10),
         ("\"majority(server)\"", 3, 10),
-        ("\"random(all)\"", 1, 7),
+        ("\"random(all)\"", 1, 8),
     ] {
         let drawn: BTreeSet<String> = (0..80).map(|seed| whom(target, seed)).collect();
         for one in &drawn {
@@ -289,7 +290,10 @@ fn rest_is_every_node_that_no_earlier_group_has() {
     let rule = "[[fault]]\nat = \"1s\"\nfor = \"1s\"\n\
                 do = { partition = { groups = [[\"first\", \"client-0\"], [\"server\"], [\"rest\"]] } }";
     let report = passed(rule, 1);
-    assert_eq!(faults(&report)[0].1, "fault-1: partition {server-0 client-0 | server-1 server-2 | client-1} for 1s");
+    assert_eq!(
+        faults(&report)[0].1,
+        "fault-1: partition {server-0 client-0 | server-1 server-2 | client-1 operator-0} for 1s"
+    );
 }
 
 #[test]
@@ -309,7 +313,7 @@ fn buggify_needs_leave_and_planted_bugs_need_to_be_asked_for() {
         let dose = |seed| run(&scenario, seed, RunOptions { planted: planted.clone(), ..RunOptions::default() }).dose;
         let doses: Vec<_> = (0..40).map(dose).collect();
         let of = |name: &str| doses.iter().map(|dose| dose.get(name).copied().unwrap_or(0)).collect();
-        BTreeMap::from([("buggify", of("buggify")), ("planted", of("planted"))])
+        BTreeMap::from([("buggify", of("buggify.fired")), ("planted", of("planted"))])
     };
     let plain = counts("", &["toy.other"]);
     assert!(plain.values().flatten().all(|count| *count == 0), "{plain:?}");
@@ -327,7 +331,13 @@ fn the_heal_restarts_every_node_and_undoes_every_fault() {
     let link = "link = { from = \"all\", to = \"all\", set = { loss = 1.0 } }";
     for fault in [
         "crash = \"server\"",
+        "kill = \"server\"",
         "wipe = \"server\"",
+        "crash_loop = { nodes = \"server\", up = \"30ms\", down = \"3s\" }",
+        "ring = \"all\"",
+        "halves = \"all\"",
+        "bridge = \"all\"",
+        "buggify = \"toy.*\"",
         "pause = \"server\"",
         "isolate = \"all\"",
         "partition = { groups = [[\"server\"], [\"rest\"]] }",
@@ -335,6 +345,7 @@ fn the_heal_restarts_every_node_and_undoes_every_fault() {
         "clog = { from = \"all\", to = \"all\" }",
         link,
         "clock = { nodes = \"server\", offset = \"-1s\" }",
+        "clock = { nodes = \"server\", drift_ppm = -200_000 }",
         "slow_cpu = { nodes = \"server\", poll = \"20ms\" }",
         "reconfigure = { nodes = \"server\", with = { batch = 7 } }",
     ] {

@@ -171,9 +171,11 @@ fn the_wall_clock_can_be_stepped_and_the_monotonic_clock_not() {
             offsets.push(wall.as_nanos() - instant.as_nanos() as i64);
         };
         look();
-        let ahead = sim.inject(Fault::Clock { nodes: vec![node], offset: Offset::from_nanos(3_000_000_000) });
+        let ahead =
+            sim.inject(Fault::Clock { nodes: vec![node], offset: Offset::from_nanos(3_000_000_000), drift_ppm: 0 });
         look();
-        let back = sim.inject(Fault::Clock { nodes: vec![node], offset: Offset::from_nanos(-5_000_000_000) });
+        let back =
+            sim.inject(Fault::Clock { nodes: vec![node], offset: Offset::from_nanos(-5_000_000_000), drift_ppm: 0 });
         look();
         // A restart does not set the clock.
         sim.crash(node);

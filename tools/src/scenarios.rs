@@ -113,7 +113,7 @@ pub fn load_one<'a>(path: &Path, registry: &'a Registry<'_>) -> Result<Loaded<'a
     let entry = registry.get(scenario.system()).ok_or_else(|| unknown_system(&scenario, registry))?;
     sim::validate(entry.system, &scenario)?;
     let plan = scenario.plan(0)?;
-    Ok(Loaded { scenario, entry, frozen: plan.frozen, expect_sweep: plan.expect.sweep })
+    Ok(Loaded { scenario, entry, frozen: plan.frozen, expect_sweep: plan.expect.over_a_sweep() })
 }
 
 fn unknown_system(scenario: &Scenario, registry: &Registry<'_>) -> ScenarioError {

@@ -1,61 +1,79 @@
 //! Applying and undoing a fault that is resolved to nodes.
 
 use super::{Fault, InFlight};
-use crate::host;
-use crate::kernel::{self, State};
+use crate::host::{self, Death};
+use crate::kernel::{self, BoxFuture, State};
 use crate::node::NodeId;
+use crate::scenario::target::glob_matches;
 use crate::system::RoleMain;
 use crate::trace::digest::{Tag, hash_bytes};
 use crate::trace::record::Kind;
 
 type Resolved = Fault<Vec<NodeId>>;
 
-/// What a fault needs from whoever knows the system: the code of a node, with its own parameters or with others.
-pub(crate) type MainOf<'a> = &'a dyn Fn(NodeId, Option<&toml::Table>) -> Option<RoleMain>;
+/// What a fault needs from whoever knows the system.
+pub(crate) trait Stage {
+    /// The code of a node with the parameters that it has by now.
+    fn main_of(&self, node: NodeId) -> Option<RoleMain>;
+
+    /// Puts other parameters on top of a node's, under the number of the fault, or takes them off again.
+    fn reconfigure(&self, node: NodeId, fault: u32, with: Option<&toml::Table>);
+
+    /// An action that the system offers, and the node that it runs on. `None` if nobody is there to do it.
+    fn action(&self, name: &str, args: &toml::Table) -> Option<(NodeId, BoxFuture)>;
+}
 
 /// Applies a fault under a number that its undo will be known by.
-pub(crate) fn apply(id: u32, fault: &Resolved, main_of: MainOf<'_>) {
+pub(crate) fn apply(id: u32, fault: &Resolved, stage: &dyn Stage) {
     kernel::with(|state| {
         let text = describe(state, fault);
         state.digest.event(Tag::Fault, u64::from(id), hash_bytes(text.as_bytes()), state.now);
         state.record(NodeId::HOST, Kind::Fault, |_| text);
     });
     match fault {
-        Fault::Crash(nodes) => host::crash(nodes, false),
-        Fault::Wipe(nodes) => host::crash(nodes, true),
+        Fault::Crash(nodes) => host::crash(nodes, Death::Power),
+        Fault::Kill(nodes) => host::crash(nodes, Death::Process),
+        Fault::Wipe(nodes) => host::crash(nodes, Death::Disk),
         Fault::Restart(nodes) => {
-            host::crash(nodes, false);
+            host::crash(nodes, Death::Power);
             host::boot_all(nodes);
         }
         Fault::Reconfigure { nodes, with } => {
-            host::crash(nodes, false);
-            for &node in nodes {
-                host::set_main(node, main_of(node, Some(with)));
+            nodes.iter().for_each(|&node| stage.reconfigure(node, id, Some(with)));
+            restart_with_new_code(nodes, stage);
+        }
+        Fault::Action { name, args } => {
+            if let Some((operator, action)) = stage.action(name, args) {
+                host::spawn_on(operator, action);
             }
-            host::boot_all(nodes);
         }
         _ => kernel::with(|state| state.apply(id, fault)),
     }
 }
 
 /// Undoes it. What was crashed is started again unless something else has done so.
-pub(crate) fn undo(id: u32, fault: &Resolved, main_of: MainOf<'_>) {
+pub(crate) fn undo(id: u32, fault: &Resolved, stage: &dyn Stage) {
     kernel::with(|state| {
         state.digest.event(Tag::Undo, u64::from(id), 0, state.now);
         state.record(NodeId::HOST, Kind::Fault, |state| format!("undo {}", describe(state, fault)));
     });
     match fault {
-        Fault::Crash(nodes) | Fault::Wipe(nodes) => host::boot_all(nodes),
-        Fault::Restart(_) => {}
+        Fault::Crash(nodes) | Fault::Kill(nodes) | Fault::Wipe(nodes) => host::boot_all(nodes),
+        Fault::Restart(_) | Fault::Action { .. } => {}
         Fault::Reconfigure { nodes, .. } => {
-            host::crash(nodes, false);
-            for &node in nodes {
-                host::set_main(node, main_of(node, None));
-            }
-            host::boot_all(nodes);
+            nodes.iter().for_each(|&node| stage.reconfigure(node, id, None));
+            restart_with_new_code(nodes, stage);
         }
         _ => kernel::with(|state| state.undo(id, fault)),
     }
+}
+
+fn restart_with_new_code(nodes: &[NodeId], stage: &dyn Stage) {
+    host::crash(nodes, Death::Power);
+    for &node in nodes {
+        host::set_main(node, stage.main_of(node));
+    }
+    host::boot_all(nodes);
 }
 
 /// The directed links that a fault cuts.
@@ -84,12 +102,30 @@ fn cuts(fault: &Resolved, all: usize) -> Vec<(NodeId, NodeId)> {
                 }
             }
         }
-        Fault::OneWay { from, to, .. } => {
-            links.extend(from.iter().flat_map(|&a| to.iter().filter(move |&&b| b != a).map(move |&b| (a, b))));
+        Fault::Ring(nodes) => {
+            for (i, &hears) in nodes.iter().enumerate() {
+                let neighbours = heard_in_ring(i, nodes.len());
+                let cut = (0..nodes.len()).filter(|other| *other != i && !neighbours.contains(other));
+                links.extend(cut.map(|other| (nodes[other], hears)));
+            }
         }
+        Fault::OneWay { from, to, .. } => links.extend(pairs(from, to)),
         _ => {}
     }
     links
+}
+
+/// Whom the node at a place in a ring of `n` hears: the next, the one before, the next but one, and so on, until with
+/// itself they are a majority. Such a majority is another one for every place.
+fn heard_in_ring(place: usize, n: usize) -> Vec<usize> {
+    let by_distance = (1..n).flat_map(|distance| [(place + distance) % n, (place + n - distance) % n]);
+    let mut heard: Vec<usize> = Vec::new();
+    for other in by_distance {
+        if heard.len() < n / 2 && !heard.contains(&other) {
+            heard.push(other);
+        }
+    }
+    heard
 }
 
 fn pairs(from: &[NodeId], to: &[NodeId]) -> Vec<(NodeId, NodeId)> {
@@ -107,7 +143,7 @@ impl State {
                     link.severed += u32::from(*in_flight == InFlight::Drop);
                 }
             }
-            Fault::Isolate(_) => {
+            Fault::Isolate(_) | Fault::Ring(_) => {
                 for (a, b) in cuts(fault, self.nodes.len()) {
                     let link = self.net.link(a, b);
                     link.cut += 1;
@@ -118,21 +154,25 @@ impl State {
             Fault::Link { from, to, set } => {
                 pairs(from, to).into_iter().for_each(|(a, b)| self.net.link(a, b).patch(id, *set));
             }
-            Fault::Clock { nodes, offset } => {
-                nodes.iter().for_each(|&node| self.node(node).wall_offset += offset.nanos());
-            }
+            Fault::Clock { nodes, offset, drift_ppm } => self.set_clocks(nodes, offset.nanos(), *drift_ppm),
+            Fault::Buggify(points) => self.probes.force_buggify(self.seed, 1, |name| glob_matches(points, name)),
             Fault::SlowCpu { nodes, poll } => {
                 nodes.iter().for_each(|&node| self.node(node).slow_polls.push((id, poll.nanos())));
                 self.settle_cpu(nodes);
             }
-            Fault::Crash(_) | Fault::Wipe(_) | Fault::Restart(_) | Fault::Reconfigure { .. } => {}
+            Fault::Crash(_)
+            | Fault::Kill(_)
+            | Fault::Wipe(_)
+            | Fault::Restart(_)
+            | Fault::Reconfigure { .. }
+            | Fault::Action { .. } => {}
         }
     }
 
     fn undo(&mut self, id: u32, fault: &Resolved) {
         match fault {
             Fault::Pause(nodes) => nodes.iter().for_each(|&node| self.resume(node)),
-            Fault::Partition { .. } | Fault::OneWay { .. } | Fault::Isolate(_) => {
+            Fault::Partition { .. } | Fault::OneWay { .. } | Fault::Isolate(_) | Fault::Ring(_) => {
                 cuts(fault, self.nodes.len()).into_iter().for_each(|(a, b)| self.net.link(a, b).cut -= 1);
             }
             Fault::Clog { from, to } => {
@@ -147,14 +187,26 @@ impl State {
             Fault::Link { from, to, .. } => {
                 pairs(from, to).into_iter().for_each(|(a, b)| self.net.link(a, b).unpatch(id));
             }
-            Fault::Clock { nodes, offset } => {
-                nodes.iter().for_each(|&node| self.node(node).wall_offset -= offset.nanos());
-            }
+            Fault::Clock { nodes, offset, drift_ppm } => self.set_clocks(nodes, -offset.nanos(), -drift_ppm),
+            Fault::Buggify(points) => self.probes.force_buggify(self.seed, -1, |name| glob_matches(points, name)),
             Fault::SlowCpu { nodes, .. } => {
                 nodes.iter().for_each(|&node| self.node(node).slow_polls.retain(|(owner, _)| *owner != id));
                 self.settle_cpu(nodes);
             }
-            Fault::Crash(_) | Fault::Wipe(_) | Fault::Restart(_) | Fault::Reconfigure { .. } => {}
+            Fault::Crash(_)
+            | Fault::Kill(_)
+            | Fault::Wipe(_)
+            | Fault::Restart(_)
+            | Fault::Reconfigure { .. }
+            | Fault::Action { .. } => {}
+        }
+    }
+
+    /// Adds to what is wrong with the clocks.
+    fn set_clocks(&mut self, nodes: &[NodeId], offset: i64, drift_ppm: i64) {
+        let now = self.now;
+        for &node in nodes {
+            self.node(node).clock.go_wrong(now, offset, drift_ppm);
         }
     }
 
@@ -174,9 +226,11 @@ pub(crate) fn describe(state: &State, fault: &Resolved) -> String {
     let name = fault.name();
     match fault {
         Fault::Crash(nodes)
+        | Fault::Kill(nodes)
         | Fault::Restart(nodes)
         | Fault::Wipe(nodes)
         | Fault::Pause(nodes)
+        | Fault::Ring(nodes)
         | Fault::Isolate(nodes) => {
             format!("{name} {}", list(nodes))
         }
@@ -192,7 +246,14 @@ pub(crate) fn describe(state: &State, fault: &Resolved) -> String {
             let set = toml::Value::try_from(set).map(|value| value.to_string()).unwrap_or_default();
             format!("{name} {} -> {} {set}", list(from), list(to))
         }
-        Fault::Clock { nodes, offset } => format!("{name} {} {offset}", list(nodes)),
+        Fault::Clock { nodes, offset, drift_ppm } => {
+            let offset = if offset.is_zero() { String::new() } else { format!(" {offset}") };
+            let drift = if *drift_ppm == 0 { String::new() } else { format!(" {drift_ppm:+} ppm") };
+            format!("{name} {}{offset}{drift}", list(nodes))
+        }
+        Fault::Action { name: action, args } if args.is_empty() => format!("{name} {action}"),
+        Fault::Action { name: action, args } => format!("{name} {action} {}", toml::Value::Table(args.clone())),
+        Fault::Buggify(points) => format!("{name} {points}"),
         Fault::SlowCpu { nodes, poll } => format!("{name} {} {poll} a poll", list(nodes)),
         Fault::Reconfigure { nodes, with } => {
             format!("{name} {} {}", list(nodes), toml::Value::Table(with.clone()))

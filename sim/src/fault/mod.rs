@@ -5,21 +5,28 @@
 //! whoever that is when the fault fires; [`NodeId`]s once it is resolved; plain names in a frozen file.
 
 mod apply;
+pub(crate) mod nemesis;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use apply::{apply, describe, undo};
+pub(crate) use apply::{Stage, apply, describe, undo};
+pub use nemesis::Nemesis;
 
 use crate::net::LinkPatch;
 use crate::node::NodeId;
+use crate::run::dose::Effects;
 use crate::scenario::units::{Offset, Time};
 
 /// What a fault does. Each is undone when its `for` is over, and at the latest when the run heals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault<N> {
-    /// The nodes stop at once and lose their memory and what they had not synced. Undone: they restart.
+    /// The machines lose power, all at the same instant: memory is gone, and what they had not synced. Undone: they
+    /// start again.
     Crash(N),
+    /// The processes are killed; the machines live on, and what they had written without a sync stays. Undone: they
+    /// start again.
+    Kill(N),
     /// The nodes crash and start again at once, a new incarnation each.
     Restart(N),
     /// The nodes crash and lose their disks too. Undone: they restart, empty.
@@ -34,6 +41,10 @@ pub enum Fault<N> {
         #[serde(default)]
         in_flight: InFlight,
     },
+    /// The nodes stand in a ring, in this order, and each hears only its nearest neighbours: so many that with itself
+    /// they are a majority, another one for every node (Jepsen calls it majorities-ring). Of three nodes each hears only
+    /// the next one.
+    Ring(N),
     /// Nothing gets from `from` to `to`; the other direction works.
     OneWay {
         /// The senders that are not heard.
@@ -62,12 +73,18 @@ pub enum Fault<N> {
         /// What changes.
         set: LinkPatch,
     },
-    /// The nodes' wall clocks are stepped by `offset`, forward or backward. Undone: stepped back.
+    /// The nodes' clocks go wrong: wall clocks are stepped by `offset`, and both clocks run faster or slower by
+    /// `drift_ppm`. Undone: the rate is right again and wall clocks show the time again; a monotonic clock keeps what it
+    /// has gained or lost.
     Clock {
         /// Whose clocks.
         nodes: N,
-        /// By how much.
+        /// The step of the wall clock, forward or backward.
+        #[serde(default, skip_serializing_if = "Offset::is_zero")]
         offset: Offset,
+        /// By how much they run fast (or slow, if negative), in millionths.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        drift_ppm: i64,
     },
     /// Each poll on the nodes takes this long.
     SlowCpu {
@@ -83,6 +100,25 @@ pub enum Fault<N> {
         /// Keys of `[system]` and their new values.
         with: toml::Table,
     },
+    /// The operator does something that the system offers: adds a server, moves a shard.
+    Action {
+        /// Which of the system's actions.
+        name: String,
+        /// The action's own arguments.
+        #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+        args: toml::Table,
+    },
+    /// The code-level fault points whose names match (`*` is any characters) are on.
+    Buggify(String),
+}
+
+/// Clocks run between half and twice as fast as time: what is beyond is no clock.
+pub(crate) const MOST_DRIFT_PPM: i64 = 1_000_000;
+/// See [`MOST_DRIFT_PPM`].
+pub(crate) const LEAST_DRIFT_PPM: i64 = -500_000;
+
+fn is_zero(n: &i64) -> bool {
+    *n == 0
 }
 
 /// What a partition does to messages that are under way when it begins.
@@ -96,15 +132,20 @@ pub enum InFlight {
     Deliver,
 }
 
+/// A count that grows when a fault has an effect, and what it means if it did not.
+pub(crate) type Evidence = (fn(&Effects) -> u64, &'static str);
+
 impl<N> Fault<N> {
     /// Its name: the key under `do`, and the name that it is counted under.
     pub fn name(&self) -> &'static str {
         match self {
             Fault::Crash(_) => "crash",
+            Fault::Kill(_) => "kill",
             Fault::Restart(_) => "restart",
             Fault::Wipe(_) => "wipe",
             Fault::Pause(_) => "pause",
             Fault::Partition { .. } => "partition",
+            Fault::Ring(_) => "ring",
             Fault::OneWay { .. } => "one_way",
             Fault::Isolate(_) => "isolate",
             Fault::Clog { .. } => "clog",
@@ -112,16 +153,20 @@ impl<N> Fault<N> {
             Fault::Clock { .. } => "clock",
             Fault::SlowCpu { .. } => "slow_cpu",
             Fault::Reconfigure { .. } => "reconfigure",
+            Fault::Action { .. } => "action",
+            Fault::Buggify(_) => "buggify",
         }
     }
 
     /// The names of all faults.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 16] = [
         "crash",
+        "kill",
         "restart",
         "wipe",
         "pause",
         "partition",
+        "ring",
         "one_way",
         "isolate",
         "clog",
@@ -129,18 +174,26 @@ impl<N> Fault<N> {
         "clock",
         "slow_cpu",
         "reconfigure",
+        "action",
+        "buggify",
     ];
 
     /// All its node lists, in the order in which they are written.
     pub fn targets(&self) -> Vec<&N> {
         match self {
-            Fault::Crash(nodes) | Fault::Restart(nodes) | Fault::Wipe(nodes) | Fault::Pause(nodes) => vec![nodes],
-            Fault::Partition { groups, .. } => groups.iter().collect(),
-            Fault::OneWay { from, to, .. } | Fault::Clog { from, to } | Fault::Link { from, to, .. } => vec![from, to],
-            Fault::Isolate(nodes)
+            Fault::Crash(nodes)
+            | Fault::Kill(nodes)
+            | Fault::Restart(nodes)
+            | Fault::Wipe(nodes)
+            | Fault::Pause(nodes)
+            | Fault::Ring(nodes)
+            | Fault::Isolate(nodes)
             | Fault::Clock { nodes, .. }
             | Fault::SlowCpu { nodes, .. }
             | Fault::Reconfigure { nodes, .. } => vec![nodes],
+            Fault::Partition { groups, .. } => groups.iter().collect(),
+            Fault::OneWay { from, to, .. } | Fault::Clog { from, to } | Fault::Link { from, to, .. } => vec![from, to],
+            Fault::Action { .. } | Fault::Buggify(_) => Vec::new(),
         }
     }
 
@@ -148,19 +201,53 @@ impl<N> Fault<N> {
     pub fn map<M>(self, mut rename: impl FnMut(N) -> M) -> Fault<M> {
         match self {
             Fault::Crash(nodes) => Fault::Crash(rename(nodes)),
+            Fault::Kill(nodes) => Fault::Kill(rename(nodes)),
             Fault::Restart(nodes) => Fault::Restart(rename(nodes)),
             Fault::Wipe(nodes) => Fault::Wipe(rename(nodes)),
             Fault::Pause(nodes) => Fault::Pause(rename(nodes)),
             Fault::Partition { groups, in_flight } => {
                 Fault::Partition { groups: groups.into_iter().map(rename).collect(), in_flight }
             }
+            Fault::Ring(nodes) => Fault::Ring(rename(nodes)),
             Fault::OneWay { from, to, in_flight } => Fault::OneWay { from: rename(from), to: rename(to), in_flight },
             Fault::Isolate(nodes) => Fault::Isolate(rename(nodes)),
             Fault::Clog { from, to } => Fault::Clog { from: rename(from), to: rename(to) },
             Fault::Link { from, to, set } => Fault::Link { from: rename(from), to: rename(to), set },
-            Fault::Clock { nodes, offset } => Fault::Clock { nodes: rename(nodes), offset },
+            Fault::Clock { nodes, offset, drift_ppm } => Fault::Clock { nodes: rename(nodes), offset, drift_ppm },
             Fault::SlowCpu { nodes, poll } => Fault::SlowCpu { nodes: rename(nodes), poll },
             Fault::Reconfigure { nodes, with } => Fault::Reconfigure { nodes: rename(nodes), with },
+            Fault::Action { name, args } => Fault::Action { name, args },
+            Fault::Buggify(points) => Fault::Buggify(points),
+        }
+    }
+
+    /// Whether it is over as soon as it has happened: there is nothing to undo.
+    pub fn is_momentary(&self) -> bool {
+        matches!(self, Fault::Restart(_) | Fault::Action { .. })
+    }
+
+    /// What its effect is counted by, if that can be counted: how much that is, and what it means if nothing was.
+    pub(crate) fn evidence(&self) -> Option<Evidence> {
+        match self {
+            Fault::Partition { .. } | Fault::Ring(_) | Fault::OneWay { .. } | Fault::Isolate(_) => {
+                Some((|effects| effects.partitioned, "no message was stopped"))
+            }
+            Fault::Clog { .. } => Some((|effects| effects.held, "no message was held")),
+            Fault::Pause(_) => Some((|effects| effects.stalled, "nothing was due on the nodes")),
+            // Another latency alone is no count; it shows in what the clients see.
+            Fault::Link { set, .. } if set.latency.is_none() => Some((
+                |effects| {
+                    effects.lost
+                        + effects.duplicated
+                        + effects.reordered
+                        + effects.corrupted
+                        + effects.queued
+                        + effects.overflowed
+                },
+                "it happened to no message",
+            )),
+            Fault::Buggify(_) => Some((|effects| effects.buggified, "no such point was reached")),
+            _ => None,
         }
     }
 }
@@ -169,7 +256,7 @@ impl Fault<Vec<NodeId>> {
     /// The nodes that it takes down for as long as it lasts, which the fault budget counts.
     pub fn takes_down(&self) -> &[NodeId] {
         match self {
-            Fault::Crash(nodes) | Fault::Wipe(nodes) => nodes,
+            Fault::Crash(nodes) | Fault::Kill(nodes) | Fault::Wipe(nodes) => nodes,
             _ => &[],
         }
     }
@@ -177,8 +264,11 @@ impl Fault<Vec<NodeId>> {
     /// The nodes whose memory it destroys: a protected node is not among them.
     pub fn destroys(&self) -> &[NodeId] {
         match self {
-            Fault::Crash(nodes) | Fault::Restart(nodes) | Fault::Wipe(nodes) => nodes,
-            Fault::Reconfigure { nodes, .. } => nodes,
+            Fault::Crash(nodes)
+            | Fault::Kill(nodes)
+            | Fault::Restart(nodes)
+            | Fault::Wipe(nodes)
+            | Fault::Reconfigure { nodes, .. } => nodes,
             _ => &[],
         }
     }

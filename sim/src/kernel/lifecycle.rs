@@ -108,7 +108,6 @@ impl State {
             self.graveyard.push(Remains::Local(dead, value.1));
         }
         self.close_sockets(id);
-        self.crash_disk(id);
     }
 
     /// Stops the node's CPU: its tasks do not run, its clocks and the network go on. Pauses nest.

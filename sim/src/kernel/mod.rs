@@ -32,6 +32,7 @@
 //! ready set nearly always holds one task, and shuffling it alone would explore nothing.
 
 pub(crate) mod boundary;
+mod clock;
 mod drive;
 mod lifecycle;
 pub(crate) mod panics;
@@ -46,6 +47,7 @@ use std::collections::BinaryHeap;
 use std::task::Waker;
 use std::time::Duration;
 
+pub(crate) use clock::Clock;
 pub(crate) use drive::{Stop, bury, run_to};
 pub(crate) use tasks::{BoxFuture, Current, TaskId};
 pub(crate) use timers::TimerId;
@@ -289,20 +291,30 @@ impl State {
 
     // ---- timers -----------------------------------------------------------------------------------------------
 
-    pub fn add_timer(&mut self, at: u64, waker: Waker) -> TimerId {
+    /// What the monotonic clock of the running node shows; true time on the host.
+    #[inline]
+    pub fn clock_now(&self) -> u64 {
+        self.nodes.get(self.current.node.index()).map_or(self.now, |node| node.clock.monotonic(self.now))
+    }
+
+    /// Sets a timer for when the running node's clock shows `deadline`. If the clock slows down meanwhile, it fires early:
+    /// whoever set it looks at the clock again.
+    pub fn add_timer(&mut self, deadline: u64, waker: Waker) -> TimerId {
         let id = self.timers.insert(waker);
-        // A timer at the end of time never fires: it is kept, and not queued.
-        if at < u64::MAX {
+        // A timer that never fires is kept, and not queued.
+        if deadline < clock::NEVER {
+            let clock = self.nodes.get(self.current.node.index()).map(|node| &node.clock);
+            let at = clock.map_or(deadline, |clock| clock.true_time_of(deadline));
             self.queue.push(at.max(self.now), 0, Event::Timer(id));
         }
         id
     }
 
-    /// Cancels the timer that was set for `at`.
-    pub fn cancel_timer(&mut self, id: TimerId, at: u64) {
+    /// Cancels the timer that was set for `deadline`.
+    pub fn cancel_timer(&mut self, id: TimerId, deadline: u64) {
         if let Some(waker) = self.timers.take(id) {
             self.discard(Some(waker));
-            if at < u64::MAX {
+            if deadline < clock::NEVER {
                 let timers = &self.timers;
                 self.queue.cancelled(|timer| timers.is_pending(timer));
             }

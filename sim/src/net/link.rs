@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::units::Time;
+use crate::scenario::units::{Rate, Size, Time};
 use crate::seed::{Draw, Key, Probability};
 
 /// How long a datagram is under way.
@@ -104,6 +104,10 @@ pub struct LinkConfig {
     pub reorder_by: Time,
     /// How often a bit is flipped under way, 0 to 1. The receiver's checksum catches it and the datagram is dropped.
     pub corrupt: f64,
+    /// How much goes through, one datagram after another; each waits for those before it. Unlimited by default.
+    pub bandwidth: Rate,
+    /// The most that waits, in bytes; what comes when the queue is full is dropped. Only with a `bandwidth`.
+    pub queue: Size,
 }
 
 impl Default for LinkConfig {
@@ -116,6 +120,8 @@ impl Default for LinkConfig {
             reorder: 0.0,
             reorder_by: Time::new(Duration::from_millis(10)),
             corrupt: 0.0,
+            bandwidth: Rate::UNLIMITED,
+            queue: Size::from_bytes(256 << 10),
         }
     }
 }
@@ -141,6 +147,8 @@ impl LinkConfig {
         self.reorder = patch.reorder.unwrap_or(self.reorder);
         self.reorder_by = patch.reorder_by.unwrap_or(self.reorder_by);
         self.corrupt = patch.corrupt.unwrap_or(self.corrupt);
+        self.bandwidth = patch.bandwidth.unwrap_or(self.bandwidth);
+        self.queue = patch.queue.unwrap_or(self.queue);
         self
     }
 }
@@ -167,6 +175,12 @@ pub struct LinkPatch {
     /// See [`LinkConfig::corrupt`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corrupt: Option<f64>,
+    /// See [`LinkConfig::bandwidth`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<Rate>,
+    /// See [`LinkConfig::queue`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Size>,
 }
 
 /// What happens to one datagram. Each decision has its own draw, made whether or not the others turn out so: switching
@@ -196,6 +210,8 @@ pub(crate) struct Link {
     duplicate: Probability,
     reorder: Probability,
     corrupt: Probability,
+    /// When the last datagram that was sent will be on the wire, if there is a bandwidth.
+    busy_until: u64,
     /// How many partitions cut it for what is sent.
     pub cut: u16,
     /// How often what was under way was lost to a partition: what was sent before the latest time never arrives, also
@@ -218,6 +234,7 @@ impl Link {
             duplicate: Probability::ZERO,
             reorder: Probability::ZERO,
             corrupt: Probability::ZERO,
+            busy_until: 0,
             cut: 0,
             severed: 0,
             clogged: 0,
@@ -249,6 +266,23 @@ impl Link {
         self.duplicate = Probability::new(config.duplicate);
         self.reorder = Probability::new(config.reorder);
         self.corrupt = Probability::new(config.corrupt);
+    }
+
+    /// Puts a datagram into the queue of a link of limited bandwidth. Returns how long it is until all of it is on the wire,
+    /// and how much of that it waited for others; `None` if the queue is full.
+    #[inline]
+    pub fn enqueue(&mut self, now: u64, bytes: usize) -> Option<(u64, u64)> {
+        let rate = self.effective.bandwidth;
+        if rate == Rate::UNLIMITED {
+            return Some((0, 0));
+        }
+        let wait = self.busy_until.saturating_sub(now);
+        if rate.bytes_in(wait) + bytes as u64 > self.effective.queue.bytes() {
+            return None;
+        }
+        let takes = wait.saturating_add(rate.time_for(bytes as u64));
+        self.busy_until = now.saturating_add(takes);
+        Some((takes, wait))
     }
 
     /// Decides the fate of the next datagram.
@@ -326,6 +360,20 @@ mod tests {
             corrupted += u32::from(faulty.corrupt.is_some());
         }
         assert!((250..350).contains(&lost) && (450..550).contains(&duplicated) && (150..250).contains(&corrupted));
+    }
+
+    #[test]
+    fn a_limited_bandwidth_makes_datagrams_wait_and_a_full_queue_drops_them() {
+        let bandwidth = Rate::from_bytes_per_second(1_000_000);
+        let config = LinkConfig { bandwidth, queue: Size::from_bytes(2_500), ..LinkConfig::default() };
+        let mut link = Link::new(Seed(1).key(Purpose::Link, "a->b"), config);
+        assert_eq!(link.enqueue(0, 1_000), Some((1_000_000, 0)));
+        assert_eq!(link.enqueue(0, 1_000), Some((2_000_000, 1_000_000)));
+        assert_eq!(link.enqueue(0, 1_000), None);
+        assert_eq!(link.enqueue(1_000_000, 1_000), Some((2_000_000, 1_000_000)));
+        assert_eq!(link.enqueue(9_000_000, 500), Some((500_000, 0)));
+        link.patch(1, LinkPatch { bandwidth: Some(Rate::UNLIMITED), ..LinkPatch::default() });
+        assert_eq!(link.enqueue(9_000_000, 1 << 20), Some((0, 0)));
     }
 
     #[test]

@@ -98,6 +98,7 @@ impl Net {
 enum Loss {
     Partition,
     Random,
+    QueueFull,
     Checksum,
     NodeDown,
     NotBound,
@@ -109,6 +110,7 @@ impl Loss {
         match self {
             Loss::Partition => "partitioned",
             Loss::Random => "lost",
+            Loss::QueueFull => "queue full",
             Loss::Checksum => "corrupted",
             Loss::NodeDown => "node down",
             Loss::NotBound => "port not bound",
@@ -136,12 +138,17 @@ impl State {
             self.push_delivery(self.now + LOOPBACK_NS, Draw(0), slot);
             return;
         }
+        let now = self.now;
         let link = self.net.link(here, to.node);
         let fate = link.next_fate();
         let severed = link.severed;
         if link.cut > 0 {
             return self.lose(here, to, Loss::Partition);
         }
+        let Some((on_wire, waited)) = link.enqueue(now, payload.len()) else {
+            return self.lose(here, to, Loss::QueueFull);
+        };
+        self.effects.queued += u64::from(waited > 0);
         if fate.lost {
             return self.lose(here, to, Loss::Random);
         }
@@ -151,7 +158,7 @@ impl State {
         if let Some(latency) = fate.duplicate {
             self.effects.duplicated += 1;
             let slot = self.net.insert(Message { from, to, payload: payload.clone(), checksum, incarnation, severed });
-            self.push_delivery(self.now.saturating_add(latency), fate.order.again(), slot);
+            self.push_delivery(now.saturating_add(on_wire).saturating_add(latency), fate.order.again(), slot);
         }
         if let Some(draw) = fate.corrupt
             && !payload.is_empty()
@@ -160,7 +167,7 @@ impl State {
             payload[(bit / 8) as usize] ^= 1 << (bit % 8);
         }
         let slot = self.net.insert(Message { from, to, payload, checksum, incarnation, severed });
-        self.push_delivery(self.now.saturating_add(fate.latency), fate.order, slot);
+        self.push_delivery(now.saturating_add(on_wire).saturating_add(fate.latency), fate.order, slot);
     }
 
     /// A message has arrived: hand it to whoever is bound, or say why not.
@@ -221,6 +228,7 @@ impl State {
         let counter = match loss {
             Loss::Partition => &mut effects.partitioned,
             Loss::Random => &mut effects.lost,
+            Loss::QueueFull => &mut effects.overflowed,
             Loss::Checksum => &mut effects.corrupted,
             Loss::NodeDown => &mut effects.node_down,
             Loss::NotBound => &mut effects.not_bound,

@@ -33,6 +33,10 @@ effects! {
     corrupted => "net.corrupted",
     /// Held by a clog.
     held => "net.held",
+    /// Waited until a link of limited bandwidth was free.
+    queued => "net.queued",
+    /// Dropped because the queue of such a link was full.
+    overflowed => "net.overflowed",
     /// Arrived at a node that was down.
     node_down => "net.node_down",
     /// Arrived at a port that was not bound.
@@ -49,10 +53,14 @@ effects! {
     ops_in_flight_at_crash => "ops_in_flight_at_crash",
     /// Wakes that were stalled because their node was paused.
     stalled => "cpu.stalled",
+    /// Code-level fault points that fired.
+    buggified => "buggify.fired",
     /// Faults that the budget did not allow.
     refused => "fault.refused",
     /// Faults that fired with nobody to hit.
     missed => "fault.missed",
+    /// Faults that were in force without an effect that could be counted.
+    idle_faults => "fault.idle",
     /// Panics in destructors of crashed nodes, which no real machine runs.
     panics_on_dead_nodes => "panics_on_dead_nodes",
 }

@@ -19,4 +19,14 @@ impl Failure {
     pub fn new(signature: impl Into<String>, at_ns: u64, explanation: impl Into<String>) -> Failure {
         Failure { signature: signature.into(), at_ns, explanation: explanation.into() }
     }
+
+    /// Whether its signature is `name`, or begins with that and a colon.
+    pub fn is_of(&self, name: &str) -> bool {
+        is_of(&self.signature, name)
+    }
+}
+
+/// Whether a signature is `name`, or begins with that and a colon.
+pub(crate) fn is_of(signature: &str, name: &str) -> bool {
+    signature.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }

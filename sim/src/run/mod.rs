@@ -31,6 +31,7 @@ use crate::kernel::boundary::HarnessError;
 use crate::kernel::{self, CpuModel, panics};
 use crate::node::NodeId;
 use crate::probe::ProbeKind;
+use crate::scenario::plan::DECLARED;
 use crate::scenario::plan::{Frozen, Phase};
 use crate::scenario::{self, Plan, Scenario, ScenarioError};
 use crate::seed::Seed;
@@ -170,14 +171,7 @@ impl Run<'_> {
         let nodes: Vec<NodeEntry> =
             instance.nodes().into_iter().map(|(name, role)| (sim.add_node(&name, &role), name, role)).collect();
         instance.install_invariants();
-        let director = Director::new(
-            instance.clone(),
-            nodes.clone(),
-            &self.plan.faults,
-            seed,
-            table.max_down,
-            self.plan.frozen.is_some(),
-        );
+        let director = Director::new(instance.clone(), nodes.clone(), self.plan, seed);
         let healed = self.phases(&director, &instance, &nodes)?;
         kernel::bury();
 
@@ -185,9 +179,9 @@ impl Run<'_> {
         let (world, events, virtual_ns, mut dose) = kernel::with(|state| {
             let mut dose: Dose = state.probes.event_counts().map(|(name, count)| (name.to_owned(), count)).collect();
             state.effects.add_to(&mut dose);
-            for (kind, name) in [(ProbeKind::Buggify, "buggify"), (ProbeKind::Planted, "planted")] {
-                dose.extend(Some((name.to_owned(), state.probes.fired(kind))).filter(|(_, count)| *count > 0));
-            }
+            dose.extend(
+                Some(("planted".to_owned(), state.probes.fired(ProbeKind::Planted))).filter(|(_, count)| *count > 0),
+            );
             (state.digest.value(), state.digest.events(), state.now, dose)
         });
         director.add_to(&mut dose);
@@ -210,7 +204,8 @@ impl Run<'_> {
             ));
         }
         let complete = failures.is_empty();
-        for (name, least) in self.plan.expect.run.iter().filter(|_| complete) {
+        let expect = &self.plan.expect;
+        for (name, least) in expect.run.iter().filter(|_| complete) {
             let found = dose.get(name).copied().unwrap_or(0);
             if found < *least {
                 let why = director.explain();
@@ -220,6 +215,11 @@ impl Run<'_> {
         }
         // The earliest violation names the run; `unknown` is no violation, so it comes last.
         failures.sort_by_key(|failure| (failure.signature.starts_with("unknown:"), failure.at_ns));
+        let is_declared = |failure: &Failure| expect.fails.iter().any(|declared| failure.is_of(declared));
+        let declared = (!failures.is_empty() && failures.iter().all(is_declared)).then(|| {
+            dose.insert(DECLARED.to_owned(), 1);
+            failures.drain(..).next().expect("it has one")
+        });
 
         let mut hasher = Xxh3::new();
         hasher.update(&world.to_le_bytes());
@@ -254,6 +254,7 @@ impl Run<'_> {
             verdict,
             failure,
             also: failures.collect(),
+            declared,
             digest: format!("{:032x}", hasher.digest128()),
             world,
             virtual_ns,
@@ -262,7 +263,7 @@ impl Run<'_> {
             sometimes: sometimes.into_iter().map(str::to_owned).collect(),
             draws: self.plan.draws.clone(),
             faults,
-            expect_sweep: self.plan.expect.sweep.clone(),
+            expect_sweep: expect.over_a_sweep(),
             frozen,
         })
     }
@@ -296,7 +297,7 @@ impl Run<'_> {
         }
 
         phase("main");
-        director.begin_main();
+        director.begin_main(table.main.nanos());
         let main = self.start(Phase::Main, instance, nodes, &clients)?;
         let end = kernel::with(|state| state.now) + table.main.nanos();
         // A world that stands still is no deadlock yet: what is paused, held or down goes on after the heal.

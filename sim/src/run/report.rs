@@ -34,6 +34,8 @@ pub struct Report {
     pub failure: Option<Failure>,
     /// All later ones.
     pub also: Vec<Failure>,
+    /// The earliest violation of a run that passed because its scenario declares that it fails so.
+    pub declared: Option<Failure>,
     /// Digest of the run and of its planning.
     pub digest: String,
     /// Digest of everything that the system could notice.

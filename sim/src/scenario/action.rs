@@ -1,6 +1,6 @@
-//! `do = ..`: one fault, or `one_of` several with weights.
+//! `do = ..`: one fault or nemesis, or `one_of` several with weights.
 //!
-//! A fault is a table with its name as the only key. It is read straight from the map that the TOML parser offers, with
+//! Either is a table with its name as the only key. It is read straight from the map that the TOML parser offers, with
 //! no buffer in between (as serde's own untagged and flattened forms have), so that every error keeps its exact span.
 
 use std::fmt;
@@ -10,17 +10,51 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, Var
 use serde::{Deserialize, de};
 
 use super::error::suggest;
-use super::plan::{Action, Weighted};
+use super::plan::{Action, Weighted, What};
 use super::target::Targets;
-use crate::fault::Fault;
+use crate::fault::{Fault, Nemesis};
 
 impl Action {
+    /// All that it may be.
+    pub fn all(&self) -> Vec<&What> {
+        match self {
+            Action::Always(what) => vec![what],
+            Action::OneOf(choices) => choices.iter().map(|choice| &choice.what).collect(),
+        }
+    }
+
     /// All faults that it may be.
     pub fn faults(&self) -> Vec<&Fault<Targets>> {
-        match self {
-            Action::Fault(fault) => vec![fault],
-            Action::OneOf(choices) => choices.iter().map(|choice| &choice.fault).collect(),
+        let mut faults = Vec::new();
+        for what in self.all() {
+            if let What::Fault(fault) = what {
+                faults.push(fault);
+            }
         }
+        faults
+    }
+}
+
+impl What {
+    /// Its name: the key under `do`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            What::Fault(fault) => fault.name(),
+            What::Nemesis(nemesis) => nemesis.name(),
+        }
+    }
+
+    /// All its node lists, in the order in which they are written.
+    pub fn targets(&self) -> Vec<&Targets> {
+        match self {
+            What::Fault(fault) => fault.targets(),
+            What::Nemesis(nemesis) => vec![nemesis.nodes()],
+        }
+    }
+
+    /// The names of all faults and nemeses.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Fault::<()>::NAMES.into_iter().chain(Nemesis::<()>::NAMES)
     }
 }
 
@@ -39,6 +73,7 @@ impl<'de> Deserialize<'de> for Weighted {
 /// A key of the table, and which keys may stand there.
 enum Key {
     Fault(&'static str),
+    Nemesis(&'static str),
     OneOf,
     Weight,
 }
@@ -66,8 +101,10 @@ impl Visitor<'_> for KeySeed {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
-        let key = match Fault::<Targets>::NAMES.iter().find(|known| **known == name) {
-            Some(fault) => Key::Fault(fault),
+        let fault = Fault::<()>::NAMES.into_iter().find(|known| *known == name).map(Key::Fault);
+        let nemesis = || Nemesis::<()>::NAMES.into_iter().find(|known| *known == name).map(Key::Nemesis);
+        let key = match fault.or_else(nemesis) {
+            Some(key) => key,
             None if name == "one_of" && !self.alternative => Key::OneOf,
             None if name == "weight" && self.alternative => Key::Weight,
             None if name == "weight" => {
@@ -77,12 +114,12 @@ impl Visitor<'_> for KeySeed {
                 ));
             }
             None => {
-                let help = suggest(name, "all faults", Fault::<Targets>::NAMES);
+                let help = suggest(name, "all faults", What::names());
                 return Err(E::custom(format!("unknown fault `{name}`\nlabel: not a fault\nhelp: {help}")));
             }
         };
         match key {
-            Key::Fault(_) | Key::OneOf if self.taken => Err(E::custom(format!(
+            Key::Fault(_) | Key::Nemesis(_) | Key::OneOf if self.taken => Err(E::custom(format!(
                 "a second fault `{name}` in one `do`\nlabel: only one fault fits here\n\
                  help: write another [[fault]] for it, or draw with {{ one_of = [..] }}"
             ))),
@@ -104,7 +141,8 @@ impl<'de> Visitor<'de> for ActionVisitor {
         let mut action = None;
         while let Some(key) = map.next_key_seed(KeySeed { alternative: false, taken: action.is_some() })? {
             action = Some(match key {
-                Key::Fault(name) => Action::Fault(fault(name, &mut map)?),
+                Key::Fault(name) => Action::Always(What::Fault(one(name, &mut map)?)),
+                Key::Nemesis(name) => Action::Always(What::Nemesis(one(name, &mut map)?)),
                 Key::OneOf | Key::Weight => Action::OneOf(map.next_value()?),
             });
         }
@@ -125,23 +163,24 @@ impl<'de> Visitor<'de> for WeightedVisitor {
         let (mut weight, mut what) = (1, None);
         while let Some(key) = map.next_key_seed(KeySeed { alternative: true, taken: what.is_some() })? {
             match key {
-                Key::Fault(name) => what = Some(fault(name, &mut map)?),
+                Key::Fault(name) => what = Some(What::Fault(one(name, &mut map)?)),
+                Key::Nemesis(name) => what = Some(What::Nemesis(one(name, &mut map)?)),
                 Key::Weight | Key::OneOf => weight = map.next_value()?,
             }
         }
-        Ok(Weighted { weight, fault: what.ok_or_else(|| nothing(&self))? })
+        Ok(Weighted { weight, what: what.ok_or_else(|| nothing(&self))? })
     }
 }
 
 /// The table has no fault in it.
 fn nothing<E: Error>(expected: &dyn de::Expected) -> E {
-    let help = suggest("", "all faults", Fault::<Targets>::NAMES);
+    let help = suggest("", "all faults", What::names());
     E::custom(format!("no fault is named here\nlabel: expected {expected}\nhelp: {help}"))
 }
 
-/// Reads the value that `map` is at as the fault of that name.
-fn fault<'de, A: MapAccess<'de>>(name: &'static str, map: &mut A) -> Result<Fault<Targets>, A::Error> {
-    Fault::deserialize(OneKey { name, map })
+/// Reads the value that `map` is at as the variant of that name.
+fn one<'de, T: Deserialize<'de>, A: MapAccess<'de>>(name: &'static str, map: &mut A) -> Result<T, A::Error> {
+    T::deserialize(OneKey { name, map })
 }
 
 /// A map at one of its values, as an enum whose variant is the key.

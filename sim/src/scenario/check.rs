@@ -7,8 +7,10 @@ use toml::de::DeTable;
 use super::error::{Diagnostic, ScenarioError, suggest};
 use super::locate::{Item, find, target_span};
 use super::parse::Scenario;
-use super::plan::{Plan, When};
-use super::target::{Target, Targets, glob_matches};
+use super::plan::{Plan, What, When};
+use super::target::{Target, Targets, ZONES, glob_matches};
+use crate::fault::Fault;
+use crate::probe::{PROBES, ProbeKind};
 use crate::system::Description;
 
 /// Compares the names in a plan with those of its system. `nodes` are the names and roles of the cluster's nodes.
@@ -24,7 +26,8 @@ pub fn check(
     nodes: &[(String, String)],
 ) -> Result<(), ScenarioError> {
     let Ok(root) = DeTable::parse(scenario.source()) else { return Ok(()) };
-    let mut names = Names { tree: root.get_ref(), description, nodes, problems: Vec::new() };
+    let zones = plan.run.zones;
+    let mut names = Names { tree: root.get_ref(), description, nodes, zones, problems: Vec::new() };
     for workload in &plan.workloads {
         let known = &description.workloads;
         names.known("workload", "workloads", workload.name.get_ref(), known, workload.name.span());
@@ -34,8 +37,9 @@ pub fn check(
     }
     for rule in &plan.faults {
         let within = rule.what.span();
-        for fault in rule.what.get_ref().faults() {
-            fault.targets().into_iter().for_each(|targets| names.targets(targets, true, &within));
+        for what in rule.what.get_ref().all() {
+            what.targets().into_iter().for_each(|targets| names.targets(targets, true, &within));
+            names.what(what, &within);
         }
         if let Some(when) = &rule.when {
             names.when(when.get_ref(), &when.span());
@@ -48,6 +52,7 @@ struct Names<'a> {
     tree: &'a DeTable<'a>,
     description: &'a Description,
     nodes: &'a [(String, String)],
+    zones: u16,
     problems: Vec<Diagnostic>,
 }
 
@@ -93,6 +98,27 @@ impl Names<'_> {
         }
     }
 
+    /// Actions of the system, and fault points of the code.
+    fn what(&mut self, what: &What, within: &Range<usize>) {
+        match what {
+            What::Fault(Fault::Action { name, .. }) => {
+                let span = self.find(within, Item::Text(name));
+                self.known("action", "actions", name, &self.description.actions, span);
+            }
+            What::Fault(Fault::Buggify(points)) => {
+                let sites = PROBES.iter().filter(|probe| probe.kind == ProbeKind::Buggify);
+                let known: Vec<&str> = sites.map(|probe| probe.name).collect();
+                if !known.iter().any(|name| glob_matches(points, name)) {
+                    let help = suggest(points, "fault points", known);
+                    let problem = Diagnostic::error(format!("no fault point is named `{points}`"));
+                    let span = self.find(within, Item::Text(points));
+                    self.say(problem.at(span).label("no `buggify!` in the code has this name").help(help));
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn find(&self, within: &Range<usize>, wanted: Item<'_>) -> Range<usize> {
         find(self.tree, within, |item| item == wanted).unwrap_or_else(|| within.clone())
     }
@@ -104,8 +130,11 @@ impl Names<'_> {
             let mut choices: Vec<&str> = vec!["all"];
             choices.extend(self.nodes.iter().flat_map(|(name, role)| [name.as_str(), role.as_str()]));
             choices.extend(roles.iter().map(String::as_str));
+            let zones: Vec<String> = (0..self.zones).map(|zone| format!("{ZONES}-{zone}")).collect();
             if selectors {
                 choices.extend(known.iter().map(String::as_str));
+                choices.extend(zones.iter().map(String::as_str));
+                choices.extend(matches!(target, Target::Random { .. }).then_some(ZONES));
             }
             if choices.contains(&name.as_str()) {
                 continue;
@@ -113,7 +142,7 @@ impl Names<'_> {
             let span = target_span(self.tree, target, within);
             let help = suggest(name, "names here", choices);
             if !name.contains('*') {
-                let kinds = if selectors { "a node, role or selector" } else { "a node or role" };
+                let kinds = if selectors { "a node, role, zone or selector" } else { "a node or role" };
                 let problem = Diagnostic::error(format!("unknown target `{name}`"));
                 self.say(problem.at(span).label(format!("not {kinds} of `{}`", self.description.name)).help(help));
             } else if !self.nodes.iter().any(|(node, _)| glob_matches(name, node)) {

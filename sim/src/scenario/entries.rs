@@ -37,7 +37,8 @@ pub(super) fn settle(root: &mut DeTable<'_>) -> Vec<Diagnostic> {
     loop {
         let before = dropped.len();
         retain(root, "fault", |entry| {
-            let waits = text(entry, "after").is_some_and(|after| dropped.contains(&after));
+            let waits_for = |key| text(entry, key).is_some_and(|name| dropped.contains(&name));
+            let waits = waits_for("after") || waits_for("while");
             if waits {
                 dropped.extend(text(entry, "name"));
             }

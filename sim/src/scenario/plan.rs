@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::target::Targets;
 use super::units::Time;
-use crate::fault::Fault;
+use crate::fault::{Fault, Nemesis};
 use crate::fs::DiskConfig;
 use crate::kernel::Policy;
 use crate::net::LinkConfig;
@@ -85,6 +85,10 @@ pub struct RunTable {
     pub wake_jitter: Time,
     /// How many nodes of one role may be down at once.
     pub max_down: MaxDown,
+    /// Whether faults spare the last copy of what the system declares protected.
+    pub protect: bool,
+    /// How many zones the nodes are spread over: the n-th node of each role is in zone n modulo this.
+    pub zones: u16,
     /// Whether code-level fault points (`buggify!`) may be on.
     pub buggify: bool,
     /// Steps that a check may take before it gives up with `unknown`.
@@ -102,6 +106,8 @@ impl Default for RunTable {
             cpu_poll: Time::new(cpu.poll),
             wake_jitter: Time::new(cpu.wake_jitter),
             max_down: MaxDown::Minority,
+            protect: true,
+            zones: 3,
             buggify: false,
             check_budget: 10_000_000,
         }
@@ -195,6 +201,9 @@ pub struct FaultRule {
     /// When the fault of that name is over (undone), or has happened if it has no `for`.
     #[serde(default)]
     pub after: Option<Spanned<String>>,
+    /// Only while the fault of that name is in force.
+    #[serde(default, rename = "while")]
+    pub during: Option<Spanned<String>>,
     /// This much later than the trigger says.
     #[serde(default)]
     pub delay: Time,
@@ -204,7 +213,7 @@ pub struct FaultRule {
     /// At most this often; `when` and `after` fire once by default, `every` without limit.
     #[serde(default)]
     pub times: Option<u64>,
-    /// What happens: one fault, or `one_of` several, drawn each time it fires.
+    /// What happens: one fault or nemesis, or `one_of` several, drawn each time it fires.
     #[serde(rename = "do")]
     pub what: Spanned<Action>,
     /// Only in frozen files: the exact moment.
@@ -271,9 +280,18 @@ pub struct When {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Always this.
-    Fault(Fault<Targets>),
+    Always(What),
     /// One of these, drawn each time, with weights.
     OneOf(Vec<Weighted>),
+}
+
+/// One fault, or a nemesis that deals out several.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// A fault.
+    Fault(Fault<Targets>),
+    /// A nemesis.
+    Nemesis(Nemesis<Targets>),
 }
 
 /// A choice among faults.
@@ -282,7 +300,7 @@ pub struct Weighted {
     /// How likely, relative to the others; 1 by default.
     pub weight: u64,
     /// What it is.
-    pub fault: Fault<Targets>,
+    pub what: What,
 }
 
 /// The coordinates of a fault that has happened.
@@ -323,4 +341,21 @@ pub struct Expect {
     pub run: BTreeMap<String, u64>,
     /// Over a whole sweep.
     pub sweep: BTreeMap<String, u64>,
+    /// Failures that the scenario is there to show: a run that fails so has passed, and a sweep in which none does fails.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fails: Vec<String>,
+}
+
+/// The name under which runs are counted that failed as [`Expect::fails`] declares.
+pub(crate) const DECLARED: &str = "declared_failures";
+
+impl Expect {
+    /// What must have happened over a whole sweep, a declared failure included.
+    pub fn over_a_sweep(&self) -> BTreeMap<String, u64> {
+        let mut all = self.sweep.clone();
+        if !self.fails.is_empty() {
+            all.entry(DECLARED.to_owned()).or_insert(1);
+        }
+        all
+    }
 }

@@ -9,10 +9,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Diagnostic, suggest};
 use super::locate::{Item, find, key_at, target_span, value_at};
-use super::plan::{Action, Every, FaultRule, Plan, When};
+use super::plan::{Action, Every, FaultRule, Plan, What, When};
 use super::target::{Target, Targets};
 use super::units::Time;
-use crate::fault::Fault;
+use crate::fault::{Fault, LEAST_DRIFT_PPM, MOST_DRIFT_PPM, Nemesis};
 use crate::net::LinkConfig;
 
 /// All that is wrong with a plan. `tree` is what it was read from: list entries have the same indexes.
@@ -98,6 +98,9 @@ impl Rules<'_> {
         for (key, time) in [("cpu_poll", run.cpu_poll), ("wake_jitter", run.wake_jitter)] {
             self.within_a_year(key, time, self.span(&["run", key]));
         }
+        if run.zones == 0 {
+            self.say("`zones` is zero", self.span(&["run", "zones"]), "expected at least 1", "");
+        }
         if run.check_budget == 0 {
             let help = "leave it out for the default";
             self.say("`check_budget` is zero", self.span(&["run", "check_budget"]), "expected some steps", help);
@@ -141,7 +144,7 @@ impl Rules<'_> {
     /// Where nodes are not drawn: clients of a workload, and the nodes that a trigger watches.
     fn fixed(&mut self, targets: &Targets, within: Range<usize>) {
         for target in &targets.0 {
-            if matches!(target, Target::Rest | Target::Random { .. }) {
+            if matches!(target, Target::Rest | Target::This | Target::Random { .. }) {
                 let span = self.span_of(target, &within);
                 self.say(format!("`{target}` cannot stand here"), span, "expected nodes or roles", "");
             }
@@ -179,6 +182,22 @@ impl Rules<'_> {
             } else if in_circle(name.get_ref(), &rules) {
                 let help = "let one of them begin with `at`, `every` or `when`";
                 self.say("faults wait for each other", after.span(), "this leads back here", help);
+            }
+        }
+        for rule in &self.plan.faults {
+            let (Some(name), Some(during)) = (&rule.name, &rule.during) else { continue };
+            let other = rules.get(during.get_ref().as_str());
+            if during == name {
+                self.say("a fault waits for itself", during.span(), "expected the name of another fault", "");
+            } else if let Some(other) = other {
+                if other.what.get_ref().faults().iter().any(|fault| fault.is_momentary()) {
+                    let title = format!("`{during}` is never in force: it is over when it has happened");
+                    self.say(title, during.span(), "expected a fault that lasts", "use `after` to follow it");
+                }
+            } else {
+                let others = rules.keys().copied().filter(|known| known != name.get_ref());
+                let help = suggest(during.get_ref(), "other faults", others);
+                self.say(format!("no fault is named `{during}`"), during.span(), "not a fault of this file", &help);
             }
         }
     }
@@ -317,8 +336,53 @@ impl Rules<'_> {
                 None => self.say("the weights are too large", span.clone(), "their sum overflows", ""),
             }
         }
-        for fault in rule.what.get_ref().faults() {
-            self.fault(fault, &span);
+        for what in rule.what.get_ref().all() {
+            for targets in what.targets() {
+                if rule.when.is_none() && targets.0.contains(&Target::This) {
+                    let help = "`self` is the node that observed the event, or invoked the operation, of `when`";
+                    self.say("`self` without `when`", self.span_of(&Target::This, &span), "which node?", help);
+                }
+                if self.plan.frozen.is_none() {
+                    let key = find(self.tree, &span, |item| item == Item::Key(what.name()));
+                    self.not_empty(targets, key.unwrap_or_else(|| span.clone()));
+                }
+            }
+            match what {
+                What::Fault(fault) => self.fault(fault, &span),
+                What::Nemesis(nemesis) => self.nemesis(nemesis, rule, &span),
+            }
+        }
+    }
+
+    fn nemesis(&mut self, nemesis: &Nemesis<Targets>, rule: &FaultRule, within: &Range<usize>) {
+        let key = |key| find(self.tree, within, |item| item == Item::Key(key)).unwrap_or_else(|| within.clone());
+        if nemesis.nodes().0.contains(&Target::Rest) {
+            let help = "`rest` is what is left over by the other groups of a partition";
+            let title = format!("`rest` in the fault `{}`", nemesis.name());
+            self.say(title, self.span_of(&Target::Rest, within), "expected nodes", help);
+        }
+        if rule.lasts.is_some() && !nemesis.takes_time() {
+            let title = format!("`for` with `{}`", nemesis.name());
+            self.say(title, key(nemesis.name()), "goes on until it is through", "leave `for` out");
+        }
+        match nemesis {
+            Nemesis::CrashLoop { up, down, .. } => {
+                for (name, time) in [("up", *up), ("down", *down)] {
+                    if time.nanos() == 0 {
+                        self.say(format!("`{name}` is zero"), key(name), "expected some time", "");
+                    }
+                    self.within_a_year(name, time, key(name));
+                }
+            }
+            Nemesis::RollingRestart { down, pause, .. } => {
+                self.within_a_year("down", *down, key("down"));
+                self.within_a_year("pause", *pause, key("pause"));
+            }
+            Nemesis::Swizzle(_) if rule.lasts.is_none() => {
+                let help = "say how long it takes from the first clog to the last release, for example: for = \"4s\"";
+                self.say("`swizzle` without `for`", key("swizzle"), "how long does it take?", help);
+            }
+            _ => {}
         }
     }
 
@@ -344,11 +408,6 @@ impl Rules<'_> {
             let title = format!("`rest` in the fault `{name}`");
             self.say(title, self.span_of(&Target::Rest, within), "expected nodes", help);
         }
-        if self.plan.frozen.is_none() {
-            for targets in fault.targets() {
-                self.not_empty(targets, key(name));
-            }
-        }
         match fault {
             Fault::Link { set, .. } => {
                 if let Some(problem) = LinkConfig::default().patched(set).problem() {
@@ -360,6 +419,22 @@ impl Rules<'_> {
             }
             Fault::Reconfigure { with, .. } if with.contains_key("name") => {
                 self.say("a node cannot change to another system", key("with"), "not `name`", "");
+            }
+            Fault::Clock { offset, drift_ppm, .. } => {
+                if offset.is_zero() && *drift_ppm == 0 {
+                    self.say("nothing is wrong with the clock", key("clock"), "expected `offset` or `drift_ppm`", "");
+                } else if !(LEAST_DRIFT_PPM..=MOST_DRIFT_PPM).contains(drift_ppm) {
+                    let label = format!("expected {LEAST_DRIFT_PPM} to {MOST_DRIFT_PPM} millionths");
+                    let help = "a real clock is off by less than 500; half and twice as fast are the limits here";
+                    self.say(format!("`drift_ppm` is {drift_ppm}"), key("drift_ppm"), label, help);
+                }
+            }
+            Fault::Action { name, .. } if name.is_empty() => {
+                self.say("the action has no name", key("name"), "expected one of the system's actions", "");
+            }
+            Fault::Buggify(points) if points.is_empty() => {
+                let help = "name a fault point, or use * for any characters: \"kv.*\"";
+                self.say("no fault point is named", key("buggify"), "expected a name", help);
             }
             Fault::SlowCpu { poll, .. } => self.within_a_year("poll", *poll, key("poll")),
             _ => {}

@@ -19,16 +19,22 @@ pub enum Target {
     All,
     /// In a partition: every node that no other group has.
     Rest,
-    /// A node (`server-0`), a role (`server`), a selector (`primary`) or a glob (`server-*`): told apart when resolved.
+    /// The node that observed the event, or invoked the operation, that triggered the fault.
+    This,
+    /// A node (`server-0`), a role (`server`), a zone (`zone-1`), a selector (`primary`) or a glob (`server-*`): told apart
+    /// when resolved.
     Name(String),
     /// Some of the nodes, drawn each time the fault fires.
     Random {
         /// How many.
         count: Count,
-        /// Of which: a name or all.
+        /// Of which: a name or all. Of [`ZONES`], all nodes of so many zones.
         of: Box<Target>,
     },
 }
+
+/// What zones are drawn from: `random(zone)`.
+pub const ZONES: &str = "zone";
 
 /// How many nodes to draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +64,7 @@ impl Targets {
         self.0.iter().any(|target| match target {
             Target::All => true,
             Target::Name(known) => known == name || known == role || glob_matches(known, name),
-            Target::Rest | Target::Random { .. } => false,
+            Target::Rest | Target::This | Target::Random { .. } => false,
         })
     }
 }
@@ -94,7 +100,9 @@ impl FromStr for Target {
             _ => return Err(format!("`{function}` takes one name\nhelp: write it as in {function}(server)")),
         };
         match plain(of)? {
-            Target::Rest => Err(format!("`rest` cannot be drawn from\nhelp: write it as in {function}(server)")),
+            of @ (Target::Rest | Target::This) => {
+                Err(format!("`{of}` cannot be drawn from\nhelp: write it as in {function}(server)"))
+            }
             of => Ok(Target::Random { count, of: Box::new(of) }),
         }
     }
@@ -106,6 +114,7 @@ fn plain(text: &str) -> Result<Target, String> {
         "" => Err("a target is empty\nhelp: name a node, a role or a selector, such as \"server\"".to_owned()),
         "all" => Ok(Target::All),
         "rest" => Ok(Target::Rest),
+        "self" => Ok(Target::This),
         draw if DRAWS.contains(&draw) => {
             Err(format!("`{draw}` does not say of which nodes\nhelp: write it as in {draw}(server)"))
         }
@@ -123,6 +132,7 @@ impl fmt::Display for Target {
         match self {
             Target::All => f.write_str("all"),
             Target::Rest => f.write_str("rest"),
+            Target::This => f.write_str("self"),
             Target::Name(name) => f.write_str(name),
             Target::Random { count: Count::Nodes(1), of } => write!(f, "random({of})"),
             Target::Random { count: Count::Nodes(n), of } => write!(f, "random({n}, {of})"),
@@ -217,9 +227,18 @@ mod tests {
 
     #[test]
     fn every_form_prints_as_it_is_written() {
-        for text in
-            ["all", "rest", "server-0", "server-*", "random(server)", "random(2, all)", "minority(a-*)", "majority(x)"]
-        {
+        for text in [
+            "all",
+            "rest",
+            "self",
+            "server-0",
+            "random(zone)",
+            "server-*",
+            "random(server)",
+            "random(2, all)",
+            "minority(a-*)",
+            "majority(x)",
+        ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
         assert_eq!(" random( 1 ,server ) ".parse::<Target>().unwrap().to_string(), "random(server)");
@@ -232,7 +251,9 @@ mod tests {
         {
             assert!(text.parse::<Target>().is_err(), "{text:?}");
         }
-        for text in ["minority(1, a)", "random(rest)", "some(a)", "a)", "random(random(a))", "random(a) b"] {
+        for text in
+            ["minority(1, a)", "random(rest)", "random(self)", "some(a)", "a)", "random(random(a))", "random(a) b"]
+        {
             assert!(text.parse::<Target>().is_err(), "{text:?}");
         }
     }

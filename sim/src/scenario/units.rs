@@ -87,6 +87,11 @@ impl Offset {
     pub fn from_nanos(nanos: i64) -> Offset {
         Offset(nanos)
     }
+
+    /// Whether it is none.
+    pub fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
 }
 
 impl fmt::Display for Offset {
@@ -115,6 +120,125 @@ impl<'de> Deserialize<'de> for Offset {
     }
 }
 
+/// An amount of data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Size(u64);
+
+impl Size {
+    /// From bytes.
+    pub const fn from_bytes(bytes: u64) -> Size {
+        Size(bytes)
+    }
+
+    /// In bytes.
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+/// How much data goes through in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rate(u64);
+
+impl Rate {
+    /// As much as there is.
+    pub const UNLIMITED: Rate = Rate(u64::MAX);
+
+    /// From bytes a second.
+    pub const fn from_bytes_per_second(bytes: u64) -> Rate {
+        Rate(bytes)
+    }
+
+    /// How many nanoseconds so many bytes take.
+    pub fn time_for(self, bytes: u64) -> u64 {
+        let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(self.0.max(1));
+        u64::try_from(nanos).unwrap_or(u64::MAX)
+    }
+
+    /// How many bytes go through in so many nanoseconds.
+    pub fn bytes_in(self, nanos: u64) -> u64 {
+        u64::try_from(u128::from(nanos) * u128::from(self.0) / 1_000_000_000).unwrap_or(u64::MAX)
+    }
+}
+
+/// Units of data, largest first: what is printed is the largest that shows it exactly.
+const SIZES: [(&str, u64); 7] = [
+    ("GiB", 1 << 30),
+    ("GB", 1_000_000_000),
+    ("MiB", 1 << 20),
+    ("MB", 1_000_000),
+    ("KiB", 1 << 10),
+    ("kB", 1_000),
+    ("B", 1),
+];
+
+/// Units of data a second that count bits.
+const BITS: [(&str, u64); 3] = [("Gbit/s", 125_000_000), ("Mbit/s", 125_000), ("kbit/s", 125)];
+
+const EXPECTED_SIZE: &str = "expected an amount of data such as \"512B\", \"64KiB\" or \"1MB\"";
+const EXPECTED_RATE: &str = "expected a bandwidth such as \"10Mbit/s\", \"1MB/s\" or \"unlimited\"";
+
+fn amount(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let (_, size) = units.iter().find(|(name, _)| *name == unit.trim())?;
+    number.parse::<u64>().ok()?.checked_mul(*size)
+}
+
+fn parse_rate(text: &str) -> Option<u64> {
+    let text = text.trim();
+    if text == "unlimited" {
+        return Some(u64::MAX);
+    }
+    let rate = amount(text, &BITS).or_else(|| amount(text.strip_suffix("/s")?, &SIZES));
+    rate.filter(|rate| *rate > 0)
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exact = SIZES.iter().find(|(_, size)| self.0 != 0 && self.0.is_multiple_of(*size));
+        let (unit, size) = exact.unwrap_or(&("B", 1));
+        write!(f, "{}{unit}", self.0 / size)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Rate::UNLIMITED { f.write_str("unlimited") } else { write!(f, "{}/s", Size(self.0)) }
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        amount(&text, &SIZES).map(Size).ok_or_else(|| {
+            D::Error::custom(format!("not an amount of data\nlabel: found {text:?}\nhelp: {EXPECTED_SIZE}"))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_rate(&text)
+            .map(Rate)
+            .ok_or_else(|| D::Error::custom(format!("not a bandwidth\nlabel: found {text:?}\nhelp: {EXPECTED_RATE}")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,7 +254,34 @@ mod tests {
         assert_eq!(Offset(-50_000_000).to_string(), "-50ms");
     }
 
+    #[test]
+    fn amounts_of_data_have_units() {
+        for (text, bytes) in [("512B", 512), ("64KiB", 65_536), ("1 MB", 1_000_000), ("2GiB", 2 << 30), ("0B", 0)] {
+            assert_eq!(amount(text, &SIZES), Some(bytes), "{text}");
+        }
+        for text in ["", "12", "B", "1.5MB", "-1B", "1mb", "99999999999GiB"] {
+            assert_eq!(amount(text, &SIZES), None, "{text:?}");
+        }
+        for (text, rate) in [("10Mbit/s", 1_250_000), ("1MB/s", 1_000_000), ("unlimited", u64::MAX), ("8kbit/s", 1_000)]
+        {
+            assert_eq!(parse_rate(text), Some(rate), "{text}");
+        }
+        for text in ["10", "10Mbit", "0B/s", "fast"] {
+            assert_eq!(parse_rate(text), None, "{text:?}");
+        }
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn reads_back_data_as_it_prints_it(bytes in any::<u64>(), zeros in 0u32..50) {
+            let bytes = bytes >> zeros << (zeros / 2);
+            prop_assert_eq!(amount(&Size(bytes).to_string(), &SIZES), Some(bytes));
+            prop_assume!(bytes > 0);
+            prop_assert_eq!(parse_rate(&Rate(bytes).to_string()), Some(bytes));
+        }
+
         #[test]
         fn reads_back_what_it_prints(nanos in any::<u64>()) {
             prop_assert_eq!(parse(&Time(nanos).to_string()), Ok(Time(nanos)));

@@ -76,6 +76,12 @@ impl rpc::Service for Toy {
     type Reply = Answer;
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Poke {
+    round: u64,
+}
+
 impl System for Toy {
     type Params = Params;
     fn describe(m: &mut Manifest<Self>) {
@@ -83,6 +89,9 @@ impl System for Toy {
         m.event::<Handling>().event::<Handled>().event::<Spawned>().event::<Written>().event::<Beat>();
         m.event::<Gossip>().event::<Holding>();
         m.ops::<Ask>().workload("load", load).workload("probe", probe);
+        m.action("poke", async |_: Client<Params>, poke: Poke| {
+            let _ = rpc::send::<Toy>(node::of_role("server")[0].port(1), &Ask::Gossip { round: poke.round });
+        });
         m.selector::<First>().protected::<Holders>();
         m.check::<Echo>().invariant::<RoundsRise>();
         m.planted("toy.wrong-echo", ["echo"]);
@@ -104,10 +113,6 @@ impl Drop for Guard {
     fn drop(&mut self) {
         NOTES.lock().unwrap().entry(self.0).or_default().push(self.1.to_owned());
     }
-}
-
-fn wall_offset() -> i64 {
-    SystemTime::now().as_nanos() - time::now().as_nanos() as i64
 }
 
 async fn server(params: Rc<Params>) {
@@ -135,7 +140,7 @@ async fn server(params: Rc<Params>) {
         let call = calls.recv().await;
         match call.request {
             Ask::Gossip { round } => observe!(Gossip { round }),
-            Ask::Ping => call.responder.send(&Answer::Pong { wall: wall_offset(), batch: params.batch }),
+            Ask::Ping => call.responder.send(&Answer::Pong { wall: SystemTime::now().as_nanos(), batch: params.batch }),
             Ask::Put { value } => {
                 observe!(Handling { value });
                 // All of this is one poll.
@@ -177,7 +182,9 @@ async fn probe(cx: Client<Params>, _: toml::Table) {
         let call = cx.invoke(Ask::Ping);
         let options = rpc::CallOptions::timeout(Duration::from_secs(5)).retry(Duration::from_millis(50));
         let answer = rpc::call::<Toy>(server.port(1), &Ask::Ping, options).await.unwrap();
-        assert_eq!(answer, Answer::Pong { wall: wall_offset(), batch: cx.params.batch }, "{}", server.name());
+        let Answer::Pong { wall, batch } = answer else { panic!("{answer:?}") };
+        assert_eq!(batch, cx.params.batch, "{}", server.name());
+        assert!((SystemTime::now().as_nanos() - wall).abs() < 1_000_000, "the clock of {}", server.name());
         call.ok(answer);
     }
 }

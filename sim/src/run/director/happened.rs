@@ -1,6 +1,7 @@
 //! What happened: for the dose, for the report, for the frozen file, and for whoever asks why something did not.
 
-use super::{Director, Happened, Rule};
+use super::agenda::Happened;
+use super::{Director, Rule};
 use crate::fault;
 use crate::kernel;
 use crate::node::NodeId;
@@ -10,28 +11,19 @@ use crate::scenario::units::Time;
 
 impl Director {
     pub fn add_to(&self, dose: &mut Dose) {
-        for happened in &self.state.borrow().happened {
+        let state = self.state.borrow();
+        for happened in &state.happened {
             *dose.entry(happened.fault.name().to_owned()).or_default() += 1;
         }
+        // Others go by the position in the file, which is nothing to expect by.
+        let named = |rule: &&Rule| rule.happened > 0 && !rule.name.starts_with("fault-");
+        dose.extend(state.rules.iter().filter(named).map(|rule| (format!("rule.{}", rule.name), rule.happened)));
     }
 
-    /// For an expectation that was not met: what became of each rule.
+    /// For an expectation that was not met: what became of each rule, and why it was no more.
     pub fn explain(&self) -> String {
         let state = self.state.borrow();
-        let lines = state.rules.iter().map(|rule| {
-            let Rule { name, fired, happened, matched, .. } = rule;
-            match (fired, happened) {
-                (0, _) if rule.rule.when.is_some() => {
-                    format!("{name} never fired (its trigger matched {matched} times)")
-                }
-                (0, _) => format!("{name} never fired"),
-                _ if fired == happened => format!("{name} happened {happened} times"),
-                _ => format!(
-                    "{name} fired {fired} times and happened {happened}: else refused by the budget, or nobody to hit"
-                ),
-            }
-        });
-        lines.collect::<Vec<_>>().join("; ")
+        state.rules.iter().map(fate).collect::<Vec<_>>().join("; ")
     }
 
     pub fn frozen_faults(&self) -> Vec<FrozenFault> {
@@ -57,5 +49,37 @@ impl Director {
             };
             state.happened.iter().map(line).collect()
         })
+    }
+}
+
+fn fate(rule: &Rule) -> String {
+    let name = &rule.name;
+    let mut text = match (rule.fired, rule.happened) {
+        (0, _) => match &rule.rule.when {
+            Some(when) => {
+                let nth = when.get_ref().nth.unwrap_or(1);
+                format!("{name} never fired (its trigger matched {} of {nth} times)", rule.matched)
+            }
+            None => format!("{name} never fired"),
+        },
+        (_, happened) => format!("{name} happened {}", times(happened)),
+    };
+    let mut add = |reason: String| {
+        text += &format!(", {reason}");
+    };
+    for (why, count) in &rule.prevented {
+        add(format!("{} it did not because {why}", times(*count)));
+    }
+    if rule.idle > 0 {
+        add(format!("{} without effect: {}", times(rule.idle), rule.idle_means));
+    }
+    text
+}
+
+fn times(n: u64) -> String {
+    match n {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        n => format!("{n} times"),
     }
 }

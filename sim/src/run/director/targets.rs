@@ -1,58 +1,76 @@
 //! Whom a fault hits: names in a scenario become nodes at the moment in which it fires.
 
-use super::{Director, NodeEntry, slot};
+use std::collections::BTreeSet;
+
+use super::rule::slot;
+use super::{Director, NodeEntry};
 use crate::check::guarded;
 use crate::fault::Fault;
+use crate::fault::nemesis::shuffled;
 use crate::kernel;
 use crate::node::NodeId;
-use crate::scenario::target::{Count, Target, Targets, glob_matches};
+use crate::scenario::target::{Count, Target, Targets, ZONES, glob_matches};
 use crate::seed::Draw;
 
+/// Where the i-th draw comes from.
+type Draws<'a> = &'a mut dyn FnMut() -> Draw;
+
 impl Director {
-    /// The fault with its nodes, or `None` if there is nobody to hit.
-    pub(super) fn resolve_fault(&self, fault: Fault<Targets>, index: usize, i: u64) -> Option<Fault<Vec<NodeId>>> {
+    /// The fault with its nodes, or why there is nobody to hit.
+    pub(super) fn resolve_fault(
+        &self,
+        fault: Fault<Targets>,
+        index: usize,
+        i: u64,
+        about: Option<NodeId>,
+    ) -> Result<Fault<Vec<NodeId>>, String> {
         let key = self.state.borrow().rules[index].key;
         let mut next = slot::TARGETS;
-        let mut draw = |_: &Targets| {
+        let mut draw = || {
             next += 1;
             key.draw(next, i)
         };
         let mut taken: Vec<NodeId> = Vec::new();
         let partition = matches!(fault, Fault::Partition { .. });
+        let ring = matches!(fault, Fault::Ring(_));
+        let mut nobody = None;
         let fault = fault.map(|targets| {
-            let mut nodes = self.resolve(&targets, &taken, &mut |_| draw(&targets));
+            let mut nodes = self.resolve(&targets, &taken, about, &mut draw);
             if partition {
                 // A node is on one side only: the first that names it.
                 nodes.retain(|node| !taken.contains(node));
                 taken.extend(&nodes);
+            } else if ring && !self.frozen {
+                nodes = shuffled(nodes, &mut draw);
+            }
+            if nodes.is_empty() {
+                nobody.get_or_insert_with(|| format!("`{targets}` named nobody"));
             }
             nodes
         });
-        let up = |nodes: Vec<NodeId>| -> Vec<NodeId> {
-            kernel::with(|state| nodes.into_iter().filter(|&node| state.node(node).up).collect())
-        };
-        let fault = match fault {
-            Fault::Crash(nodes) => Fault::Crash(up(nodes)),
-            Fault::Restart(nodes) => Fault::Restart(up(nodes)),
-            Fault::Pause(nodes) => Fault::Pause(up(nodes)),
-            other => other,
-        };
-        let enough = match &fault {
-            Fault::Partition { groups, .. } => groups.iter().filter(|group| !group.is_empty()).count() >= 2,
-            other => other.targets().iter().all(|nodes| !nodes.is_empty()),
-        };
-        enough.then_some(fault)
+        match &fault {
+            Fault::Partition { groups, .. } if groups.iter().filter(|group| !group.is_empty()).count() < 2 => {
+                Err("fewer than two sides had a node".to_owned())
+            }
+            Fault::Ring(nodes) if nodes.len() < 3 => {
+                Err(format!("a ring takes three nodes, and there were {}", nodes.len()))
+            }
+            Fault::Partition { .. } => Ok(fault),
+            Fault::Action { .. } if self.operator().is_none() => Err("the operator's node was down".to_owned()),
+            _ => nobody.map_or_else(|| hits(fault), Err),
+        }
     }
 
     pub(super) fn resolve(
         &self,
         targets: &Targets,
         taken: &[NodeId],
-        draw: &mut dyn FnMut(&Target) -> Draw,
+        about: Option<NodeId>,
+        draw: Draws<'_>,
     ) -> Vec<NodeId> {
         let mut found: Vec<NodeId> = Vec::new();
         for target in &targets.0 {
-            for node in self.resolve_one(target, taken, draw) {
+            for node in self.resolve_one(target, taken, about, draw) {
                 if !found.contains(&node) {
                     found.push(node);
                 }
@@ -61,34 +79,43 @@ impl Director {
         found
     }
 
-    pub(super) fn resolve_one(
-        &self,
-        target: &Target,
-        taken: &[NodeId],
-        draw: &mut dyn FnMut(&Target) -> Draw,
-    ) -> Vec<NodeId> {
+    fn resolve_one(&self, target: &Target, taken: &[NodeId], about: Option<NodeId>, draw: Draws<'_>) -> Vec<NodeId> {
         let every = || self.nodes.iter().map(|(id, ..)| *id);
         match target {
             Target::All => every().collect(),
             Target::Rest => every().filter(|id| !taken.contains(id)).collect(),
+            Target::This => about.into_iter().collect(),
             Target::Name(name) => self.named(name),
+            Target::Random { count, of } if **of == Target::Name(ZONES.to_owned()) => {
+                let zones: Vec<u16> = (0..self.zones).filter(|zone| !self.in_zone(*zone).is_empty()).collect();
+                let mut nodes: Vec<NodeId> =
+                    pick(zones, *count, draw).into_iter().flat_map(|zone| self.in_zone(zone)).collect();
+                nodes.sort_unstable();
+                nodes
+            }
             Target::Random { count, of } => {
-                let mut pool = self.resolve_one(of, taken, draw);
-                let wanted = match count {
-                    Count::Nodes(n) => (*n as usize).min(pool.len()),
-                    Count::Minority => pool.len().saturating_sub(1) / 2,
-                    Count::Majority => pool.len() / 2 + 1,
-                };
-                let mut picked: Vec<NodeId> = (0..wanted.min(pool.len()))
-                    .map(|_| pool.remove(draw(target).below(pool.len() as u64) as usize))
-                    .collect();
+                let mut picked = pick(self.resolve_one(of, taken, about, draw), *count, draw);
                 picked.sort_unstable();
                 picked
             }
         }
     }
 
-    /// A selector, a node, a role or a glob, in this order.
+    /// The nodes of a zone: the n-th node of each role is in zone n modulo their number.
+    fn in_zone(&self, zone: u16) -> Vec<NodeId> {
+        let mut of_role = std::collections::BTreeMap::<&str, u16>::new();
+        let mut found = Vec::new();
+        for (id, _, role) in &self.nodes {
+            let n = of_role.entry(role).or_default();
+            if *n % self.zones == zone {
+                found.push(*id);
+            }
+            *n += 1;
+        }
+        found
+    }
+
+    /// A selector, a node, a role, a zone or a glob, in this order.
     pub(super) fn named(&self, name: &str) -> Vec<NodeId> {
         if let Some((_, find)) = self.selectors.iter().find(|(known, _)| *known == name) {
             return guarded(&format_args!("the selector `{name}`"), || find()).unwrap_or_default();
@@ -101,6 +128,48 @@ impl Director {
             return exact;
         }
         let role = matching(&|node| node.2 == name);
-        if !role.is_empty() { role } else { matching(&|node| glob_matches(name, &node.1)) }
+        if !role.is_empty() {
+            return role;
+        }
+        match name.strip_prefix(ZONES).and_then(|rest| rest.strip_prefix('-')?.parse().ok()) {
+            Some(zone) if zone < self.zones => self.in_zone(zone),
+            _ => matching(&|node| glob_matches(name, &node.1)),
+        }
     }
+}
+
+/// So many of them, drawn, in the order in which they were drawn.
+fn pick<T>(mut pool: Vec<T>, count: Count, draw: Draws<'_>) -> Vec<T> {
+    let wanted = match count {
+        Count::Nodes(n) => usize::try_from(n).unwrap_or(usize::MAX).min(pool.len()),
+        Count::Minority => pool.len().saturating_sub(1) / 2,
+        Count::Majority => pool.len() / 2 + 1,
+    };
+    (0..wanted.min(pool.len())).map(|_| pool.remove(draw().below(pool.len() as u64) as usize)).collect()
+}
+
+/// The fault on those of its nodes that it can hit: what is down cannot be crashed or paused.
+pub(super) fn hits(fault: Fault<Vec<NodeId>>) -> Result<Fault<Vec<NodeId>>, String> {
+    let down: std::cell::RefCell<BTreeSet<NodeId>> = std::cell::RefCell::default();
+    let up = |nodes: Vec<NodeId>| -> Vec<NodeId> {
+        let (up, not): (Vec<NodeId>, Vec<NodeId>) =
+            kernel::with(|state| nodes.into_iter().partition(|&node| state.node(node).up));
+        down.borrow_mut().extend(not);
+        up
+    };
+    let fault = match fault {
+        Fault::Crash(nodes) => Fault::Crash(up(nodes)),
+        Fault::Kill(nodes) => Fault::Kill(up(nodes)),
+        Fault::Restart(nodes) => Fault::Restart(up(nodes)),
+        Fault::Pause(nodes) => Fault::Pause(up(nodes)),
+        other => other,
+    };
+    if fault.targets().iter().all(|nodes| !nodes.is_empty()) {
+        return Ok(fault);
+    }
+    let names: Vec<String> = kernel::with(|state| down.borrow().iter().map(|&node| state.name_of(node)).collect());
+    Err(match &names[..] {
+        [one] => format!("{one} was down"),
+        many => format!("{} were down", many.join(", ")),
+    })
 }

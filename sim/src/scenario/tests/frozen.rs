@@ -2,7 +2,7 @@ use super::{FULL, HEADER, description, nodes, scenario};
 use crate::fault::{Fault, InFlight};
 use crate::net::{Latency, LinkPatch};
 use crate::scenario::freeze::FrozenFault;
-use crate::scenario::plan::{Action, Exact, Frozen};
+use crate::scenario::plan::{Action, Exact, Frozen, What};
 use crate::scenario::units::{Offset, Time};
 use crate::scenario::{check, freeze};
 
@@ -24,17 +24,21 @@ fn faults() -> Vec<FrozenFault> {
         Some(Latency::Bimodal { fast: Time::from_nanos(1), slow: Time::from_nanos(1_000_000), slow_chance: 0.1 });
     let all = vec![
         Fault::Crash(one()),
+        Fault::Kill(one()),
         Fault::Restart(two()),
         Fault::Wipe(one()),
         Fault::Pause(one()),
         Fault::Partition { groups: vec![one(), two(), Vec::new()], in_flight: InFlight::Deliver },
+        Fault::Ring(vec!["server-2".to_owned(), "server-0".to_owned(), "server-1".to_owned()]),
         Fault::OneWay { from: one(), to: two(), in_flight: InFlight::Drop },
         Fault::Isolate(one()),
         Fault::Clog { from: one(), to: two() },
         Fault::Link { from: one(), to: two(), set: LinkPatch { latency, loss: Some(0.1), ..LinkPatch::default() } },
-        Fault::Clock { nodes: one(), offset: Offset::from_nanos(-1_500_000) },
+        Fault::Clock { nodes: one(), offset: Offset::from_nanos(-1_500_000), drift_ppm: 0 },
+        Fault::Clock { nodes: one(), offset: Offset::default(), drift_ppm: -200 },
         Fault::SlowCpu { nodes: one(), poll: Time::from_nanos(7_000) },
         Fault::Reconfigure { nodes: one(), with: toml::toml! { batch = 8 } },
+        Fault::Action { name: "grow".to_owned(), args: toml::toml! { by = 2 } },
     ];
     let each = all.into_iter().enumerate().map(|(i, fault)| FrozenFault {
         name: format!("{}-{}", fault.name(), i + 1),
@@ -80,7 +84,7 @@ fn a_frozen_file_is_the_same_plan_with_any_seed() {
                     fault.lasts.map(|time| format!("Fixed({time:?})"))
                 );
                 let named = |targets: &crate::scenario::Targets| targets.0.iter().map(ToString::to_string).collect();
-                let Action::Fault(read) = rule.what.get_ref().clone() else { panic!("{rule:?}") };
+                let Action::Always(What::Fault(read)) = rule.what.get_ref().clone() else { panic!("{rule:?}") };
                 assert_eq!(read.map(|targets| -> Vec<String> { named(&targets) }), fault.fault);
             }
             check(&again, &replayed, &description(), &nodes()).unwrap();

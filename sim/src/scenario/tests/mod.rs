@@ -101,6 +101,7 @@ fn description() -> Description {
         selectors: strings(&["primary", "backup"]),
         workloads: strings(&["mixed", "fill"]),
         ops: strings(&["get", "put", "append"]),
+        actions: strings(&["grow"]),
         events: vec![EventInfo { name: "pb.became_primary".to_owned(), fields: strings(&["view"]) }],
         ..Description::default()
     }

@@ -1,10 +1,8 @@
 //! The reference of the format is true: every example in it is accepted, and it names all there is.
 
 use super::{HEADER, scenario};
-use crate::fault::Fault;
 use crate::net::LinkConfig;
-use crate::scenario::Targets;
-use crate::scenario::plan::RunTable;
+use crate::scenario::plan::{RunTable, What};
 
 const REFERENCE: &str = include_str!("../../../../scenarios/README.md");
 
@@ -32,11 +30,13 @@ fn every_example_is_a_scenario() {
 #[test]
 fn every_fault_has_an_example() {
     let inline: Vec<&str> = REFERENCE.split('`').filter(|code| code.starts_with("do = {")).collect();
-    for name in Fault::<Targets>::NAMES {
+    for name in What::names() {
         assert!(inline.iter().any(|code| code.starts_with(&format!("do = {{ {name} = "))), "no example of {name}");
     }
     for code in inline {
-        scenario(&format!("{HEADER}[[fault]]\nat = \"1s\"\n{code}\n"));
+        // What takes time says how long.
+        let lasts = if code.contains("swizzle") { "for = \"2s\"\n" } else { "" };
+        scenario(&format!("{HEADER}[[fault]]\nat = \"1s\"\n{lasts}{code}\n"));
     }
 }
 

@@ -1,0 +1,185 @@
+//! What makes a rule come up besides the clock: events, operations, other faults, and the exact moments of a frozen file.
+
+use std::rc::Rc;
+
+use super::Director;
+use crate::event::{self, AnyEvent, EVENTS, Moment};
+use crate::history;
+use crate::kernel;
+use crate::node::NodeId;
+use crate::scenario::plan::Exact;
+use crate::seed::Draw;
+
+impl Director {
+    /// Subscribes the triggers, and the exact faults that strike inside a poll.
+    pub(super) fn listen(self: &Rc<Self>) {
+        let mut state = self.state.borrow_mut();
+        let mut ops: Vec<(usize, String)> = Vec::new();
+        for (index, rule) in state.rules.iter().enumerate() {
+            let Some(when) = &rule.rule.when else { continue };
+            if let Some(name) = &when.get_ref().event
+                && let Some(kind) = EVENTS.iter().find(|kind| kind.name == name.as_str())
+            {
+                let director = Rc::downgrade(self);
+                event::subscribe(kind, "scenario", move |moment, event| {
+                    if let Some(director) = director.upgrade() {
+                        director.matched(index, moment, Some(event));
+                    }
+                    Ok(())
+                });
+            }
+            ops.extend(when.get_ref().op.clone().map(|op| (index, op)));
+        }
+        if !ops.is_empty() {
+            let director = Rc::downgrade(self);
+            history::on_invoke(move |moment, kind| {
+                let Some(director) = director.upgrade() else { return };
+                for (index, op) in &ops {
+                    if op == kind {
+                        director.matched(*index, moment, None);
+                    }
+                }
+            });
+        }
+        let mut exact: Vec<(usize, Exact)> =
+            state.rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.rule.exact?))).collect();
+        exact.retain(|(_, exact)| exact.observation > 0);
+        if !exact.is_empty() {
+            // Soonest last; those of one moment in file order.
+            state.strikes = exact.iter().rev().map(|(i, exact)| (exact.poll, exact.observation, *i)).collect();
+            state.await_strike();
+            let director = Rc::downgrade(self);
+            event::on_strike(move |moment| {
+                if let Some(director) = director.upgrade() {
+                    director.strike(moment);
+                }
+            });
+        }
+    }
+
+    /// An event or an operation that a rule waits for, perhaps.
+    fn matched(&self, index: usize, moment: &Moment, event: Option<&dyn AnyEvent>) {
+        let when = {
+            let state = self.state.borrow();
+            let rule = &state.rules[index];
+            if !state.in_main || rule.fired >= rule.times() {
+                return;
+            }
+            match &rule.rule.when {
+                Some(when) => when.get_ref().clone(),
+                None => return,
+            }
+        };
+        if let Some(event) = event
+            && !when.fields.is_empty()
+        {
+            let fields = event.fields();
+            if !when.fields.iter().all(|(name, wanted)| fields.get(name).is_some_and(|found| same(found, wanted))) {
+                return;
+            }
+        }
+        if let Some(nodes) = &when.node
+            && !self.resolve(nodes, &[], None, &mut || Draw(0)).contains(&moment.node)
+        {
+            return;
+        }
+        // What comes while the other fault is not in force is not counted by `nth`.
+        if !self.is_time_for(index) {
+            return;
+        }
+        {
+            let mut state = self.state.borrow_mut();
+            let rule = &mut state.rules[index];
+            rule.matched += 1;
+            if rule.matched < when.nth.unwrap_or(1) {
+                return;
+            }
+            let delay = rule.rule.delay.nanos();
+            // Outside of a poll there is nothing to strike in the middle of: the agenda keeps one order for all that
+            // happens at this nanosecond, which a frozen run has too.
+            if delay > 0 || moment.observation == 0 {
+                // Counted now, so that a storm of events before the delay is over fires it no more often than `times`.
+                if rule.matched - when.nth.unwrap_or(1) < rule.times() {
+                    state.schedule(moment.at_ns + delay, index, Some(moment.node));
+                }
+                return;
+            }
+            state.waiting.push((index, *moment));
+            if state.applying {
+                return;
+            }
+        }
+        self.serve_waiting();
+    }
+
+    /// Whether the fault that a rule wants to be in force is.
+    pub(super) fn is_time_for(&self, index: usize) -> bool {
+        let mut state = self.state.borrow_mut();
+        let Some(during) = &state.rules[index].rule.during else { return true };
+        let other = state.rules.iter().position(|rule| rule.name == *during.get_ref());
+        let is_time = other.is_some_and(|other| state.in_force(other));
+        if !is_time {
+            let why = format!("`{}` was not in force", during.get_ref());
+            state.rules[index].prevent(why);
+        }
+        is_time
+    }
+
+    /// Exact faults that are due at this observation.
+    fn strike(&self, moment: &Moment) {
+        loop {
+            let rule = {
+                let mut state = self.state.borrow_mut();
+                match state.strikes.last() {
+                    Some(&(poll, observation, rule)) if (poll, observation) == (moment.poll, moment.observation) => {
+                        state.strikes.pop();
+                        rule
+                    }
+                    _ => {
+                        state.await_strike();
+                        return;
+                    }
+                }
+            };
+            self.fire(rule, Some(moment), None);
+        }
+    }
+
+    pub(super) fn serve_waiting(&self) {
+        loop {
+            let next = {
+                let mut state = self.state.borrow_mut();
+                if state.applying || state.waiting.is_empty() { None } else { Some(state.waiting.remove(0)) }
+            };
+            let Some((rule, moment)) = next else { return };
+            self.fire(rule, Some(&moment), Some(moment.node));
+        }
+    }
+
+    /// Rules that wait for this one to be over.
+    pub(super) fn over(&self, index: usize) {
+        let now = kernel::with(|state| state.now);
+        let mut state = self.state.borrow_mut();
+        if !state.in_main {
+            return;
+        }
+        let name = state.rules[index].name.clone();
+        let waiting: Vec<(usize, u64)> = (0..state.rules.len())
+            .filter(|&i| state.rules[i].rule.after.as_ref().is_some_and(|after| *after.get_ref() == name))
+            .map(|i| (i, now + state.rules[i].rule.delay.nanos()))
+            .collect();
+        for (i, at) in waiting {
+            state.schedule(at, i, None);
+        }
+    }
+}
+
+/// A field's value and the wanted one; a node may be wanted by name.
+fn same(found: &toml::Value, wanted: &toml::Value) -> bool {
+    match (found, wanted) {
+        (toml::Value::Integer(index), toml::Value::String(name)) => {
+            u16::try_from(*index).is_ok_and(|index| NodeId::new(index).name() == *name)
+        }
+        _ => found == wanted,
+    }
+}
