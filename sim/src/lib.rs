@@ -79,6 +79,7 @@ pub use node::{Addr, NodeId};
 pub use run::dose::Dose;
 pub use run::failure::Failure;
 pub use run::report::{Outcome, Report};
+pub use run::timeline::{Planned, timeline};
 pub use run::{RunError, RunOptions, run, validate};
 pub use scenario::Scenario;
 pub use system::{Client, Cluster, DynSystem, Manifest, System};

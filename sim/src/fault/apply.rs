@@ -1,5 +1,6 @@
 //! Applying and undoing a fault that is resolved to nodes.
 
+use super::describe::describe;
 use super::{Fault, InFlight};
 use crate::host::{self, Death};
 use crate::kernel::{self, BoxFuture, State};
@@ -217,53 +218,5 @@ impl State {
             let node = self.node(id);
             node.poll_cost = node.slow_polls.last().map_or(usual, |&(_, cost)| cost);
         }
-    }
-}
-
-/// `crash server-0`, `partition {server-0 | server-1 server-2}`.
-pub(crate) fn describe(state: &State, fault: &Resolved) -> String {
-    let list = |nodes: &Vec<NodeId>| nodes.iter().map(|&node| state.name_of(node)).collect::<Vec<_>>().join(" ");
-    let name = fault.name();
-    match fault {
-        Fault::Crash(nodes)
-        | Fault::Kill(nodes)
-        | Fault::Restart(nodes)
-        | Fault::Wipe(nodes)
-        | Fault::Pause(nodes)
-        | Fault::Ring(nodes)
-        | Fault::Isolate(nodes) => {
-            format!("{name} {}", list(nodes))
-        }
-        Fault::Partition { groups, in_flight } => {
-            let sides = groups.iter().map(list).collect::<Vec<_>>().join(" | ");
-            format!("{name} {{{sides}}}{}", in_flight_note(*in_flight))
-        }
-        Fault::OneWay { from, to, in_flight } => {
-            format!("{name} {} -/-> {}{}", list(from), list(to), in_flight_note(*in_flight))
-        }
-        Fault::Clog { from, to } => format!("{name} {} -> {}", list(from), list(to)),
-        Fault::Link { from, to, set } => {
-            let set = toml::Value::try_from(set).map(|value| value.to_string()).unwrap_or_default();
-            format!("{name} {} -> {} {set}", list(from), list(to))
-        }
-        Fault::Clock { nodes, offset, drift_ppm } => {
-            let offset = if offset.is_zero() { String::new() } else { format!(" {offset}") };
-            let drift = if *drift_ppm == 0 { String::new() } else { format!(" {drift_ppm:+} ppm") };
-            format!("{name} {}{offset}{drift}", list(nodes))
-        }
-        Fault::Action { name: action, args } if args.is_empty() => format!("{name} {action}"),
-        Fault::Action { name: action, args } => format!("{name} {action} {}", toml::Value::Table(args.clone())),
-        Fault::Buggify(points) => format!("{name} {points}"),
-        Fault::SlowCpu { nodes, poll } => format!("{name} {} {poll} a poll", list(nodes)),
-        Fault::Reconfigure { nodes, with } => {
-            format!("{name} {} {}", list(nodes), toml::Value::Table(with.clone()))
-        }
-    }
-}
-
-fn in_flight_note(in_flight: InFlight) -> &'static str {
-    match in_flight {
-        InFlight::Drop => "",
-        InFlight::Deliver => ", what is under way arrives",
     }
 }

@@ -5,11 +5,13 @@
 //! whoever that is when the fault fires; [`NodeId`]s once it is resolved; plain names in a frozen file.
 
 mod apply;
+mod describe;
 pub(crate) mod nemesis;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use apply::{Stage, apply, describe, undo};
+pub(crate) use apply::{Stage, apply, undo};
+pub(crate) use describe::describe;
 pub use nemesis::Nemesis;
 
 use crate::net::LinkPatch;

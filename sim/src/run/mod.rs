@@ -15,6 +15,7 @@ pub(crate) mod director;
 pub(crate) mod dose;
 pub(crate) mod failure;
 pub(crate) mod report;
+pub(crate) mod timeline;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -72,7 +72,11 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Lets a rule come up at that time, unless the main phase is over by then.
     pub fn schedule(&mut self, at: u64, rule: usize, about: Option<NodeId>) {
+        if at >= self.main_ends {
+            return;
+        }
         self.sequence += 1;
         let sequence = self.sequence;
         self.push(at, Due::Fire { rule, sequence, about });

@@ -31,7 +31,8 @@ impl Director {
             if rule.fired >= rule.times() {
                 return;
             }
-            let i = rule.fired;
+            // By the clock a rule draws for the i-th time that it comes up, so that a plan can tell beforehand.
+            let i = if rule.rule.when.is_some() { rule.fired } else { rule.came.saturating_sub(1) };
             rule.fired += 1;
             let rule = &state.rules[index];
             (rule.what(i).clone(), rule.lasts(i), i)
