@@ -66,7 +66,10 @@ fn what_the_clock_brings_happens_as_planned() {
         let mut happened = happened(&scenario, seed);
         let guarded = |line: &String| line.contains(" meanwhile: ");
         // Those that wait for another to be in force are a part of the planned ones.
-        assert!(happened.iter().filter(|line| guarded(line)).all(|line| planned.contains(line)), "seed {seed}: {planned:#?} {happened:#?}");
+        assert!(
+            happened.iter().filter(|line| guarded(line)).all(|line| planned.contains(line)),
+            "seed {seed}: {planned:#?} {happened:#?}"
+        );
         passed_over += planned.iter().filter(|line| guarded(line) && !happened.contains(line)).count();
         planned.retain(|line| !guarded(line));
         happened.retain(|line| !guarded(line));

@@ -77,7 +77,10 @@ fn known_times(rule: &Rule, main: u64, rules: &[Rule], times: &BTreeMap<&str, Ve
     {
         let starts = times.get(other.name.as_str()).into_iter().flatten().enumerate();
         let ends = starts.filter_map(|(i, at)| Some(at.saturating_add(length(other, i as u64)?)));
-        known.extend(ends.map(|at| at.saturating_add(rule.rule.delay.nanos())).filter(|at| *at < main).take(most));
+        known.extend(ends.map(|at| at.saturating_add(rule.rule.delay.nanos())).filter(|at| *at < main));
+        // What began later may be over sooner.
+        known.sort_unstable();
+        known.truncate(most);
     }
     known
 }
