@@ -99,12 +99,14 @@ pub struct Description {
 }
 
 /// An event type.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct EventInfo {
     /// As in `raft.became_leader`.
     pub name: String,
     /// The names of its fields.
     pub fields: Vec<String>,
+    /// Their types, as they are written in Rust.
+    pub types: Vec<String>,
 }
 
 /// A known bug.
@@ -127,6 +129,7 @@ impl PlantedInfo {
 
 type Boot<P> = Rc<dyn Fn(Rc<P>) -> BoxFuture>;
 type Start<P> = Rc<dyn Fn(Client<P>, toml::Table) -> Result<BoxFuture, toml::de::Error>>;
+type Accept = Rc<dyn Fn(toml::Table) -> Result<(), toml::de::Error>>;
 type Judge = (&'static str, Rc<dyn Fn(&Finished) -> Result<Verdict, String>>);
 type Find = Rc<dyn Fn() -> Vec<NodeId>>;
 type Groups = Rc<dyn Fn() -> Vec<Vec<NodeId>>>;
@@ -138,7 +141,7 @@ pub struct Manifest<S: System> {
     description: Description,
     boots: Vec<(String, Boot<S::Params>)>,
     client_role: Option<String>,
-    workloads: Vec<(String, Start<S::Params>)>,
+    workloads: Vec<(String, Start<S::Params>, Accept)>,
     checks: Vec<Judge>,
     selectors: Vec<(&'static str, Install<Find>)>,
     protected: Vec<Install<Groups>>,
@@ -193,6 +196,7 @@ impl<S: System> Manifest<S> {
         self.description.events.push(EventInfo {
             name: kind.name.to_owned(),
             fields: kind.fields.iter().map(|&field| field.to_owned()).collect(),
+            types: kind.types.iter().map(|&name| name.to_owned()).collect(),
         });
         self
     }
@@ -235,8 +239,11 @@ impl<S: System> Manifest<S> {
         Fut: Future<Output = ()> + 'static,
     {
         self.description.workloads.push(name.to_owned());
-        self.workloads
-            .push((name.to_owned(), Rc::new(move |client, args| Ok(Box::pin(start(client, args.try_into::<A>()?))))));
+        self.workloads.push((
+            name.to_owned(),
+            Rc::new(move |client, args| Ok(Box::pin(start(client, args.try_into::<A>()?)))),
+            Rc::new(|args| args.try_into::<A>().map(drop)),
+        ));
         self
     }
 
@@ -311,6 +318,12 @@ pub trait Instance {
     #[doc(hidden)]
     fn workload(&self, name: &str, client: ClientSlot, args: toml::Table)
     -> Result<Option<BoxFuture>, toml::de::Error>;
+    /// Reads the arguments of a workload, without starting it.
+    ///
+    /// # Errors
+    ///
+    /// If the workload could not start with them.
+    fn check_args(&self, name: &str, args: toml::Table) -> Result<(), toml::de::Error>;
     #[doc(hidden)]
     fn install_selectors(&self) -> Vec<(&'static str, Find)>;
     #[doc(hidden)]
@@ -383,9 +396,16 @@ impl<S: System> Instance for Typed<S> {
         args: toml::Table,
     ) -> Result<Option<BoxFuture>, toml::de::Error> {
         let ClientSlot { index, count, stop } = client;
-        match self.manifest.workloads.iter().find(|(known, _)| known == name) {
+        match self.manifest.workloads.iter().find(|(known, ..)| known == name) {
             None => Ok(None),
-            Some((_, start)) => start(Client { params: self.typed.clone(), index, count, stop }, args).map(Some),
+            Some((_, start, _)) => start(Client { params: self.typed.clone(), index, count, stop }, args).map(Some),
+        }
+    }
+
+    fn check_args(&self, name: &str, args: toml::Table) -> Result<(), toml::de::Error> {
+        match self.manifest.workloads.iter().find(|(known, ..)| known == name) {
+            None => Ok(()),
+            Some((_, _, accept)) => accept(args),
         }
     }
 

@@ -16,15 +16,26 @@ use crate::system::Description;
 /// # Errors
 ///
 /// All unknown names at once, with what may have been meant. The names in `[expect]` are not among them: those that
-/// never occur count zero.
+/// never occur count zero, which is a warning of [`super::examine()`].
 pub fn check(
     scenario: &Scenario,
     plan: &Plan,
     description: &Description,
     nodes: &[(String, String)],
 ) -> Result<(), ScenarioError> {
-    let Ok(root) = DeTable::parse(scenario.source()) else { return Ok(()) };
-    let mut names = Names { tree: root.get_ref(), description, nodes, problems: Vec::new() };
+    let problems = unknown_names(&scenario.draft().tree(), plan, description, Some(nodes));
+    if problems.is_empty() { Ok(()) } else { Err(scenario.error(problems)) }
+}
+
+/// All unknown names. Without nodes, because the parameters that they follow from are wrong, any number of a role counts
+/// as a node.
+pub(super) fn unknown_names(
+    tree: &DeTable<'_>,
+    plan: &Plan,
+    description: &Description,
+    nodes: Option<&[(String, String)]>,
+) -> Vec<Diagnostic> {
+    let mut names = Names { tree, description, nodes, problems: Vec::new() };
     for workload in &plan.workloads {
         let known = &description.workloads;
         names.known("workload", "workloads", workload.name.get_ref(), known, workload.name.span());
@@ -41,13 +52,13 @@ pub fn check(
             names.when(when.get_ref(), &when.span());
         }
     }
-    if names.problems.is_empty() { Ok(()) } else { Err(scenario.error(names.problems)) }
+    names.problems
 }
 
 struct Names<'a> {
     tree: &'a DeTable<'a>,
     description: &'a Description,
-    nodes: &'a [(String, String)],
+    nodes: Option<&'a [(String, String)]>,
     problems: Vec<Diagnostic>,
 }
 
@@ -102,12 +113,18 @@ impl Names<'_> {
             let Target::Name(name) = target.base() else { continue };
             let Description { roles, selectors: known, .. } = self.description;
             let mut choices: Vec<&str> = vec!["all"];
-            choices.extend(self.nodes.iter().flat_map(|(name, role)| [name.as_str(), role.as_str()]));
+            let nodes = self.nodes.unwrap_or_default();
+            choices.extend(nodes.iter().flat_map(|(name, role)| [name.as_str(), role.as_str()]));
             choices.extend(roles.iter().map(String::as_str));
             if selectors {
                 choices.extend(known.iter().map(String::as_str));
             }
-            if choices.contains(&name.as_str()) {
+            let may_be_a_node = || match name.rsplit_once('-') {
+                _ if name.contains('*') => true,
+                Some((role, number)) => roles.iter().any(|known| known == role) && number.parse::<u32>().is_ok(),
+                None => false,
+            };
+            if choices.contains(&name.as_str()) || (self.nodes.is_none() && may_be_a_node()) {
                 continue;
             }
             let span = target_span(self.tree, target, within);
@@ -116,7 +133,7 @@ impl Names<'_> {
                 let kinds = if selectors { "a node, role or selector" } else { "a node or role" };
                 let problem = Diagnostic::error(format!("unknown target `{name}`"));
                 self.say(problem.at(span).label(format!("not {kinds} of `{}`", self.description.name)).help(help));
-            } else if !self.nodes.iter().any(|(node, _)| glob_matches(name, node)) {
+            } else if !nodes.iter().any(|(node, _)| glob_matches(name, node)) {
                 let problem = Diagnostic::error(format!("`{name}` matches no node"));
                 self.say(problem.at(span).label("no node has such a name").help(help));
             }

@@ -101,7 +101,11 @@ fn description() -> Description {
         selectors: strings(&["primary", "backup"]),
         workloads: strings(&["mixed", "fill"]),
         ops: strings(&["get", "put", "append"]),
-        events: vec![EventInfo { name: "pb.became_primary".to_owned(), fields: strings(&["view"]) }],
+        events: vec![EventInfo {
+            name: "pb.became_primary".to_owned(),
+            fields: strings(&["view"]),
+            types: strings(&["u64"]),
+        }],
         ..Description::default()
     }
 }
