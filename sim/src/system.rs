@@ -17,6 +17,7 @@ use crate::event::{Event, On};
 use crate::history::{self, Call, Op};
 use crate::kernel::BoxFuture;
 use crate::node::NodeId;
+use crate::scenario::plan::Phase;
 
 /// A system under test.
 pub trait System: Send + Sync + Sized + 'static {
@@ -88,6 +89,8 @@ pub struct Description {
     pub selectors: Vec<String>,
     /// Its workloads.
     pub workloads: Vec<String>,
+    /// Which of them a new scenario should begin with, phase by phase.
+    pub suggested: Vec<Suggested>,
     /// The kinds of its client operations.
     pub ops: Vec<String>,
     /// Its events.
@@ -96,6 +99,15 @@ pub struct Description {
     pub checks: Vec<String>,
     /// Its known bugs.
     pub planted: Vec<PlantedInfo>,
+}
+
+/// A workload that suits a phase.
+#[derive(Clone, Debug, Serialize)]
+pub struct Suggested {
+    /// The phase.
+    pub phase: Phase,
+    /// The workload.
+    pub workload: String,
 }
 
 /// An event type.
@@ -247,6 +259,12 @@ impl<S: System> Manifest<S> {
         self
     }
 
+    /// The workload that a new scenario should have in that phase. Without a word, it has the first one, in the main phase.
+    pub fn suggest(&mut self, phase: Phase, workload: &str) -> &mut Self {
+        self.description.suggested.push(Suggested { phase, workload: workload.to_owned() });
+        self
+    }
+
     /// An oracle on finished runs.
     pub fn check<C: Check>(&mut self) -> &mut Self {
         self.description.checks.push(C::NAME.to_owned());
@@ -309,8 +327,9 @@ pub trait DynSystem: Send + Sync {
 pub trait Instance {
     /// The nodes: name and role.
     fn nodes(&self) -> Vec<(String, String)>;
+    /// All parameters, with their defaults. Empty if they cannot be written as TOML.
+    fn params(&self) -> toml::Table;
     /// The role of the client nodes.
-    #[doc(hidden)]
     fn client_role(&self) -> Option<String>;
     /// The code of a role, with the instance's parameters or with some of them replaced.
     #[doc(hidden)]
@@ -368,6 +387,10 @@ struct Typed<S: System> {
 impl<S: System> Instance for Typed<S> {
     fn nodes(&self) -> Vec<(String, String)> {
         self.cluster.nodes.clone()
+    }
+
+    fn params(&self) -> toml::Table {
+        toml::Table::try_from(&*self.typed).unwrap_or_default()
     }
 
     fn client_role(&self) -> Option<String> {
