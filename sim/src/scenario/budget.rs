@@ -69,6 +69,10 @@ impl Cluster {
     /// Why these nodes can never be down at once, if they cannot.
     pub fn refusal(&self, targets: &Targets) -> Option<String> {
         let mut least: BTreeMap<&str, usize> = BTreeMap::new();
+        let fixed: BTreeSet<usize> = targets.0.iter().filter_map(|target| self.nodes_of(target)).flatten().collect();
+        for node in fixed {
+            *least.entry(&self.nodes[node].1).or_default() += 1;
+        }
         for target in &targets.0 {
             for (role, down) in self.least(target) {
                 let most = least.entry(role).or_default();

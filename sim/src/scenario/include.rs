@@ -118,6 +118,16 @@ impl Merged<'_> {
         if let Some(DeValue::Table(system)) = tree.get_mut("system").map(Spanned::get_mut) {
             refuse(system, "name", "the scenario says which system it is about");
         }
+        for table in ["system", "run", "network", "disk", "expect"] {
+            let is_none = |value: &DeValue<'_>| !matches!(value, DeValue::Table(_));
+            if let Some(value) = tree.get(table).filter(|value| is_none(value.get_ref())) {
+                let (span, found) = (value.span(), value.get_ref().type_str());
+                // The scenario's own table would hide it.
+                let problem = Diagnostic::error(format!("expected a table, found a value of type {found}"));
+                self.problems.push(problem.at(span).label("expected a table"));
+                tree.remove(table);
+            }
+        }
         if let Some(DeValue::Array(faults)) = tree.get("fault").map(Spanned::get_ref) {
             for fault in faults.iter().filter(|fault| fault.get_ref().is_table() && name(fault).is_none()) {
                 if fault.get_ref().get("name").is_none() {

@@ -53,6 +53,9 @@ impl Doubts {
 /// More mistakes than anybody reads at once.
 const MOST_PROBLEMS: usize = 100;
 
+/// The keys that say when a fault happens.
+const TRIGGERS: [&str; 5] = ["at", "every", "when", "after", "exact"];
+
 /// What stands for a `do` that cannot be read: something that no rule objects to.
 const PLACEHOLDER: &str = "{ pause = \"all\" }";
 
@@ -141,7 +144,11 @@ impl Tolerant {
         }
         if message.starts_with("unknown field") {
             let table = value(tree, &path[..path.len() - 1]).map_or(0, |table| table.span().start);
-            if let Some(name) = meant(&problem) {
+            let meant = meant(&problem);
+            if unit.len() == 3 && meant.as_ref().is_none_or(|name| TRIGGERS.contains(&name.as_str())) {
+                self.doubts.triggers.insert(table);
+            }
+            if let Some(name) = meant {
                 self.doubts.main |= name == "main";
                 self.doubts.names |= name == "name" || name == "fault";
                 self.doubts.meant.insert((table, name));
@@ -189,9 +196,8 @@ impl Tolerant {
         self.doubts.names |= key == "name" || matches!(keys[..], ["fault"]);
         self.doubts.frozen |= key == "frozen";
         let entry = if keys.len() > 2 { value(tree, &unit[..2]).map(Spanned::span) } else { None };
-        let others = ["name", "delay", "for", "times", "do", "enabled"];
         if let (Some(entry), ["fault", _, key, ..]) = (entry, &keys[..])
-            && !others.contains(key)
+            && TRIGGERS.contains(key)
         {
             self.doubts.triggers.insert(entry.start);
         }
