@@ -13,6 +13,7 @@ use super::check::unknown_names;
 use super::draw::Choices;
 use super::error::{Diagnostic, ScenarioError};
 use super::include::{self, Merged};
+use super::locate::alternative;
 use super::parse::{Draft, Findings, MOST_PROBES, Reading, Scenario, args_span, keys, unknown_key};
 use super::plan::Plan;
 use super::tolerant::Doubts;
@@ -129,10 +130,15 @@ impl Asked<'_> {
         roles.sort_unstable();
         roles.dedup();
         for rule in &self.plan.faults {
-            for fault in rule.what.get_ref().faults() {
+            for (index, fault) in rule.what.get_ref().faults().into_iter().enumerate() {
                 if let Fault::Reconfigure { with, .. } = fault {
-                    let read = |with: &Table| roles.iter().try_for_each(|role| instance.boot(role, Some(with)).map(drop));
-                    self.table(with.clone(), rule.what.span(), problems, false, read);
+                    let what = rule.what.span();
+                    let action = alternative(&self.merged.tree, &what, index);
+                    let place = action.and_then(|action| action.get("reconfigure")?.get_ref().get("with"));
+                    let span = place.map_or(what, toml::Spanned::span);
+                    let read =
+                        |with: &Table| roles.iter().try_for_each(|role| instance.boot(role, Some(with)).map(drop));
+                    self.table(with.clone(), span, problems, false, read);
                 }
             }
         }

@@ -51,7 +51,9 @@ pub(super) fn merge(sources: &Sources) -> Merged<'_> {
         replaced: BTreeSet::new(),
     };
     merged.tree = merged.parse(sources, 0);
+    let before = merged.problems.len();
     let included = read(&merged.tree, &mut merged.problems);
+    merged.incomplete = merged.problems.len() > before;
     let frozen = merged.tree.contains_key("frozen");
     if let Some((key, _)) = merged.tree.remove_entry("include")
         && frozen

@@ -135,8 +135,7 @@ fn profile(scenario: &Path, name: &str) -> Option<PathBuf> {
 fn missing(scenario: &Path, name: &str) -> Diagnostic {
     let files = folders(scenario).filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     let paths = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|end| end == "toml"));
-    let known: Vec<String> =
-        paths.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
+    let known: Vec<String> = paths.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
     let looked: Vec<String> = folders(scenario).map(|folder| format!("`{}`", folder.display())).collect();
     Diagnostic::error(format!("there is no profile `{name}`"))
         .label(format!("no {name}.toml in {}", looked.join(", ")))

@@ -150,7 +150,8 @@ impl Tolerant {
             }
             if let Some(name) = meant {
                 self.doubts.main |= name == "main";
-                self.doubts.names |= name == "name" || name == "fault";
+                let fault = matches!(unit.first(), Some(Step::Key(list)) if list == "fault");
+                self.doubts.names |= (fault && name == "name") || name == "fault" || name == "include";
                 self.doubts.meant.insert((table, name));
             }
         }
@@ -204,9 +205,10 @@ impl Tolerant {
         if let [list @ ("fault" | "workload"), _] = keys[..] {
             // Of an entry that lacks a key, only that key is not known; the rest of it may be judged.
             let lacks = if list == "fault" { "do" } else { "name" };
-            if let Some(span) = value(tree, unit).map(Spanned::span).filter(|_| value(tree, unit).is_some_and(|entry| {
-                entry.get_ref().get(lacks).is_none()
-            })) {
+            if let Some(span) = value(tree, unit)
+                .map(Spanned::span)
+                .filter(|_| value(tree, unit).is_some_and(|entry| entry.get_ref().get(lacks).is_none()))
+            {
                 self.doubts.spans.push(span);
             }
             return;

@@ -126,9 +126,11 @@ impl Look<'_, '_> {
             let bad = !self.cluster.clients().any(|(name, role)| on.get_ref().names(name, role));
             let clients: Vec<String> = self.cluster.clients().map(|(name, _)| name.clone()).collect();
             self.note(on.span(), "on", bad, || {
-                Diagnostic::warning("the workload runs nowhere")
-                    .label("none of these is a client")
-                    .help(suggest("", "clients", clients.iter().map(String::as_str)))
+                Diagnostic::warning("the workload runs nowhere").label("none of these is a client").help(suggest(
+                    "",
+                    "clients",
+                    clients.iter().map(String::as_str),
+                ))
             });
         }
     }
@@ -149,12 +151,12 @@ impl Look<'_, '_> {
             });
         }
         let choices = table_at(tree, &what).and_then(|table| table.get("one_of"));
-        let alternative = |index: usize| match choices.map(Spanned::get_ref) {
+        let place = |index: usize| match choices.map(Spanned::get_ref) {
             Some(DeValue::Array(choices)) => choices.get(index).map_or(what.clone(), Spanned::span),
             _ => what.clone(),
         };
         for (index, fault) in faults.into_iter().enumerate() {
-            let within = alternative(index);
+            let within = place(index);
             if let Action::OneOf(choices) = rule.what.get_ref() {
                 self.note(within.clone(), "weight", choices[index].weight == 0, || {
                     Diagnostic::warning("an alternative that is never drawn")
@@ -211,7 +213,9 @@ impl Look<'_, '_> {
             Count::Majority => (false, String::new()),
         };
         self.note(place, "random", bad && have > 0, || {
-            Diagnostic::warning(title).label(format!("`{base}` has {have}")).help("ask for fewer, or give the system more")
+            Diagnostic::warning(title)
+                .label(format!("`{base}` has {have}"))
+                .help("ask for fewer, or give the system more")
         });
     }
 
@@ -260,9 +264,8 @@ impl Look<'_, '_> {
         if let Some(node) = &when.node
             && let Some(nodes) = self.cluster.fixed(node)
         {
-            let place = node.0.first().map_or(span.clone(), |first| {
-                target_span(&self.warnings.merged.tree, first, span)
-            });
+            let place =
+                node.0.first().map_or(span.clone(), |first| target_span(&self.warnings.merged.tree, first, span));
             let invokes = nodes.iter().any(|node| self.cluster.is_client(*node));
             self.note(place, "node", when.op.is_some() && !invokes, || {
                 Diagnostic::warning("the trigger never fires")

@@ -64,9 +64,8 @@ impl Sum {
 
     /// `11 scenarios: 2 errors in 1, 3 warnings in 2`
     fn text(&self) -> String {
-        let part = |n: usize, one: &str, files: usize| {
-            (n > 0).then(|| format!("{} in {files}", text::count(n as u64, one)))
-        };
+        let part =
+            |n: usize, one: &str, files: usize| (n > 0).then(|| format!("{} in {files}", text::count(n as u64, one)));
         let parts = [part(self.errors, "error", self.with_errors), part(self.warnings, "warning", self.with_warnings)];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         let said = if parts.is_empty() { "all right".to_owned() } else { parts.join(", ") };

@@ -74,10 +74,13 @@ fn system(description: &Description, instance: &dyn Instance, needed: &Table) ->
 }
 
 fn workloads(description: &Description) -> String {
-    let mut text = "# What clients do: in the phases \"setup\" (before any fault), \"main\" and \"final\" (after the heal).\n".to_owned();
+    let mut text =
+        "# What clients do: in the phases \"setup\" (before any fault), \"main\" and \"final\" (after the heal).\n"
+            .to_owned();
     text += &comment("workloads", &description.workloads);
     text += &comment("operations", &description.ops);
-    let first = description.workloads.first().map(|workload| Suggested { phase: Phase::Main, workload: workload.clone() });
+    let first =
+        description.workloads.first().map(|workload| Suggested { phase: Phase::Main, workload: workload.clone() });
     let main = description.suggested.iter().any(|suggested| suggested.phase == Phase::Main);
     let mut suggested = description.suggested.clone();
     suggested.extend(first.filter(|_| !main));
@@ -107,7 +110,8 @@ fn faults(description: &Description, instance: &dyn Instance, target: &str) -> S
          do = {{ crash = {} }}\n\n",
         quoted(&format!("random({target})"))
     );
-    text += "# More ideas. A fault may also wait for something that the system reports, and strike at that very moment.\n";
+    text +=
+        "# More ideas. A fault may also wait for something that the system reports, and strike at that very moment.\n";
     text += &comment("events", &description.events.iter().map(|event| event.name.clone()).collect::<Vec<_>>());
     let trigger = match own_event(&description.events) {
         Some(event) => format!("when = {{ event = {}, nth = 3 }}", quoted(&event.name)),
@@ -134,7 +138,8 @@ fn target(instance: &dyn Instance) -> String {
     let clients = instance.client_role();
     let nodes = instance.nodes();
     let count = |role: &String| nodes.iter().filter(|(_, of)| of == role).count();
-    let mut roles: Vec<&String> = nodes.iter().map(|(_, role)| role).filter(|role| Some(*role) != clients.as_ref()).collect();
+    let mut roles: Vec<&String> =
+        nodes.iter().map(|(_, role)| role).filter(|role| Some(*role) != clients.as_ref()).collect();
     // Among equals the first one.
     roles.reverse();
     roles.into_iter().max_by_key(|role| count(role)).cloned().unwrap_or_else(|| "all".to_owned())
@@ -152,4 +157,49 @@ fn comment(title: &str, names: &[String]) -> String {
 
 fn quoted(text: &str) -> String {
     Value::String(text.to_owned()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use serde::{Deserialize, Serialize};
+    use sim::scenario::{Draft, Source, examine};
+    use sim::{Client, Cluster, DynSystem, Manifest, System};
+
+    use super::*;
+    use crate::registry::Registry;
+
+    /// A system whose author gives no defaults and no hints.
+    struct Bare;
+
+    #[derive(Clone, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Params {
+        nodes: usize,
+        clients: usize,
+    }
+
+    impl System for Bare {
+        type Params = Params;
+        fn describe(m: &mut Manifest<Self>) {
+            m.name("bare", "Nothing.").role("node", async |_: Rc<Params>| {}).client_role("client");
+            m.workload("load", async |_: Client<Params>, _: toml::Table| {});
+        }
+        fn build(&self, params: &Params, cluster: &mut Cluster) {
+            cluster.nodes("node", params.nodes).nodes("client", params.clients);
+        }
+    }
+
+    #[test]
+    fn parameters_without_defaults_are_given_a_value() {
+        let systems: Vec<Box<dyn DynSystem>> = vec![Box::new(Bare)];
+        let registry = Registry::new(&systems);
+        let text = text(&registry.entries()[0], "x").unwrap();
+        assert!(text.contains("\nclients = 3\n") && text.contains("\nnodes = 3\n"), "{text}");
+        assert!(text.contains("crash = \"random(node)\""), "{text}");
+        let draft = Draft::new(vec![Source { path: "x.toml".to_owned(), text }]);
+        let findings = examine(&draft, Some(&Bare)).findings;
+        assert!(findings.diagnostics().is_empty(), "{findings}");
+    }
 }

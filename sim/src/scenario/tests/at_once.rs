@@ -146,7 +146,10 @@ fn independent_mistakes_are_all_said() {
 #[test]
 fn what_only_some_seeds_draw_is_looked_at_too() {
     let alternatives: Vec<String> = (0..40).map(|i| format!("{{ ops = {i} }}")).collect();
-    let text = format!("{HEADER}[[workload]]\nname = \"mixed\"\nargs = {{ one_of = [{}, {{ opps = 1 }}] }}\n", alternatives.join(", "));
+    let text = format!(
+        "{HEADER}[[workload]]\nname = \"mixed\"\nargs = {{ one_of = [{}, {{ opps = 1 }}] }}\n",
+        alternatives.join(", ")
+    );
     assert_eq!(titles(&text), ["unknown key `opps`"]);
 }
 

@@ -45,8 +45,14 @@ fn the_scenario_has_the_last_word_and_a_later_profile_a_later_one() {
     let plan = plan(
         &format!("{HEADER}servers = 5\n[network]\nloss = 0.5\n[expect.run]\ncrash = 3\n"),
         &[
-            ("a", "[network]\nloss = 0.1\nduplicate = 0.1\nreorder = 0.1\n[run]\nmain = \"7s\"\n[system]\nservers = 1\n"),
-            ("b", "[network]\nduplicate = 0.2\n[system]\nclients = 9\n[expect.run]\ncrash = 1\npause = 1\n[expect.sweep]\ncrash = 9\n"),
+            (
+                "a",
+                "[network]\nloss = 0.1\nduplicate = 0.1\nreorder = 0.1\n[run]\nmain = \"7s\"\n[system]\nservers = 1\n",
+            ),
+            (
+                "b",
+                "[network]\nduplicate = 0.2\n[system]\nclients = 9\n[expect.run]\ncrash = 1\npause = 1\n[expect.sweep]\ncrash = 9\n",
+            ),
         ],
     );
     let network = plan.network.get_ref();
@@ -100,7 +106,10 @@ fn an_include_changes_no_other_draw() {
     };
     let alone = scenario(&own, &[]);
     let with = scenario(&own, &[("a", profile)]);
-    let more = scenario(&format!("{own}[[workload]]\nname = \"mixed\"\n"), &[("b", "[[workload]]\nname = \"fill\"\n"), ("a", profile)]);
+    let more = scenario(
+        &format!("{own}[[workload]]\nname = \"mixed\"\n"),
+        &[("b", "[[workload]]\nname = \"fill\"\n"), ("a", profile)],
+    );
     for seed in 0..20 {
         let (alone, with, more) = (draws(&alone, seed), draws(&with, seed), draws(&more, seed));
         assert_eq!(alone.len(), 3);
@@ -137,7 +146,10 @@ fn mistakes_are_shown_in_the_file_that_they_are_in() {
         &format!("{HEADER}[run]\nmian = \"1s\"\n[[fault]]\nafter = \"y\"\ndo = {{ crash = \"primry\" }}\n"),
         &[
             ("first", "# Bäd\n[network]\nloss = 2\nlos = 1\n"),
-            ("second", "description = \"x\"\ninclude = [\"a\"]\n[system]\nname = \"kv\"\n[[fault]]\nat = \"1s\"\ndo = { crsh = \"a\" }\n"),
+            (
+                "second",
+                "description = \"x\"\ninclude = [\"a\"]\n[system]\nname = \"kv\"\n[[fault]]\nat = \"1s\"\ndo = { crsh = \"a\" }\n",
+            ),
         ],
     );
     let names = said(HEADER, &[("first", &fault("x", "1s").replace("server", "sever"))]);

@@ -111,7 +111,10 @@ fn at(action: &str) -> String {
 fn what_is_in_vain() {
     let texts = [
         ("no load", HEADER.to_owned()),
-        ("a load only before and after", format!("{HEADER}{}", LOAD.replace("\"mixed\"", "\"mixed\"\nphase = \"final\""))),
+        (
+            "a load only before and after",
+            format!("{HEADER}{}", LOAD.replace("\"mixed\"", "\"mixed\"\nphase = \"final\"")),
+        ),
         ("no client", format!("{HEADER}{LOAD}on = \"server\"\n")),
         ("a name that nothing counts", format!("{HEADER}{LOAD}[expect.run]\n\"net.patitioned\" = 1\n")),
         ("a fault that is not there", format!("{HEADER}{LOAD}[expect.sweep]\ncrash = 1\n")),
