@@ -49,10 +49,10 @@ impl Cluster {
             Target::Name(name) if self.selectors.contains(name) => None,
             // In the order in which a run looks them up.
             Target::Name(name) => {
-                let ways: [&dyn Fn(&(String, String)) -> bool; 3] =
-                    [&|node| node.0 == *name, &|node| node.1 == *name, &|node| glob_matches(name, &node.0)];
-                let found = ways.iter().map(|way| matching(way));
-                Some(found.into_iter().find(|nodes| !nodes.is_empty()).unwrap_or_default())
+                let exact = matching(&|node| node.0 == *name);
+                let role = matching(&|node| node.1 == *name);
+                let glob = matching(&|node| glob_matches(name, &node.0));
+                Some([exact, role, glob].into_iter().find(|nodes| !nodes.is_empty()).unwrap_or_default())
             }
             Target::Rest | Target::Random { .. } => None,
         }

@@ -14,6 +14,7 @@ pub(crate) mod freeze;
 mod include;
 mod locate;
 mod parse;
+mod paths;
 pub mod plan;
 mod rules;
 mod sources;
