@@ -26,6 +26,8 @@ pub struct EventKind {
     pub name: &'static str,
     /// The names of its fields.
     pub fields: &'static [&'static str],
+    /// Their types, as they are written in Rust.
+    pub types: &'static [&'static str],
     /// Where it is declared.
     pub module: &'static str,
 }
@@ -76,6 +78,7 @@ macro_rules! event {
                 static KIND: $crate::event::EventKind = $crate::event::EventKind {
                     name: $name,
                     fields: &[$(stringify!($field)),*],
+                    types: &[$(stringify!($field_type)),*],
                     module: module_path!(),
                 };
                 &KIND

@@ -18,6 +18,7 @@ use crate::history::{self, Call, Op};
 use crate::kernel::BoxFuture;
 use crate::node::NodeId;
 use crate::run::failure::is_of;
+use crate::scenario::plan::Phase;
 
 /// A system under test.
 pub trait System: Send + Sync + Sized + 'static {
@@ -91,6 +92,8 @@ pub struct Description {
     pub workloads: Vec<String>,
     /// What an operator can do to it in the middle of a run.
     pub actions: Vec<String>,
+    /// Which of them a new scenario should begin with, phase by phase.
+    pub suggested: Vec<Suggested>,
     /// The kinds of its client operations.
     pub ops: Vec<String>,
     /// Its events.
@@ -101,13 +104,24 @@ pub struct Description {
     pub planted: Vec<PlantedInfo>,
 }
 
-/// An event type.
+/// A workload that suits a phase.
 #[derive(Clone, Debug, Serialize)]
+pub struct Suggested {
+    /// The phase.
+    pub phase: Phase,
+    /// The workload.
+    pub workload: String,
+}
+
+/// An event type.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct EventInfo {
     /// As in `raft.became_leader`.
     pub name: String,
     /// The names of its fields.
     pub fields: Vec<String>,
+    /// Their types, as they are written in Rust.
+    pub types: Vec<String>,
 }
 
 /// A known bug.
@@ -128,6 +142,9 @@ impl PlantedInfo {
 
 type Boot<P> = Rc<dyn Fn(Rc<P>) -> BoxFuture>;
 type Start<P> = Rc<dyn Fn(Client<P>, toml::Table) -> Result<BoxFuture, toml::de::Error>>;
+type Accept = Rc<dyn Fn(toml::Table) -> Result<(), toml::de::Error>>;
+/// What a scenario can ask for by name, with arguments: how to start it, and whether it could.
+type Offer<P> = (String, Start<P>, Accept);
 type Judge = (&'static str, Rc<dyn Fn(&Finished) -> Result<Verdict, String>>);
 type Find = Rc<dyn Fn() -> Vec<NodeId>>;
 type Groups = Rc<dyn Fn() -> Vec<Vec<NodeId>>>;
@@ -139,8 +156,8 @@ pub struct Manifest<S: System> {
     description: Description,
     boots: Vec<(String, Boot<S::Params>)>,
     client_role: Option<String>,
-    workloads: Vec<(String, Start<S::Params>)>,
-    actions: Vec<(String, Start<S::Params>)>,
+    workloads: Vec<Offer<S::Params>>,
+    actions: Vec<Offer<S::Params>>,
     checks: Vec<Judge>,
     selectors: Vec<(&'static str, Install<Find>)>,
     protected: Vec<Install<Groups>>,
@@ -196,6 +213,7 @@ impl<S: System> Manifest<S> {
         self.description.events.push(EventInfo {
             name: kind.name.to_owned(),
             fields: kind.fields.iter().map(|&field| field.to_owned()).collect(),
+            types: kind.types.iter().map(|&name| name.to_owned()).collect(),
         });
         self
     }
@@ -238,8 +256,13 @@ impl<S: System> Manifest<S> {
         Fut: Future<Output = ()> + 'static,
     {
         self.description.workloads.push(name.to_owned());
-        self.workloads
-            .push((name.to_owned(), Rc::new(move |client, args| Ok(Box::pin(start(client, args.try_into::<A>()?))))));
+        self.workloads.push(offer(name, start));
+        self
+    }
+
+    /// The workload that a new scenario should have in that phase. Without a word, it has the first one, in the main phase.
+    pub fn suggest(&mut self, phase: Phase, workload: &str) -> &mut Self {
+        self.description.suggested.push(Suggested { phase, workload: workload.to_owned() });
         self
     }
 
@@ -256,8 +279,7 @@ impl<S: System> Manifest<S> {
             self.description.roles.push(OPERATOR.to_owned());
         }
         self.description.actions.push(name.to_owned());
-        self.actions
-            .push((name.to_owned(), Rc::new(move |client, args| Ok(Box::pin(start(client, args.try_into::<A>()?))))));
+        self.actions.push(offer(name, start));
         self
     }
 
@@ -285,6 +307,16 @@ impl<S: System> Manifest<S> {
         });
         self
     }
+}
+
+fn offer<P, A, F, Fut>(name: &str, start: F) -> Offer<P>
+where
+    A: DeserializeOwned + 'static,
+    F: Fn(Client<P>, A) -> Fut + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let accept: Accept = Rc::new(|args| args.try_into::<A>().map(drop));
+    (name.to_owned(), Rc::new(move |client, args| Ok(Box::pin(start(client, args.try_into::<A>()?)))), accept)
 }
 
 /// The role of the node that actions run on.
@@ -326,8 +358,9 @@ pub trait DynSystem: Send + Sync {
 pub trait Instance {
     /// The nodes: name and role.
     fn nodes(&self) -> Vec<(String, String)>;
+    /// All parameters, with their defaults. Empty if they cannot be written as TOML.
+    fn params(&self) -> toml::Table;
     /// The role of the client nodes.
-    #[doc(hidden)]
     fn client_role(&self) -> Option<String>;
     /// The code of a role, with the instance's parameters or with some of them replaced.
     #[doc(hidden)]
@@ -338,6 +371,14 @@ pub trait Instance {
     /// `None` if there is no such action.
     #[doc(hidden)]
     fn action(&self, name: &str, args: toml::Table) -> Result<Option<BoxFuture>, toml::de::Error>;
+    /// Reads the arguments of a workload, without starting it.
+    ///
+    /// # Errors
+    ///
+    /// If the workload could not start with them.
+    fn check_args(&self, name: &str, args: toml::Table) -> Result<(), toml::de::Error>;
+    /// As [`Instance::check_args`], for an action.
+    fn check_action(&self, name: &str, args: toml::Table) -> Result<(), toml::de::Error>;
     #[doc(hidden)]
     fn install_selectors(&self) -> Vec<(&'static str, Find)>;
     #[doc(hidden)]
@@ -388,6 +429,10 @@ impl<S: System> Instance for Typed<S> {
         self.cluster.nodes.clone()
     }
 
+    fn params(&self) -> toml::Table {
+        toml::Table::try_from(&*self.typed).unwrap_or_default()
+    }
+
     fn client_role(&self) -> Option<String> {
         self.manifest.client_role.clone()
     }
@@ -414,17 +459,25 @@ impl<S: System> Instance for Typed<S> {
         args: toml::Table,
     ) -> Result<Option<BoxFuture>, toml::de::Error> {
         let ClientSlot { index, count, stop } = client;
-        match self.manifest.workloads.iter().find(|(known, _)| known == name) {
+        match self.manifest.workloads.iter().find(|(known, ..)| known == name) {
             None => Ok(None),
-            Some((_, start)) => start(Client { params: self.typed.clone(), index, count, stop }, args).map(Some),
+            Some((_, start, _)) => start(Client { params: self.typed.clone(), index, count, stop }, args).map(Some),
         }
+    }
+
+    fn check_args(&self, name: &str, args: toml::Table) -> Result<(), toml::de::Error> {
+        could_start(&self.manifest.workloads, name, args)
+    }
+
+    fn check_action(&self, name: &str, args: toml::Table) -> Result<(), toml::de::Error> {
+        could_start(&self.manifest.actions, name, args)
     }
 
     fn action(&self, name: &str, args: toml::Table) -> Result<Option<BoxFuture>, toml::de::Error> {
         let client = || Client { params: self.typed.clone(), index: 0, count: 1, stop: Rc::default() };
-        match self.manifest.actions.iter().find(|(known, _)| known == name) {
+        match self.manifest.actions.iter().find(|(known, ..)| known == name) {
             None => Ok(None),
-            Some((_, start)) => start(client(), args).map(Some),
+            Some((_, start, _)) => start(client(), args).map(Some),
         }
     }
 
@@ -442,5 +495,12 @@ impl<S: System> Instance for Typed<S> {
 
     fn checks(&self) -> Vec<Judge> {
         self.manifest.checks.clone()
+    }
+}
+
+fn could_start<P>(offers: &[Offer<P>], name: &str, args: toml::Table) -> Result<(), toml::de::Error> {
+    match offers.iter().find(|(known, ..)| known == name) {
+        None => Ok(()),
+        Some((_, _, accept)) => accept(args),
     }
 }

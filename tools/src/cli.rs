@@ -28,6 +28,10 @@ pub enum Command {
     Sweep(SweepArgs),
     /// Run one seed again, and show what happened
     Replay(ReplayArgs),
+    /// Say what is wrong with scenarios, without running them
+    Check(CheckArgs),
+    /// Write a file to start from
+    New(NewArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -35,6 +39,8 @@ Examples:
   cargo dst list                                 what there is
   cargo dst sweep                                all scenarios, for a minute
   cargo dst replay scenarios/kv/crash.toml 17    what happened with seed 17
+  cargo dst new scenario kv slow-leader          a scenario to start from
+  cargo dst check                                what is wrong with scenarios
 
 Exit codes:
   0  all held
@@ -166,6 +172,70 @@ Examples:
   # keep the run in a file, and replay that
   cargo dst replay scenarios/kv/crash.toml 17 --freeze bug.toml
   cargo dst replay bug.toml";
+
+/// `dst check`
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub struct CheckArgs {
+    /// Scenario files, or folders to look for them in [default: scenarios]
+    #[arg(value_name = "SCENARIO|FOLDER")]
+    pub scenarios: Vec<PathBuf>,
+    /// Let warnings fail the command too
+    #[arg(long)]
+    pub deny_warnings: bool,
+    /// Print JSON, one object for each error and warning; the last is the summary
+    #[arg(long)]
+    pub json: bool,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  # all scenarios
+  cargo dst check
+  # the one that is being written
+  cargo dst check scenarios/kv/crash.toml
+  # for CI: what is in vain is wrong too
+  cargo dst check --deny-warnings
+  # for an editor: file:line:column: title
+  cargo dst check --json | jq -r 'select(.type == \"diagnostic\") | \"\\(.path):\\(.line):\\(.column): \\(.title)\"'
+
+An error is what cannot be run. A warning is what can never happen or never count, whatever the seed. \
+Warnings are looked for in files without errors.";
+
+/// `dst new`
+#[derive(Debug, Args)]
+#[command(after_help = NEW_EXAMPLES)]
+pub struct NewArgs {
+    /// What to write
+    #[command(subcommand)]
+    pub what: NewWhat,
+}
+
+/// What `dst new` can write.
+#[derive(Debug, Subcommand)]
+pub enum NewWhat {
+    /// A scenario that runs, with a comment on everything that it could say
+    #[command(after_help = NEW_EXAMPLES)]
+    Scenario(NewScenarioArgs),
+}
+
+/// `dst new scenario`
+#[derive(Debug, Args)]
+pub struct NewScenarioArgs {
+    /// The system that it is about; `cargo dst list` shows all there are
+    #[arg(value_name = "SYSTEM")]
+    pub system: String,
+    /// What to call it: the name of the file, without `.toml`
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+const NEW_EXAMPLES: &str = "\
+Examples:
+  # write scenarios/kv/slow-leader.toml, then see that it is right, and run it
+  cargo dst new scenario kv slow-leader
+  cargo dst check scenarios/kv/slow-leader.toml
+  cargo dst replay scenarios/kv/slow-leader.toml 1";
 
 /// `A..B` or `N`, and never none at all.
 fn seeds(text: &str) -> Result<Range<u64>, String> {

@@ -1,4 +1,4 @@
-//! The `dst` command, as a library: list, sweep and replay for any systems.
+//! The `dst` command, as a library: list, sweep, replay, check and new for any systems.
 //!
 //! | module | what |
 //! |---|---|
@@ -8,7 +8,10 @@
 //! | [`list`] | `dst list`: what there is |
 //! | [`sweep`] | `dst sweep`: many seeds, and what broke |
 //! | [`replay`] | `dst replay`: one seed, and what happened |
+//! | [`check`] | `dst check`: what is wrong with scenarios |
+//! | [`new`] | `dst new`: files to start from |
 //! | [`console`] | where text goes: colour, progress, closed pipes |
+//! | [`files`] | files that are whole or not there |
 //! | [`exit`] | what a command's exit code says |
 //!
 //! # A `dst` of your own
@@ -59,10 +62,13 @@
 // What `.clippy.toml` forbids is for code inside a run.
 #![allow(clippy::disallowed_methods, reason = "the tools run on the machine's own clock and files")]
 
+pub mod check;
 pub mod cli;
 pub mod console;
 pub mod exit;
+pub mod files;
 pub mod list;
+pub mod new;
 pub mod registry;
 pub mod replay;
 pub mod scenarios;
@@ -107,5 +113,7 @@ fn dispatch(command: cli::Command, systems: &[Box<dyn DynSystem>], console: &Con
         cli::Command::List(args) => list::run(&args, &registry, console),
         cli::Command::Sweep(args) => sweep::run(&args, &registry, console),
         cli::Command::Replay(args) => replay::run(&args, &registry, console),
+        cli::Command::Check(args) => check::run(&args, &registry, console),
+        cli::Command::New(args) => new::run(&args, &registry, console),
     }
 }

@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use sim::Scenario;
 use sim::scenario::plan::Frozen;
-use sim::scenario::{Diagnostic, ScenarioError, suggest};
-use xxhash_rust::xxh3::xxh3_128;
+use sim::scenario::{Diagnostic, Draft, PROFILES, ScenarioError, suggest};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::exit::{BadInput, BadScenarios};
 use crate::registry::{Entry, Registry};
@@ -30,14 +29,22 @@ pub struct Loaded<'a> {
 }
 
 impl Loaded<'_> {
-    /// Tells two versions of the file apart: XXH3-128 of its text, in hexadecimal.
+    /// Tells two versions of the scenario apart: XXH3-128 of the texts of all its files, in hexadecimal.
     pub fn hash(&self) -> String {
-        format!("{:032x}", xxh3_128(self.scenario.source().as_bytes()))
+        let mut hasher = Xxh3::new();
+        for (index, source) in self.scenario.sources().iter().enumerate() {
+            // A length in between, so that text cannot move from one file to the next unseen.
+            if index > 0 {
+                hasher.update(&(source.text.len() as u64).to_le_bytes());
+            }
+            hasher.update(source.text.as_bytes());
+        }
+        format!("{:032x}", hasher.digest128())
     }
 }
 
 /// The files that are named: each file itself, all `*.toml` below each folder, and [`FOLDER`] if nothing is named. Sorted,
-/// each once.
+/// each once. Folders of profiles hold no scenarios.
 ///
 /// # Errors
 ///
@@ -78,7 +85,9 @@ fn walk(folder: &Path, found: &mut BTreeSet<PathBuf>) -> Result<()> {
         let path = entry.path();
         // A link to a folder is not followed: it may lead back here.
         if entry.file_type().with_context(cannot)?.is_dir() {
-            walk(&path, found)?;
+            if entry.file_name() != PROFILES {
+                walk(&path, found)?;
+            }
         } else if path.extension().is_some_and(|extension| extension == "toml") {
             found.insert(path);
         }
@@ -109,25 +118,75 @@ pub fn load<'a>(paths: &[PathBuf], registry: &'a Registry<'_>) -> Result<Vec<Loa
 ///
 /// Everything that is wrong with it.
 pub fn load_one<'a>(path: &Path, registry: &'a Registry<'_>) -> Result<Loaded<'a>, ScenarioError> {
-    let scenario = Scenario::load(path)?;
-    let entry = registry.get(scenario.system()).ok_or_else(|| unknown_system(&scenario, registry))?;
-    sim::validate(entry.system, &scenario)?;
-    let plan = scenario.plan(0)?;
-    Ok(Loaded { scenario, entry, frozen: plan.frozen, expect_sweep: plan.expect.over_a_sweep() })
+    let Examined { entry, scenario, findings } = examine(path, registry);
+    match (entry, scenario) {
+        (Some(entry), Some(scenario)) if !findings.has_errors() => {
+            let plan = scenario.plan(0)?;
+            Ok(Loaded { scenario, entry, frozen: plan.frozen, expect_sweep: plan.expect.over_a_sweep() })
+        }
+        _ => Err(findings),
+    }
 }
 
-fn unknown_system(scenario: &Scenario, registry: &Registry<'_>) -> ScenarioError {
-    let name = scenario.system();
-    let problem = Diagnostic::error(format!("unknown system `{name}`")).label("no system has this name").help(suggest(
-        name,
-        "systems",
-        registry.names(),
-    ));
-    let document = toml::de::DeTable::parse(scenario.source()).ok();
-    let place = document.and_then(|document| Some(document.get_ref().get("system")?.get_ref().get("name")?.span()));
-    let problem = match place {
-        Some(place) => problem.at(place),
-        None => problem,
-    };
-    ScenarioError::new(scenario.path(), Arc::from(scenario.source()), vec![problem])
+/// What there is to say about a scenario file.
+pub struct Examined<'a> {
+    /// Its system, if there is one of that name.
+    pub entry: Option<&'a Entry<'a>>,
+    /// The scenario, if nothing is wrong with its form.
+    pub scenario: Option<Scenario>,
+    /// All errors, or else all warnings.
+    pub findings: ScenarioError,
+}
+
+/// Reads a scenario file, compares it with its system, and says all that is wrong with it.
+pub fn examine<'a>(path: &Path, registry: &'a Registry<'_>) -> Examined<'a> {
+    let draft = Draft::load(path);
+    let system = draft.system();
+    let entry = system.as_ref().and_then(|(name, _)| registry.get(name));
+    let sim::scenario::Examined { scenario, mut findings } =
+        sim::scenario::examine(&draft, entry.map(|entry| entry.system));
+    if let (Some((name, place)), None) = (system, entry)
+        && !name.is_empty()
+    {
+        let known = suggest(&name, "systems", registry.names());
+        let problem = Diagnostic::error(format!("unknown system `{name}`")).at(place);
+        let all = findings.diagnostics().iter().cloned().chain([problem.label("no system has this name").help(known)]);
+        findings = ScenarioError::new(draft.sources().clone(), all.collect());
+    }
+    Examined { entry, scenario, findings }
+}
+
+/// The profiles below and beside what is named, or below [`FOLDER`] if nothing is. Sorted.
+///
+/// # Errors
+///
+/// If a folder cannot be read.
+pub fn profiles(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let default = [PathBuf::from(FOLDER)];
+    let mut folders = BTreeSet::new();
+    for path in if named.is_empty() { &default } else { named } {
+        let path = path.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(path);
+        if path.is_dir() {
+            profile_folders(path, &mut folders)?;
+        }
+        folders.extend(path.ancestors().skip(1).map(|folder| folder.join(PROFILES)).filter(|folder| folder.is_dir()));
+    }
+    let mut found = BTreeSet::new();
+    folders.iter().try_for_each(|folder| walk(folder, &mut found))?;
+    Ok(found.into_iter().collect())
+}
+
+fn profile_folders(folder: &Path, found: &mut BTreeSet<PathBuf>) -> Result<()> {
+    let cannot = || format!("cannot read the folder `{}`", folder.display());
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let entry = entry.with_context(cannot)?;
+        if entry.file_type().with_context(cannot)?.is_dir() {
+            if entry.file_name() == PROFILES {
+                found.insert(entry.path());
+            } else {
+                profile_folders(&entry.path(), found)?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::fault::Fault;
+
 /// Counts by name: faults applied, effects, events, operations. What `[expect]` is compared with.
 pub type Dose = BTreeMap<String, u64>;
 
@@ -12,6 +14,9 @@ macro_rules! effects {
         pub(crate) struct Effects { $($(#[$doc])* pub $field: u64,)+ }
 
         impl Effects {
+            /// What is counted.
+            pub const NAMES: &[&str] = &[$($name),+];
+
             /// Adds all counts above zero.
             pub fn add_to(&self, dose: &mut Dose) {
                 $(if self.$field > 0 { dose.insert($name.to_owned(), self.$field); })+
@@ -63,4 +68,12 @@ effects! {
     idle_faults => "fault.idle",
     /// Panics in destructors of crashed nodes, which no real machine runs.
     panics_on_dead_nodes => "panics_on_dead_nodes",
+}
+
+/// All names that a dose may have, but for those of events.
+pub(crate) fn counted(ops: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Fault::<()>::NAMES.iter().chain(Effects::NAMES).map(|&name| name.to_owned()).collect();
+    names.extend(["planted", "ops_ok", "ops_failed", "ops_unknown"].map(str::to_owned));
+    names.extend(ops.iter().map(|op| format!("op.{op}.ok")));
+    names
 }

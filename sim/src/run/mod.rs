@@ -87,18 +87,16 @@ pub fn run(system: &dyn DynSystem, scenario: &Scenario, seed: u64, options: RunO
     })?
 }
 
-/// How many seeds [`validate`] plans: enough for most alternatives of most draws to come up once.
-const PROBE_SEEDS: u64 = 16;
-
-/// Finds what is wrong with a scenario for its system, without running it: parameters, and all names that only the
-/// system knows.
+/// Finds what is wrong with a scenario for its system, without running it: parameters, arguments of workloads, and all
+/// names that only the system knows.
 ///
 /// # Errors
 ///
-/// The first seed's that has any. An alternative that few seeds draw may still be wrong, and so may the arguments of a
-/// workload: [`run()`] says so when it comes to them.
+/// All that is wrong, with any alternative of any draw and with some seeds. Of a `one_of` with very many alternatives
+/// one that few seeds draw may still be wrong: [`run()`] says so when it comes to it.
 pub fn validate(system: &dyn DynSystem, scenario: &Scenario) -> Result<(), ScenarioError> {
-    (0..PROBE_SEEDS).try_for_each(|seed| instantiate(system, scenario, &scenario.plan(seed)?).map(|_| ()))
+    let findings = scenario::examine(scenario.draft(), Some(system)).findings;
+    if findings.has_errors() { Err(findings) } else { Ok(()) }
 }
 
 fn instantiate(system: &dyn DynSystem, scenario: &Scenario, plan: &Plan) -> Result<Box<dyn Instance>, ScenarioError> {

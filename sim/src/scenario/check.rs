@@ -18,16 +18,27 @@ use crate::system::Description;
 /// # Errors
 ///
 /// All unknown names at once, with what may have been meant. The names in `[expect]` are not among them: those that
-/// never occur count zero.
+/// never occur count zero, which is a warning of [`super::examine()`].
 pub fn check(
     scenario: &Scenario,
     plan: &Plan,
     description: &Description,
     nodes: &[(String, String)],
 ) -> Result<(), ScenarioError> {
-    let Ok(root) = DeTable::parse(scenario.source()) else { return Ok(()) };
+    let problems = unknown_names(&scenario.draft().tree(), plan, description, Some(nodes));
+    if problems.is_empty() { Ok(()) } else { Err(scenario.error(problems)) }
+}
+
+/// All unknown names. Without nodes, because the parameters that they follow from are wrong, any number of a role counts
+/// as a node.
+pub(super) fn unknown_names(
+    tree: &DeTable<'_>,
+    plan: &Plan,
+    description: &Description,
+    nodes: Option<&[(String, String)]>,
+) -> Vec<Diagnostic> {
     let zones = plan.run.zones;
-    let mut names = Names { tree: root.get_ref(), description, nodes, zones, problems: Vec::new() };
+    let mut names = Names { tree, description, nodes, zones, problems: Vec::new() };
     for workload in &plan.workloads {
         let known = &description.workloads;
         names.known("workload", "workloads", workload.name.get_ref(), known, workload.name.span());
@@ -45,13 +56,13 @@ pub fn check(
             names.when(when.get_ref(), &when.span());
         }
     }
-    if names.problems.is_empty() { Ok(()) } else { Err(scenario.error(names.problems)) }
+    names.problems
 }
 
 struct Names<'a> {
     tree: &'a DeTable<'a>,
     description: &'a Description,
-    nodes: &'a [(String, String)],
+    nodes: Option<&'a [(String, String)]>,
     zones: u16,
     problems: Vec<Diagnostic>,
 }
@@ -128,7 +139,8 @@ impl Names<'_> {
             let Target::Name(name) = target.base() else { continue };
             let Description { roles, selectors: known, .. } = self.description;
             let mut choices: Vec<&str> = vec!["all"];
-            choices.extend(self.nodes.iter().flat_map(|(name, role)| [name.as_str(), role.as_str()]));
+            let nodes = self.nodes.unwrap_or_default();
+            choices.extend(nodes.iter().flat_map(|(name, role)| [name.as_str(), role.as_str()]));
             choices.extend(roles.iter().map(String::as_str));
             let zones: Vec<String> = (0..self.zones).map(|zone| format!("{ZONES}-{zone}")).collect();
             if selectors {
@@ -136,7 +148,12 @@ impl Names<'_> {
                 choices.extend(zones.iter().map(String::as_str));
                 choices.extend(matches!(target, Target::Random { .. }).then_some(ZONES));
             }
-            if choices.contains(&name.as_str()) {
+            let may_be_a_node = || match name.rsplit_once('-') {
+                _ if name.contains('*') => true,
+                Some((role, number)) => roles.iter().any(|known| known == role) && number.parse::<u32>().is_ok(),
+                None => false,
+            };
+            if choices.contains(&name.as_str()) || (self.nodes.is_none() && may_be_a_node()) {
                 continue;
             }
             let span = target_span(self.tree, target, within);
@@ -145,7 +162,7 @@ impl Names<'_> {
                 let kinds = if selectors { "a node, role, zone or selector" } else { "a node or role" };
                 let problem = Diagnostic::error(format!("unknown target `{name}`"));
                 self.say(problem.at(span).label(format!("not {kinds} of `{}`", self.description.name)).help(help));
-            } else if !self.nodes.iter().any(|(node, _)| glob_matches(name, node)) {
+            } else if !nodes.iter().any(|(node, _)| glob_matches(name, node)) {
                 let problem = Diagnostic::error(format!("`{name}` matches no node"));
                 self.say(problem.at(span).label("no node has such a name").help(help));
             }

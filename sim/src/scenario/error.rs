@@ -1,13 +1,14 @@
 //! Errors in scenario files: what is wrong, where, and what to do next.
 //!
-//! A [`ScenarioError`] holds every problem that was found and the text they were found in, and prints them as rustc
+//! A [`ScenarioError`] holds every problem that was found and the files they were found in, and prints them as rustc
 //! does: title, `path:line:column`, the excerpt with a caret, and help.
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level as Style, Origin, Renderer, Snippet};
+
+use super::sources::{Source, Sources};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,8 @@ pub struct Diagnostic {
     pub level: Level,
     /// What is wrong, in one line.
     pub title: String,
-    /// The bytes of the file that it is about; none if it is about the file as a whole.
+    /// The bytes that it is about, counted through all files of the scenario ([`Sources`]); none if it is about the file as
+    /// a whole.
     pub span: Option<Range<usize>>,
     /// What stands under the caret: what was expected.
     pub label: String,
@@ -66,22 +68,66 @@ impl Diagnostic {
     }
 }
 
-/// Everything that is wrong with a scenario file.
+/// A place as people and editors count: lines and columns from one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The file.
+    pub path: &'a str,
+    /// Its line; none if the diagnostic is about the file as a whole.
+    pub line: Option<usize>,
+    /// The character in that line.
+    pub column: Option<usize>,
+}
+
+/// Everything that is wrong with a scenario, in all its files.
 #[derive(Clone, Debug)]
 pub struct ScenarioError {
     diagnostics: Vec<Diagnostic>,
-    path: String,
-    source: Arc<str>,
+    sources: Sources,
 }
 
 impl ScenarioError {
-    /// Problems in the text `source` of the file `path`. They are put in the order of the file.
-    pub fn new(path: &str, source: Arc<str>, mut diagnostics: Vec<Diagnostic>) -> ScenarioError {
+    /// Problems in these files. They are put in the order of the files, each once.
+    pub fn new(sources: Sources, mut diagnostics: Vec<Diagnostic>) -> ScenarioError {
         diagnostics.sort_by_key(|diagnostic| diagnostic.span.as_ref().map_or(0, |span| span.start));
-        ScenarioError { diagnostics, path: path.to_owned(), source }
+        let mut unique: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
+        diagnostics.into_iter().for_each(|diagnostic| {
+            if !unique.contains(&diagnostic) {
+                unique.push(diagnostic);
+            }
+        });
+        ScenarioError { diagnostics: unique, sources }
     }
 
-    /// The problems, in the order of the file.
+    /// Whether anything is an error, and not only a warning.
+    pub fn has_errors(&self) -> bool {
+        self.count(Level::Error) > 0
+    }
+
+    /// How many problems are so bad.
+    pub fn count(&self, level: Level) -> usize {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.level == level).count()
+    }
+
+    /// The scenario's own file.
+    pub fn path(&self) -> &str {
+        &self.sources.scenario().path
+    }
+
+    /// Where a problem is.
+    pub fn place(&self, diagnostic: &Diagnostic) -> Place<'_> {
+        let Some(span) = &diagnostic.span else { return Place { path: self.path(), line: None, column: None } };
+        let (source, span) = self.sources.locate(span);
+        let before = &source.text[..within(&source.text, &span).start];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Place {
+            path: &source.path,
+            line: Some(before.matches('\n').count() + 1),
+            column: Some(before[line_start..].chars().count() + 1),
+        }
+    }
+
+    /// The problems, in the order of the files.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
@@ -102,27 +148,27 @@ impl ScenarioError {
         let group = Group::with_title(level.primary_title(diagnostic.title.as_str()));
         let group = match &diagnostic.span {
             Some(span) => {
-                let mut annotation = AnnotationKind::Primary.span(self.within(span));
+                let (Source { path, text }, span) = self.sources.locate(span);
+                let mut annotation = AnnotationKind::Primary.span(within(text, &span));
                 if !diagnostic.label.is_empty() {
                     annotation = annotation.label(diagnostic.label.as_str());
                 }
-                group.element(Snippet::source(&*self.source).path(self.path.as_str()).annotation(annotation))
+                group.element(Snippet::source(text.as_str()).path(path.as_str()).annotation(annotation))
             }
-            None => group.element(Origin::path(self.path.as_str())),
+            None => group.element(Origin::path(self.path())),
         };
         match &diagnostic.help {
             Some(help) => group.element(Style::HELP.message(help.as_str())),
             None => group,
         }
     }
+}
 
-    /// The span, moved to the nearest whole characters of the text.
-    fn within(&self, span: &Range<usize>) -> Range<usize> {
-        let boundary = |at: &usize| self.source.is_char_boundary(*at);
-        let start = (0..=span.start.min(self.source.len())).rev().find(boundary).unwrap_or(0);
-        let end = (span.end..self.source.len()).find(boundary).unwrap_or(self.source.len());
-        start..end.max(start)
-    }
+/// The span, moved to the nearest whole characters of the text.
+fn within(text: &str, span: &Range<usize>) -> Range<usize> {
+    let start = (0..=span.start.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let end = (span.end..text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
+    start..end.max(start)
 }
 
 impl fmt::Display for ScenarioError {

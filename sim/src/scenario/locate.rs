@@ -69,6 +69,19 @@ pub(super) fn table_at<'t, 'i>(root: &'t DeTable<'i>, span: &Range<usize>) -> Op
     root.values().find_map(|value| table_in(value, span))
 }
 
+/// The table of one fault under the `do` that stands there: the n-th of a `one_of`, or else the only one.
+pub(super) fn alternative<'t, 'i>(
+    root: &'t DeTable<'i>,
+    action: &Range<usize>,
+    index: usize,
+) -> Option<&'t DeTable<'i>> {
+    let table = table_at(root, action)?;
+    match table.get("one_of").map(Spanned::get_ref) {
+        Some(DeValue::Array(choices)) => choices.get(index)?.get_ref().as_table(),
+        _ => Some(table),
+    }
+}
+
 fn table_in<'t, 'i>(value: &'t Spanned<DeValue<'i>>, span: &Range<usize>) -> Option<&'t DeTable<'i>> {
     match value.get_ref() {
         DeValue::Table(table) if value.span() == *span => Some(table),

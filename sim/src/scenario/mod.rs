@@ -4,24 +4,33 @@
 //! and gives a typed [`Plan`]. Errors carry file, line, column and caret.
 
 mod action;
+mod budget;
 mod check;
 mod draw;
 mod entries;
 mod error;
+mod examine;
 pub(crate) mod freeze;
+mod include;
 mod locate;
 mod parse;
+mod paths;
 pub mod plan;
 mod rules;
+mod sources;
 pub mod target;
+mod tolerant;
 mod translate;
 pub mod units;
+mod warnings;
 
 pub use check::check;
-pub use error::{Diagnostic, Level, ScenarioError, suggest};
+pub use error::{Diagnostic, Level, Place, ScenarioError, suggest};
+pub use examine::{Examined, examine};
 pub use freeze::freeze;
-pub use parse::Scenario;
+pub use parse::{Draft, Scenario};
 pub use plan::Plan;
+pub use sources::{PROFILES, Source, Sources, is_profile};
 pub use target::Targets;
 
 #[cfg(test)]

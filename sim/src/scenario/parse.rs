@@ -1,36 +1,162 @@
-//! From text to [`Plan`]: parse, draw, drop what is not enabled, read, judge.
+//! From texts to [`Plan`]: merge, draw, drop what is not enabled, read, judge.
 //!
-//! Every stage works on one tree in which each key and value knows its place in the file, so that whatever is wrong is
-//! shown with a caret under it. The text is parsed anew for each plan: the tree borrows from it.
+//! Every stage works on one tree in which each key and value knows its place in the files, so that whatever is wrong is
+//! shown with a caret under it. The texts are parsed anew for each plan: the tree borrows from them.
 
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use toml::de::{DeTable, Deserializer};
+use toml::de::DeTable;
 
 use super::draw::{self, Choices};
 use super::error::{Diagnostic, ScenarioError};
+use super::include::{self, Merged};
 use super::plan::{FaultRule, Plan, WorkloadTable};
+use super::sources::{Source, Sources};
+use super::tolerant::{Doubts, Tolerant};
 use super::{entries, locate, rules, translate};
 
-/// A scenario file whose form is right. Cheap to clone and to share among threads.
+/// The texts of a scenario, right or not.
 #[derive(Clone, Debug)]
-pub struct Scenario {
-    path: Arc<str>,
-    source: Arc<str>,
-    system: Arc<str>,
-    description: Arc<str>,
+pub struct Draft {
+    pub(super) sources: Sources,
+    /// What went wrong before there were texts.
+    pub(super) problems: Arc<[Diagnostic]>,
+}
+
+/// What one look at a draft found.
+pub(super) struct Reading {
+    /// What could be read, if anything made sense. It may be wrong if there are problems.
+    pub plan: Option<Plan>,
+    /// All that is wrong.
+    pub problems: Vec<Diagnostic>,
+    /// What is not known because of that.
+    pub doubts: Doubts,
+    /// How many alternatives there are to probe.
+    pub widest: usize,
 }
 
 /// How often to look at a file before it is called right. Only a `one_of` with more alternatives has some that are not
 /// read until a seed draws them.
-const MOST_PROBES: usize = 64;
+pub(super) const MOST_PROBES: usize = 64;
+
+impl Draft {
+    /// These texts: the scenario, then the profiles that it includes.
+    pub fn new(sources: Vec<Source>) -> Draft {
+        assert!(!sources.is_empty(), "a scenario has at least its own text");
+        Draft { sources: Sources::new(sources), problems: Arc::from([]) }
+    }
+
+    /// Reads a scenario file and its profiles. What cannot be read is a problem that [`super::examine()`] reports.
+    pub fn load(path: &Path) -> Draft {
+        let (sources, problems) = Sources::read(path);
+        Draft { sources, problems: problems.into() }
+    }
+
+    /// The name of the system that it is about, and where it stands, if that much can be read.
+    pub fn system(&self) -> Option<(String, Range<usize>)> {
+        let merged = include::merge(&self.sources);
+        let name = merged.tree.get("system")?.get_ref().get("name")?;
+        Some((name.get_ref().as_str()?.to_owned(), name.span()))
+    }
+
+    /// The files.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    pub(super) fn error(&self, problems: Vec<Diagnostic>) -> ScenarioError {
+        ScenarioError::new(self.sources.clone(), problems)
+    }
+
+    /// Makes the choices, and reads on after each mistake.
+    pub(super) fn read(&self, choices: Choices) -> Reading {
+        let nothing = |problems| Reading { plan: None, problems, doubts: Doubts::default(), widest: 1 };
+        if !self.problems.is_empty() && self.problems.iter().any(|problem| problem.span.is_none()) {
+            return nothing(self.problems.to_vec());
+        }
+        let Merged { tree, problems, broken, incomplete, .. } = include::merge(&self.sources);
+        let mut said = self.problems.to_vec();
+        let new = problems.into_iter().filter(|problem| self.problems.iter().all(|said| said.span != problem.span));
+        said.extend(new);
+        if broken {
+            return nothing(said);
+        }
+        let mut tolerant = Tolerant::new(said);
+        tolerant.doubts.names |= incomplete;
+        tolerant.doubts.system |= incomplete;
+        let draws;
+        let mut tree = tree;
+        loop {
+            match draw::make(&mut tree, &self.sources, choices) {
+                Ok(made) => {
+                    draws = made;
+                    break;
+                }
+                Err(problems) => {
+                    if !tolerant.without(&mut tree, problems) {
+                        return nothing(tolerant.problems);
+                    }
+                }
+            }
+        }
+        let made = draw::apply(&mut tree, &self.sources, &draws);
+        tolerant.problems.extend(entries::settle(&mut tree));
+        let mut plan = tolerant.read(&mut tree);
+        let Tolerant { mut problems, doubts, .. } = tolerant;
+        if let Some(plan) = &mut plan {
+            plan.draws = made;
+            let judged = rules::problems(plan, &tree, &doubts);
+            problems.extend(judged.into_iter().filter(|it| it.span.as_ref().is_none_or(|span| !doubts.covers(span))));
+        }
+        Reading { plan, problems, doubts, widest: draws.widest }
+    }
+
+    /// The tree of the texts, before any draw.
+    pub(super) fn tree(&self) -> DeTable<'_> {
+        include::merge(&self.sources).tree
+    }
+
+    /// An error that arose when a table of a file was read without its spans: the message tells the key.
+    pub(super) fn in_table(&self, table: Range<usize>, error: &toml::de::Error) -> Diagnostic {
+        let keys = keys(error);
+        let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let unknown = unknown_key(error);
+        let root = self.tree();
+        let place = locate::table_at(&root, &table).and_then(|table| match unknown {
+            Some(name) => {
+                keys.push(name);
+                locate::key_at(table, &keys)
+            }
+            None => locate::value_at(table, &keys).map(toml::Spanned::span),
+        });
+        translate::message(error.message()).at(place.unwrap_or(table))
+    }
+}
+
+/// The keys that lead to an error in a table that was read without its spans.
+pub(super) fn keys(error: &toml::de::Error) -> Vec<String> {
+    let text = error.to_string();
+    let keys = text.lines().find_map(|line| line.strip_prefix("in `")?.strip_suffix('`')).unwrap_or_default();
+    keys.split('.').filter(|key| !key.is_empty()).map(str::to_owned).collect()
+}
+
+/// The key that such a table should not have.
+pub(super) fn unknown_key(error: &toml::de::Error) -> Option<&str> {
+    error.message().strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
+}
+
+/// A scenario whose form is right. Cheap to clone and to share among threads.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    draft: Draft,
+    system: Arc<str>,
+    description: Arc<str>,
+}
 
 impl Scenario {
-    /// Parses the text of a scenario; `path` is what errors call it.
+    /// Parses the text of a scenario that includes nothing; `path` is what errors call it.
     ///
     /// # Errors
     ///
@@ -38,34 +164,51 @@ impl Scenario {
     /// alternative of any draw, rules that contradict themselves. Names that only the system knows are for
     /// [`super::check()`].
     pub fn parse(path: &str, source: &str) -> Result<Scenario, ScenarioError> {
-        let nothing: Arc<str> = Arc::from("");
-        let text = Scenario {
-            path: Arc::from(path),
-            source: Arc::from(source),
-            system: nothing.clone(),
-            description: nothing,
-        };
-        let (plan, widest) = text.resolve(Choices::Probe(0))?;
-        for probe in 1..widest.min(MOST_PROBES) {
-            text.resolve(Choices::Probe(probe))?;
-        }
-        Ok(Scenario { system: plan.system_name().into(), description: plan.description.into(), ..text })
+        Scenario::of(&Draft { sources: Sources::one(path, source), problems: Arc::from([]) })
     }
 
-    /// Reads a scenario file.
+    /// Reads a scenario file and the profiles that it includes.
     ///
     /// # Errors
     ///
-    /// As [`Scenario::parse`], and if the file cannot be read.
+    /// As [`Scenario::parse`], and if a file cannot be read.
     pub fn load(path: &Path) -> Result<Scenario, ScenarioError> {
-        let name = path.display().to_string();
-        match fs::read_to_string(path) {
-            Ok(source) => Scenario::parse(&name, &source),
-            Err(error) => {
-                let problem = Diagnostic::error(format!("cannot read the scenario: {error}"))
-                    .help("give the path of a scenario file; `cargo dst list` shows all there are");
-                Err(ScenarioError::new(&name, Arc::from(""), vec![problem]))
-            }
+        Scenario::of(&Draft::load(path))
+    }
+
+    /// The scenario that these texts are: itself, and the profiles that it includes, as [`Scenario::sources`] gives them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scenario::parse`], and if a profile is not among them.
+    ///
+    /// # Panics
+    ///
+    /// If there is no text at all.
+    pub fn from_sources(sources: Vec<Source>) -> Result<Scenario, ScenarioError> {
+        Scenario::of(&Draft::new(sources))
+    }
+
+    /// Looks at a draft often enough to have seen every alternative.
+    pub(super) fn of(draft: &Draft) -> Result<Scenario, ScenarioError> {
+        let first = draft.read(Choices::Probe(0));
+        let mut findings = Findings::default();
+        findings.add(first.problems);
+        for probe in 1..first.widest.min(MOST_PROBES) {
+            findings.add(draft.read(Choices::Probe(probe)).problems);
+        }
+        match first.plan {
+            Some(plan) if findings.all.is_empty() => Ok(Scenario::right(draft, &plan)),
+            _ => Err(draft.error(findings.all)),
+        }
+    }
+
+    /// The scenario of a draft that has nothing wrong.
+    pub(super) fn right(draft: &Draft, plan: &Plan) -> Scenario {
+        Scenario {
+            system: plan.system_name().into(),
+            description: plan.description.as_str().into(),
+            draft: draft.clone(),
         }
     }
 
@@ -75,7 +218,11 @@ impl Scenario {
     ///
     /// If what the seed drew does not go together, such as a range whose ends are drawn apart.
     pub fn plan(&self, seed: u64) -> Result<Plan, ScenarioError> {
-        self.resolve(Choices::Seed(seed)).map(|(plan, _)| plan)
+        let reading = self.draft.read(Choices::Seed(seed));
+        match reading.plan {
+            Some(plan) if reading.problems.is_empty() => Ok(plan),
+            _ => Err(self.error(reading.problems)),
+        }
     }
 
     /// The name of the system that it is about.
@@ -90,70 +237,65 @@ impl Scenario {
 
     /// The file, as errors call it.
     pub fn path(&self) -> &str {
-        &self.path
+        &self.draft.sources.scenario().path
     }
 
-    /// The text of the file.
+    /// The text of the file itself.
     pub fn source(&self) -> &str {
-        &self.source
+        &self.draft.sources.scenario().text
+    }
+
+    /// All its files: itself, then the profiles that it includes.
+    pub fn sources(&self) -> &[Source] {
+        self.draft.sources.list()
+    }
+
+    /// Its texts.
+    pub fn draft(&self) -> &Draft {
+        &self.draft
     }
 
     /// What the system found wrong with its parameters, with a caret.
     pub fn system_error(&self, plan: &Plan, error: &toml::de::Error) -> ScenarioError {
-        self.in_table(plan.system.span(), error)
+        self.error(vec![self.draft.in_table(plan.system.span(), error)])
     }
 
     /// What the system found wrong with the arguments of a workload, with a caret.
     pub fn workload_error(&self, workload: &WorkloadTable, error: &toml::de::Error) -> ScenarioError {
-        self.in_table(workload.args.as_ref().map_or(workload.name.span(), |args| args.span()), error)
+        self.error(vec![self.draft.in_table(args_span(workload), error)])
     }
 
     /// What the system found wrong with the parameters that a fault would give it, with a caret.
     pub fn action_error(&self, rule: &FaultRule, error: &toml::de::Error) -> ScenarioError {
-        self.in_table(rule.what.span(), error)
+        self.error(vec![self.draft.in_table(rule.what.span(), error)])
     }
 
     pub(super) fn error(&self, problems: Vec<Diagnostic>) -> ScenarioError {
-        ScenarioError::new(&self.path, self.source.clone(), problems)
+        self.draft.error(problems)
     }
+}
 
-    /// Makes the choices; also says how many alternatives there are to probe.
-    fn resolve(&self, choices: Choices) -> Result<(Plan, usize), ScenarioError> {
-        let parsed = DeTable::parse(&self.source).map_err(|error| self.error(vec![translate::syntax(&error)]))?;
-        // The tree borrows from the draws, so they must come before it.
-        let (mut tree, draws);
-        tree = parsed;
-        draws = draw::make(tree.get_mut(), choices).map_err(|problems| self.error(problems))?;
-        let made = draw::apply(tree.get_mut(), &draws);
-        let mut problems = entries::settle(tree.get_mut());
-        if problems.is_empty() {
-            let mut plan = Plan::deserialize(Deserializer::from(tree.clone()))
-                .map_err(|error| self.error(vec![translate::shape(&error)]))?;
-            plan.draws = made;
-            problems = rules::problems(&plan, tree.get_ref());
-            if problems.is_empty() {
-                return Ok((plan, draws.widest));
-            }
-        }
-        Err(self.error(problems))
-    }
+/// Problems of several looks at one draft. What stands at one place is said once: drawn values make it read differently
+/// each time.
+#[derive(Default)]
+pub(super) struct Findings {
+    /// All so far.
+    pub all: Vec<Diagnostic>,
+}
 
-    /// An error that arose when a table of this file was read without its spans: the message tells the key.
-    fn in_table(&self, table: Range<usize>, error: &toml::de::Error) -> ScenarioError {
-        let text = error.to_string();
-        let keys = text.lines().find_map(|line| line.strip_prefix("in `")?.strip_suffix('`')).unwrap_or_default();
-        let mut keys: Vec<&str> = keys.split('.').filter(|key| !key.is_empty()).collect();
-        let unknown = error.message().strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-        let place = DeTable::parse(&self.source).ok().and_then(|root| {
-            let table = locate::table_at(root.get_ref(), &table)?;
-            match unknown {
-                Some(name) => {
-                    keys.push(name);
-                    locate::key_at(table, &keys)
-                }
-                None => locate::value_at(table, &keys).map(|value| value.span()),
-            }
-        });
-        self.error(vec![translate::message(error.message()).at(place.unwrap_or(table))])
+impl Findings {
+    /// Adds what another look found.
+    pub fn add(&mut self, problems: Vec<Diagnostic>) {
+        let known = |problem: &Diagnostic| match &problem.span {
+            Some(span) => self.all.iter().any(|known| known.span.as_ref() == Some(span)),
+            None => self.all.iter().any(|known| known.title == problem.title),
+        };
+        let new: Vec<Diagnostic> = problems.into_iter().filter(|problem| !known(problem)).collect();
+        self.all.extend(new);
     }
+}
+
+/// Where the arguments of a workload stand.
+pub(super) fn args_span(workload: &WorkloadTable) -> Range<usize> {
+    workload.args.as_ref().map_or(workload.name.span(), toml::Spanned::span)
 }

@@ -11,13 +11,15 @@ use super::error::{Diagnostic, suggest};
 use super::locate::{Item, find, key_at, target_span, value_at};
 use super::plan::{Action, Every, FaultRule, Plan, What, When};
 use super::target::{Target, Targets};
+use super::tolerant::Doubts;
 use super::units::Time;
 use crate::fault::{Fault, LEAST_DRIFT_PPM, MOST_DRIFT_PPM, Nemesis};
 use crate::net::LinkConfig;
 
-/// All that is wrong with a plan. `tree` is what it was read from: list entries have the same indexes.
-pub(super) fn problems(plan: &Plan, tree: &DeTable<'_>) -> Vec<Diagnostic> {
-    let mut rules = Rules { plan, tree, problems: Vec::new() };
+/// All that is wrong with a plan. `tree` is what it was read from: list entries have the same indexes. What follows only
+/// from what could not be read is not said.
+pub(super) fn problems(plan: &Plan, tree: &DeTable<'_>, doubts: &Doubts) -> Vec<Diagnostic> {
+    let mut rules = Rules { plan, tree, doubts, problems: Vec::new() };
     rules.integers();
     rules.system();
     rules.run();
@@ -35,6 +37,7 @@ pub(super) fn problems(plan: &Plan, tree: &DeTable<'_>) -> Vec<Diagnostic> {
 struct Rules<'a> {
     plan: &'a Plan,
     tree: &'a DeTable<'a>,
+    doubts: &'a Doubts,
     problems: Vec<Diagnostic>,
 }
 
@@ -76,6 +79,7 @@ impl Rules<'_> {
         match self.plan.system.get_ref().get("name") {
             Some(toml::Value::String(name)) if !name.is_empty() => {}
             Some(_) => self.say("the name of the system is not a name", self.span(&["system", "name"]), expected, ""),
+            None if self.doubts.system => {}
             None => self.say(
                 "missing key `name`",
                 self.plan.system.span(),
@@ -177,6 +181,9 @@ impl Rules<'_> {
             if after == name {
                 self.say("a fault waits for itself", after.span(), "expected the name of another fault", "");
             } else if !rules.contains_key(after.get_ref().as_str()) {
+                if self.doubts.names {
+                    continue;
+                }
                 let help = suggest(after.get_ref(), "other faults", others);
                 self.say(format!("no fault is named `{after}`"), after.span(), "not a fault of this file", &help);
             } else if in_circle(name.get_ref(), &rules) {
@@ -213,6 +220,7 @@ impl Rules<'_> {
         let given: Vec<&str> = keys.iter().filter(|(_, given)| *given).map(|(key, _)| *key).collect();
         let place = index.to_string();
         match given[..] {
+            [] if self.doubts.trigger(&self.span(&["fault", &place])) => {}
             [] => self.say(
                 "the fault has no trigger",
                 self.span(&["fault", &place]),
@@ -227,7 +235,7 @@ impl Rules<'_> {
                 self.say(title, span, "expected only one", "write a [[fault]] for each");
             }
         }
-        if rule.exact.is_some() && self.plan.frozen.is_none() {
+        if rule.exact.is_some() && self.plan.frozen.is_none() && !self.doubts.frozen {
             let help = "use `at`, or freeze a run: a frozen file has a table [frozen]";
             self.say("`exact` outside of a frozen file", self.span_in_fault(index, "exact"), "not a trigger", help);
         }
@@ -270,7 +278,7 @@ impl Rules<'_> {
     fn times(&mut self, index: usize, rule: &FaultRule) {
         // If the length of the main phase is drawn, a late fault may happen in some runs and not in others.
         let drawn = self.plan.draws.iter().any(|(path, _)| path == "run" || path.starts_with("run.main"));
-        let main = if drawn { Time::from_nanos(u64::MAX) } else { self.plan.run.main };
+        let main = if drawn || self.doubts.main { Time::from_nanos(u64::MAX) } else { self.plan.run.main };
         let never = |time: Time| format!("{time} is not before the end of the main phase, which lasts {main}");
         if let Some(at) = &rule.at {
             let time = Time::from_nanos(at.get_ref().nanos().saturating_add(rule.delay.nanos()));

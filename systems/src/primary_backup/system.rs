@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sim::check::Linearizable;
 use sim::check::linearizable::models::{Kv, KvOp};
+use sim::scenario::plan::Phase;
 use sim::{Cluster, Manifest, System};
 
 use super::checks::{
@@ -41,7 +42,10 @@ impl System for PrimaryBackup {
             .ops::<KvOp>();
         m.workload("mixed", workload::mixed)
             .workload("read-all", workload::read_all)
-            .workload("settle", workload::settle);
+            .workload("settle", workload::settle)
+            .suggest(Phase::Setup, "settle")
+            .suggest(Phase::Main, "mixed")
+            .suggest(Phase::Final, "read-all");
         m.event::<Proposed>()
             .event::<ViewDecided>()
             .event::<Acked>()

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "the tests read and write the machine's own files")]
 
+mod check;
 mod list;
 mod replay;
 mod sweep;

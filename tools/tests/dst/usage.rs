@@ -13,6 +13,9 @@ fn help_teaches_by_example() {
         ("list --help", "cargo dst list --json | jq"),
         ("sweep --help", "cargo dst sweep scenarios/kv --seeds 1000"),
         ("replay --help", "--trace | less"),
+        ("check --help", "cargo dst check --deny-warnings"),
+        ("new --help", "cargo dst new scenario kv slow-leader"),
+        ("new scenario --help", "cargo dst new scenario kv slow-leader"),
     ] {
         let ended = dst(line).expect(Exit::Held);
         assert!(ended.out.contains("Examples:"), "{}", ended.out);
@@ -36,6 +39,7 @@ fn what_is_no_command_is_bad_input() {
         ("replay tests/scenarios/calm.toml minus", "invalid digit"),
         ("replay tests/scenarios/calm.toml 1 --kind fautl", "'fault'"),
         ("replay tests/scenarios/calm.toml 1 --force", "--freeze"),
+        ("new scenario plain", "<NAME>"),
     ] {
         let ended = dst(line).expect(Exit::BadInput);
         assert!(ended.err.contains(says), "{line}: {}", ended.err);
@@ -53,6 +57,7 @@ fn files_that_are_not_there_are_bad_input() {
         ("replay tests/nowhere.toml 1", "cannot read the scenario"),
         ("replay tests/scenarios 1", "`tests/scenarios` is a folder"),
         ("list tests/nowhere", "no such scenario or folder"),
+        ("check tests/nowhere", "no such scenario or folder"),
     ] {
         let ended = dst(line).expect(Exit::BadInput);
         assert!(ended.err.contains(says), "{line}: {}", ended.err);

@@ -1,10 +1,13 @@
 //! Tests of scenario files as a whole: what is accepted, what is said about the rest, what a seed makes of them.
 
+mod at_once;
 mod draws;
 mod errors;
 mod frozen;
+mod includes;
 mod mutations;
 mod reference;
+mod warnings;
 
 use super::Scenario;
 use crate::system::{Description, EventInfo};
@@ -102,7 +105,11 @@ fn description() -> Description {
         workloads: strings(&["mixed", "fill"]),
         ops: strings(&["get", "put", "append"]),
         actions: strings(&["grow"]),
-        events: vec![EventInfo { name: "pb.became_primary".to_owned(), fields: strings(&["view"]) }],
+        events: vec![EventInfo {
+            name: "pb.became_primary".to_owned(),
+            fields: strings(&["view"]),
+            types: strings(&["u64"]),
+        }],
         ..Description::default()
     }
 }

@@ -1,34 +1,71 @@
-//! Whatever is done to a scenario, it parses or there is an error that says where: no panic, no caret out of the file.
+//! Whatever is done to a scenario and its profiles, it is right or there are errors that say where: no panic, no caret out
+//! of the files, nothing twice, and not without end.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use super::{FULL, description, nodes};
-use crate::scenario::{Scenario, check};
+use super::warnings::System;
+use super::{FULL, HEADER, description, nodes};
+use crate::scenario::{Draft, Scenario, ScenarioError, Source, Sources, check, examine};
 
-fn judge(source: &str) -> Result<(), TestCaseError> {
-    let error = match Scenario::parse("x.toml", source) {
-        Err(error) => error,
+/// No more than this is shown of one scenario: a limit of the reader, and of draws, rules and names beside it.
+const MOST_ERRORS: usize = 500;
+
+fn judge(sources: Vec<Source>) -> Result<(), TestCaseError> {
+    let files = Sources::new(sources.clone());
+    let strict = match Scenario::from_sources(sources.clone()) {
+        Err(error) => Some(error),
         Ok(scenario) => match scenario.plan(1) {
-            Err(error) => error,
-            Ok(plan) => match check(&scenario, &plan, &description(), &nodes()) {
-                Err(error) => error,
-                Ok(()) => return Ok(()),
-            },
+            Err(error) => Some(error),
+            Ok(plan) => check(&scenario, &plan, &description(), &nodes()).err(),
         },
     };
-    prop_assert!(!error.diagnostics().is_empty());
-    for diagnostic in error.diagnostics() {
-        let span = diagnostic.span.clone();
-        prop_assert!(span.is_some_and(|span| span.end <= source.len()), "{diagnostic:?}");
-        prop_assert!(!diagnostic.title.is_empty() && !diagnostic.title.contains('\n'), "{diagnostic:?}");
+    let examined = examine(&Draft::new(sources), Some(&System));
+    prop_assert_eq!(examined.scenario.is_some(), !examined.findings.has_errors());
+    if let Some(error) = strict {
+        prop_assert!(examined.findings.has_errors(), "examined without errors, but: {error}");
+        well_formed(&error, &files)?;
     }
-    prop_assert!(error.to_string().contains("x.toml:"), "{error}");
-    error.render(true);
+    well_formed(&examined.findings, &files)
+}
+
+fn well_formed(error: &ScenarioError, files: &Sources) -> Result<(), TestCaseError> {
+    let all = error.diagnostics();
+    prop_assert!(all.len() <= MOST_ERRORS, "{} errors", all.len());
+    for (index, diagnostic) in all.iter().enumerate() {
+        prop_assert!(!all[..index].contains(diagnostic), "twice: {diagnostic:?}");
+        let Some(span) = &diagnostic.span else {
+            return Err(TestCaseError::fail(format!("without a place: {diagnostic:?}")));
+        };
+        let (source, place) = files.locate(span);
+        prop_assert!(place.start <= place.end && place.end <= source.text.len(), "{diagnostic:?}");
+        prop_assert!(!diagnostic.title.is_empty() && !diagnostic.title.contains('\n'), "{diagnostic:?}");
+        let place = error.place(diagnostic);
+        let line = source.text.split('\n').nth(place.line.unwrap() - 1).expect("a line of the file");
+        prop_assert!(place.column.unwrap() <= line.chars().count() + 1, "{diagnostic:?}");
+        prop_assert_eq!(place.path, &source.path);
+    }
+    prop_assert!(all.is_sorted_by_key(|diagnostic| diagnostic.span.as_ref().unwrap().start));
+    if !all.is_empty() {
+        prop_assert!(error.to_string().contains(".toml:"), "{error}");
+        error.render(true);
+    }
     Ok(())
 }
 
+fn one(text: &str) -> Vec<Source> {
+    files(&[("x.toml", text)])
+}
+
+fn files(files: &[(&str, &str)]) -> Vec<Source> {
+    files.iter().map(|(path, text)| Source { path: (*path).to_owned(), text: (*text).to_owned() }).collect()
+}
+
 /// One change of a text, in pieces that are characters or lines.
-fn mutate(source: &str, by_line: bool, what: u8, at: usize, other: usize) -> String {
+fn mutate(source: &str, (by_line, what, at, other): Change) -> String {
     let mut pieces: Vec<String> = match by_line {
         true => source.split_inclusive('\n').map(str::to_owned).collect(),
         false => source.chars().map(String::from).collect(),
@@ -49,32 +86,117 @@ fn mutate(source: &str, by_line: bool, what: u8, at: usize, other: usize) -> Str
     pieces.concat()
 }
 
+type Change = (bool, u8, usize, usize);
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    prop::collection::vec((any::<bool>(), 0u8..5, any::<usize>(), any::<usize>()), 1..4)
+}
+
+/// A change of what a value is, so that the text is still TOML: the mistakes that people make.
+fn retype(source: &str, at: usize, value: &str) -> String {
+    let places: Vec<usize> = source.match_indices("= ").map(|(at, _)| at + 2).collect();
+    let Some(&start) = places.get(at % places.len().max(1)) else { return source.to_owned() };
+    let rest = &source[start..];
+    let end = rest.find([',', '\n', '}']).unwrap_or(rest.len());
+    format!("{}{value}{}", &source[..start], &rest[end..])
+}
+
+/// A change of one letter of a key.
+fn rename(source: &str, at: usize) -> String {
+    let places: Vec<usize> = source.match_indices(" =").map(|(at, _)| at).filter(|at| *at > 0).collect();
+    let Some(&end) = places.get(at % places.len().max(1)) else { return source.to_owned() };
+    format!("{}x{}", &source[..end], &source[end..])
+}
+
+const PROFILE: &str = r#"# Ein Profil: ärgerlich
+[system]
+clients = { draw = [1, 3] }
+
+[network]
+loss = { draw = [0.0, 0.1] }
+latency = { uniform = ["1ms", "5ms"] }
+
+[[workload]]
+name = "fill"
+
+[[fault]]
+name = "skew"
+every = { draw = ["1s", "2s"] }
+do = { one_of = [{ clock = { nodes = "server", offset = "1s" } }, { crash = "primary" }] }
+
+[expect.run]
+clock = 1
+"#;
+
+/// The shipped scenarios and profiles.
+static SHIPPED: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let mut files = Vec::new();
+    for folder in fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        for file in fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()) {
+            files.push((file.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(&file).unwrap()));
+        }
+    }
+    files.sort();
+    assert!(files.len() > 10);
+    files
+});
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_parses_or_is_explained(source in "\\PC*|[\\[\\]{}=\"'#\\\\.,a-z0-9\\s\u{0}-\u{7f}é\u{feff}🦀]{0,60}") {
-        judge(&source)?;
+        judge(one(&source))?;
     }
 
     #[test]
     fn any_values_parse_or_are_explained(
-        table in prop::sample::select(vec!["[system]\nname=\"a\"\n", "[run]\n", "[network]\n", "[[fault]]\n", "[fault]\n"]),
+        table in prop::sample::select(vec!["[system]\nname=\"a\"\n", "[run]\n", "[network]\n", "[[fault]]\n", "[fault]\n", "[[workload]]\n"]),
         key in prop::sample::select(vec![
             "at", "every", "when", "after", "do", "for", "times", "main", "latency", "loss", "max_down", "enabled", "name",
+            "include", "args",
         ]),
         value in "[\\[\\]{}=\"a-z0-9., _-]{0,30}",
     ) {
-        judge(&format!("[system]\nname = \"primary_backup\"\n{table}{key} = {value}\n"))?;
+        judge(one(&format!("{HEADER}{table}{key} = {value}\n")))?;
     }
 
     #[test]
-    fn a_damaged_scenario_parses_or_is_explained(
-        changes in prop::collection::vec((any::<bool>(), 0u8..5, any::<usize>(), any::<usize>()), 1..4)
+    fn a_damaged_scenario_parses_or_is_explained(changes in changes()) {
+        judge(one(&changes.into_iter().fold(FULL.to_owned(), |text, change| mutate(&text, change))))?;
+    }
+
+    #[test]
+    fn many_mistakes_of_people_are_explained(
+        values in prop::collection::vec((any::<usize>(), prop::sample::select(vec![
+            "5", "\"x\"", "-1", "[]", "{}", "true", "\"server\"", "{ draw = [1] }", "{ one_of = [] }", "{ crsh = 1 }", "1e300",
+            "99999999999999999999",
+        ])), 0..8),
+        names in prop::collection::vec(any::<usize>(), 0..5),
     ) {
-        let damaged = changes.iter().fold(FULL.to_owned(), |text, &(by_line, what, at, other)| {
-            mutate(&text, by_line, what, at, other)
-        });
-        judge(&damaged)?;
+        let text = values.into_iter().fold(FULL.to_owned(), |text, (at, value)| retype(&text, at, value));
+        judge(one(&names.into_iter().fold(text, |text, at| rename(&text, at))))?;
+    }
+
+    #[test]
+    fn damaged_profiles_are_explained(
+        scenario in changes(), first in changes(), second in changes(), which in 0u8..8, at in any::<usize>(),
+    ) {
+        let damage = |text: &str, changes: Vec<Change>, bit| match which & bit {
+            0 => text.to_owned(),
+            _ => changes.into_iter().fold(text.to_owned(), |text, change| mutate(&text, change)),
+        };
+        let scenario = damage(&format!("include = [\"a\", \"b\"]\n{FULL}"), scenario, 1);
+        let first = rename(&damage(PROFILE, first, 2), at);
+        let second = damage(&PROFILE.replace("skew", "skewed"), second, 4);
+        judge(files(&[("test.toml", &scenario), ("profiles/a.toml", &first), ("profiles/b.toml", &second)]))?;
+    }
+
+    #[test]
+    fn damaged_shipped_files_are_explained(which in any::<usize>(), changes in changes(), at in any::<usize>()) {
+        let (name, text) = &SHIPPED[which % SHIPPED.len()];
+        let damaged = rename(&changes.into_iter().fold(text.clone(), |text, change| mutate(&text, change)), at);
+        judge(files(&[(name, &damaged)]))?;
     }
 }

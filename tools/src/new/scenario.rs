@@ -1,0 +1,205 @@
+//! The scenario that `dst new scenario` writes: one that runs, and says what else it could say.
+//!
+//! Sentences begin with `# `; what is TOML and only needs its `#` taken away begins with `#` alone.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use sim::scenario::plan::Phase;
+use sim::system::{Description, EventInfo, Instance, Suggested};
+use toml::{Table, Value};
+
+use crate::exit::BadInput;
+use crate::registry::Entry;
+use crate::text::list;
+
+/// The text of a scenario for a system.
+///
+/// # Errors
+///
+/// If the system cannot be built without parameters that only its author knows.
+pub fn text(entry: &Entry<'_>, name: &str) -> Result<String> {
+    let (instance, needed) = instance(entry)?;
+    let description = &entry.description;
+    let target = target(instance.as_ref());
+    let mut text = format!(
+        "# {name}: say here what goes wrong, and what must hold all the same.\n\
+         # All that a scenario can say is in scenarios/README.md.\n\
+         description = \"A server crashes now and then\"\n\n\
+         # Profiles to build on, from a folder `profiles` here or above: `cargo dst list` shows them.\n\
+         #include = [\"wan\"]\n\n"
+    );
+    text += &system(description, instance.as_ref(), &needed);
+    text += "# How long faults go on, how long the system then has to recover, and how many nodes of one role may be down\n\
+             # at once. Every value here and elsewhere may be drawn: { draw = [\"5s\", \"20s\"] }, { one_of = [1, 2] }.\n\
+             [run]\nmain = \"10s\"\nquiet = \"20s\"\nmax_down = 1\n\n\
+             # What every link is like, unless a fault changes it.\n\
+             [network]\nlatency = { uniform = [\"100us\", \"2ms\"] }\n#loss = 0.01\n\n";
+    text += &workloads(description);
+    text += &faults(description, instance.as_ref(), &target);
+    text += "# What must have happened for a run, and for a sweep of many, to mean anything: faults, events and operations,\n\
+             # each at least so often.\n\
+             [expect.run]\nops_ok = 1\n\n[expect.sweep]\ncrash = 1\n";
+    Ok(text)
+}
+
+/// The system with its defaults, and those parameters that have none.
+fn instance(entry: &Entry<'_>) -> Result<(Box<dyn Instance>, Table)> {
+    let mut needed = Table::new();
+    loop {
+        let error = match entry.system.instantiate(needed.clone()) {
+            Ok(instance) => return Ok((instance, needed)),
+            Err(error) => error,
+        };
+        let missing = error.message().strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+        match missing {
+            // Most parameters are numbers of nodes.
+            Some(key) if !needed.contains_key(key) => needed.insert(key.to_owned(), Value::Integer(3)),
+            _ => {
+                let name = &entry.description.name;
+                let title = format!("`{name}` has no defaults for its parameters: {}", error.message());
+                return Err(BadInput::error(title, "copy a scenario of that system, or give its parameters defaults"));
+            }
+        };
+    }
+}
+
+fn system(description: &Description, instance: &dyn Instance, needed: &Table) -> String {
+    let mut text = format!("# {}\n[system]\nname = {}\n", description.doc, quoted(&description.name));
+    for (key, value) in instance.params() {
+        let comment = if needed.contains_key(&key) { "" } else { "#" };
+        let _ = writeln!(text, "{comment}{key} = {value}");
+    }
+    text + "\n"
+}
+
+fn workloads(description: &Description) -> String {
+    let mut text =
+        "# What clients do: in the phases \"setup\" (before any fault), \"main\" and \"final\" (after the heal).\n"
+            .to_owned();
+    text += &comment("workloads", &description.workloads);
+    text += &comment("operations", &description.ops);
+    let first =
+        description.workloads.first().map(|workload| Suggested { phase: Phase::Main, workload: workload.clone() });
+    let main = description.suggested.iter().any(|suggested| suggested.phase == Phase::Main);
+    let mut suggested = description.suggested.clone();
+    suggested.extend(first.filter(|_| !main));
+    suggested.sort_by_key(|suggested| suggested.phase);
+    for Suggested { phase, workload } in suggested {
+        let _ = write!(text, "[[workload]]\nname = {}\n", quoted(&workload));
+        text += match phase {
+            Phase::Setup => "phase = \"setup\"\n\n",
+            Phase::Main => "\n",
+            Phase::Final => "phase = \"final\"\n\n",
+        };
+    }
+    text
+}
+
+fn faults(description: &Description, instance: &dyn Instance, target: &str) -> String {
+    let nodes: Vec<String> = instance.nodes().into_iter().map(|(name, _)| name).collect();
+    let mut text = "# What goes wrong. Nodes are named by name, role or selector (whoever that is at the moment), or drawn as in\n\
+                    # \"random(2, server)\".\n"
+        .to_owned();
+    text += &comment("nodes", &nodes);
+    text += &comment("roles", &description.roles);
+    text += &comment("selectors", &description.selectors);
+    let _ = write!(
+        text,
+        "[[fault]]\nname = \"crashes\"\nevery = {{ draw = [\"1s\", \"3s\"] }}\nfor = {{ draw = [\"100ms\", \"1s\"] }}\n\
+         do = {{ crash = {} }}\n\n",
+        quoted(&format!("random({target})"))
+    );
+    text +=
+        "# More ideas. A fault may also wait for something that the system reports, and strike at that very moment.\n";
+    text += &comment("events", &description.events.iter().map(|event| event.name.clone()).collect::<Vec<_>>());
+    let trigger = match own_event(&description.events) {
+        Some(event) => format!("when = {{ event = {}, nth = 3 }}", quoted(&event.name)),
+        None => "at = \"3s\"".to_owned(),
+    };
+    let (isolated, all) = (quoted(&format!("random({target})")), quoted("all"));
+    let _ = write!(
+        text,
+        "#[[fault]]\n#name = \"cut\"\n#{trigger}\n#for = \"1s\"\n#do = {{ isolate = {isolated} }}\n\n\
+         #[[fault]]\n#name = \"bad-links\"\n#enabled = {{ chance = 0.5 }}\n#every = {{ draw = [\"1s\", \"3s\"] }}\n#for = \"1s\"\n\
+         #do = {{ link = {{ from = {all}, to = {}, set = {{ loss = {{ draw = [0.1, 0.5] }} }} }} }}\n\n",
+        quoted(target)
+    );
+    text
+}
+
+/// An event that the system itself reports, and not the simulator.
+fn own_event(events: &[EventInfo]) -> Option<&EventInfo> {
+    events.iter().find(|event| !event.name.starts_with("sim."))
+}
+
+/// The role that faults should hit: of those that are no clients, the one with the most nodes.
+fn target(instance: &dyn Instance) -> String {
+    let clients = instance.client_role();
+    let nodes = instance.nodes();
+    let count = |role: &String| nodes.iter().filter(|(_, of)| of == role).count();
+    let mut roles: Vec<&String> =
+        nodes.iter().map(|(_, role)| role).filter(|role| Some(*role) != clients.as_ref()).collect();
+    // Among equals the first one.
+    roles.reverse();
+    roles.into_iter().max_by_key(|role| count(role)).cloned().unwrap_or_else(|| "all".to_owned())
+}
+
+/// A list of names as comment lines.
+fn comment(title: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let width = title.len() + 4;
+    let lines = list(&format!("{title}:"), width, names.iter().cloned(), ", ");
+    lines.lines().map(|line| format!("# {line}\n")).collect()
+}
+
+fn quoted(text: &str) -> String {
+    Value::String(text.to_owned()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use serde::{Deserialize, Serialize};
+    use sim::scenario::{Draft, Source, examine};
+    use sim::{Client, Cluster, DynSystem, Manifest, System};
+
+    use super::*;
+    use crate::registry::Registry;
+
+    /// A system whose author gives no defaults and no hints.
+    struct Bare;
+
+    #[derive(Clone, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Params {
+        nodes: usize,
+        clients: usize,
+    }
+
+    impl System for Bare {
+        type Params = Params;
+        fn describe(m: &mut Manifest<Self>) {
+            m.name("bare", "Nothing.").role("node", async |_: Rc<Params>| {}).client_role("client");
+            m.workload("load", async |_: Client<Params>, _: toml::Table| {});
+        }
+        fn build(&self, params: &Params, cluster: &mut Cluster) {
+            cluster.nodes("node", params.nodes).nodes("client", params.clients);
+        }
+    }
+
+    #[test]
+    fn parameters_without_defaults_are_given_a_value() {
+        let systems: Vec<Box<dyn DynSystem>> = vec![Box::new(Bare)];
+        let registry = Registry::new(&systems);
+        let text = text(&registry.entries()[0], "x").unwrap();
+        assert!(text.contains("\nclients = 3\n") && text.contains("\nnodes = 3\n"), "{text}");
+        assert!(text.contains("crash = \"random(node)\""), "{text}");
+        let draft = Draft::new(vec![Source { path: "x.toml".to_owned(), text }]);
+        let findings = examine(&draft, Some(&Bare)).findings;
+        assert!(findings.diagnostics().is_empty(), "{findings}");
+    }
+}
