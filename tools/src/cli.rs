@@ -10,6 +10,8 @@ use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
 use sim::trace::record::Kind;
 
+use crate::sweep::shard::Shard;
+
 /// Deterministic simulation testing: one seed is one execution.
 #[derive(Debug, Parser)]
 #[command(name = "dst", bin_name = "cargo dst", version, max_term_width = 110, after_help = EXAMPLES)]
@@ -28,6 +30,8 @@ pub enum Command {
     Sweep(SweepArgs),
     /// Run one seed again, and show what happened
     Replay(ReplayArgs),
+    /// Add up the shards of a sweep
+    Merge(MergeArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -35,6 +39,7 @@ Examples:
   cargo dst list                                 what there is
   cargo dst sweep                                all scenarios, for a minute
   cargo dst replay scenarios/kv/crash.toml 17    what happened with seed 17
+  cargo dst corpus run                           the runs that are worth keeping
 
 Exit codes:
   0  all held
@@ -76,6 +81,9 @@ pub struct SweepArgs {
     /// Runs at the same time; the results are the same with any number [default: one per core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
+    /// Make only every N-th run, the I-th first; `cargo dst merge` adds the parts up
+    #[arg(long, value_name = "slice:I/N", requires = "seeds", conflicts_with = "lasts")]
+    pub shard: Option<Shard>,
     /// Switch a known bug on, and say whether it is found; scenarios of systems without it are left out
     #[arg(long, value_name = "NAME")]
     pub planted: Vec<String>,
@@ -91,6 +99,12 @@ pub struct SweepArgs {
     /// Print JSON, one object a line; the last is the summary
     #[arg(long)]
     pub json: bool,
+    /// What other programs show.
+    #[command(flatten)]
+    pub pages: Pages,
+    /// Keep everything about the cheapest run of each distinct failure, in a folder of its own in DIR
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 const SWEEP_EXAMPLES: &str = "\
@@ -105,10 +119,51 @@ Examples:
   cargo dst sweep --planted kv.stale-read --fail-fast
   # for CI: each seed twice, output for machines
   cargo dst sweep --seeds 200 --verify --json
+  # for CI: a page, a test report, and a folder with trace and history for each distinct bug
+  cargo dst sweep --seeds 200 --markdown summary.md --junit report.xml --out bugs
+  # half of the runs; see `cargo dst merge --help`
+  cargo dst sweep --seeds 1000 --shard slice:1/2 --json > 1.json
 
 Seeds are taken in turn: seed 0 of every scenario, then seed 1, and so on. A sweep \
 that only --for limits does not fail for what `[expect.sweep]` asks for, since how far it \
 gets depends on the machine.";
+
+/// `dst merge`
+#[derive(Debug, Args)]
+#[command(after_help = MERGE_EXAMPLES)]
+pub struct MergeArgs {
+    /// What `cargo dst sweep --shard slice:I/N --json` wrote, of each shard one file
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Print JSON: the summary
+    #[arg(long)]
+    pub json: bool,
+    /// What other programs show.
+    #[command(flatten)]
+    pub pages: Pages,
+}
+
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  # on two machines
+  cargo dst sweep --seeds 1000 --shard slice:1/2 --json > 1.json
+  cargo dst sweep --seeds 1000 --shard slice:2/2 --json > 2.json
+  # on one of them: what a single sweep would have said, with its exit code
+  cargo dst merge 1.json 2.json
+
+All shards must be there, from the same build, with the same seeds, scenarios and planted bugs. \
+What `[expect.sweep]` asks for is judged here.";
+
+/// Files that a sweep's summary is written to, for other programs to show.
+#[derive(Debug, Args)]
+pub struct Pages {
+    /// Write a JUnit report: a test suite for each system, a test case for each scenario
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write the summary as Markdown, for a CI page
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+}
 
 /// `dst replay`
 #[derive(Debug, Args)]

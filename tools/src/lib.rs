@@ -1,4 +1,4 @@
-//! The `dst` command, as a library: list, sweep and replay for any systems.
+//! The `dst` command, as a library: list, sweep, replay and more, for any systems.
 //!
 //! | module | what |
 //! |---|---|
@@ -8,6 +8,9 @@
 //! | [`list`] | `dst list`: what there is |
 //! | [`sweep`] | `dst sweep`: many seeds, and what broke |
 //! | [`replay`] | `dst replay`: one seed, and what happened |
+//! | [`merge`] | `dst merge`: the shards of a sweep, added up |
+//! | [`build`] | which build this is |
+//! | [`files`] | files that are whole or not there |
 //! | [`console`] | where text goes: colour, progress, closed pipes |
 //! | [`exit`] | what a command's exit code says |
 //!
@@ -59,10 +62,13 @@
 // What `.clippy.toml` forbids is for code inside a run.
 #![allow(clippy::disallowed_methods, reason = "the tools run on the machine's own clock and files")]
 
+pub mod build;
 pub mod cli;
 pub mod console;
 pub mod exit;
+pub mod files;
 pub mod list;
+pub mod merge;
 pub mod registry;
 pub mod replay;
 pub mod scenarios;
@@ -107,5 +113,6 @@ fn dispatch(command: cli::Command, systems: &[Box<dyn DynSystem>], console: &Con
         cli::Command::List(args) => list::run(&args, &registry, console),
         cli::Command::Sweep(args) => sweep::run(&args, &registry, console),
         cli::Command::Replay(args) => replay::run(&args, &registry, console),
+        cli::Command::Merge(args) => merge::run(&args, &registry, console),
     }
 }

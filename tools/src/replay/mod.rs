@@ -8,9 +8,11 @@ mod frozen;
 mod human;
 mod trace;
 
+pub(crate) use trace::line as trace_line;
+
 use anyhow::{Result, anyhow};
 use serde_json::json;
-use sim::scenario::suggest;
+use sim::scenario::{Plan, suggest};
 use sim::{Outcome, Report, RunError, RunOptions};
 
 use crate::cli::ReplayArgs;
@@ -34,13 +36,9 @@ pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Res
     let loaded = scenarios::load_one(&args.scenario, registry).map_err(BadScenarios::from)?;
     let seed = seed(args, &loaded)?;
     check_planted(args, &loaded)?;
-    if let Some(file) = &args.freeze {
-        frozen::check_free(file, args.force)?;
-    }
+    let freeze = args.freeze.as_ref().map(|file| frozen::check_free(file, args.force)).transpose()?;
     let plan = loaded.scenario.plan(seed).map_err(BadScenarios::from)?;
-    let params = plan.system_params();
-    let cluster = loaded.entry.system.instantiate(params).map_err(|error| anyhow!("{error}"))?;
-    let nodes: Vec<String> = cluster.nodes().into_iter().map(|(name, _)| name).collect();
+    let nodes = nodes(&loaded, &plan)?;
     if let Some(unknown) = args.node.iter().find(|node| !nodes.contains(node)) {
         let help = suggest(unknown, "nodes", nodes.iter().map(String::as_str));
         return Err(BadInput::error(format!("there is no node `{unknown}` with this seed"), help));
@@ -51,7 +49,8 @@ pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Res
         console.print(&human::header(&loaded, seed, planted, &plan.draws))?;
     }
     let (recorder, written) = trace::recorder(args, &nodes, console);
-    let options = RunOptions { planted: args.planted.clone(), recorder, freeze: args.freeze.is_some() };
+    let freezes = args.freeze.is_some();
+    let options = RunOptions { planted: args.planted.clone(), recorder, freeze: freezes, ..RunOptions::default() };
     let report = sim::run(loaded.entry.system, &loaded.scenario, seed, options).map_err(|error| match error {
         RunError::Scenario(error) => BadScenarios::from(*error).into(),
         RunError::Harness(error) => anyhow::Error::new(error),
@@ -61,15 +60,18 @@ pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Res
         let after_trace = if args.wants_trace() { "\n" } else { "" };
         console.print(&format!("{after_trace}{}", human::ending(&report)))?;
     }
-    if let (Some(file), Some(text)) = (&args.freeze, &report.frozen) {
-        frozen::write(file, text, args.force)?;
+    if let (Some(place), Some(file), Some(text)) = (&freeze, &args.freeze, &report.frozen) {
+        frozen::write(place, file, text, args.force)?;
         if !args.json {
             console.print(&format!("frozen: cargo dst replay {}\n", text::quoted(&file.display().to_string())))?;
         }
     }
     let drift = loaded.frozen.as_ref().and_then(|frozen| frozen::drift(frozen, &report));
     if args.json {
-        console.json(&line(args, &report, planted, drift.as_deref()))?;
+        let mut line = object(&report, planted);
+        line["frozen"] = json!(args.freeze.as_ref().map(|file| file.display().to_string()));
+        line["drift"] = json!(drift);
+        console.json(&line)?;
     }
     if let Some(drift) = drift {
         return Err(anyhow!(drift));
@@ -113,8 +115,14 @@ fn check_planted(args: &ReplayArgs, loaded: &Loaded<'_>) -> Result<()> {
     }
 }
 
-/// The machine contract: fields are added, never renamed.
-fn line(args: &ReplayArgs, report: &Report, planted: &[String], drift: Option<&str>) -> serde_json::Value {
+/// The names of all nodes that there are with a plan.
+pub(crate) fn nodes(loaded: &Loaded<'_>, plan: &Plan) -> Result<Vec<String>> {
+    let cluster = loaded.entry.system.instantiate(plan.system_params()).map_err(|error| anyhow!("{error}"))?;
+    Ok(cluster.nodes().into_iter().map(|(name, _)| name).collect())
+}
+
+/// A run as JSON. The machine contract: fields are added, never renamed.
+pub(crate) fn object(report: &Report, planted: &[String]) -> serde_json::Value {
     let failure = report.failure.as_ref();
     json!({
         "type": "run",
@@ -135,7 +143,5 @@ fn line(args: &ReplayArgs, report: &Report, planted: &[String], drift: Option<&s
         "faults": report.faults,
         "dose": report.dose,
         "sometimes": report.sometimes,
-        "frozen": args.freeze.as_ref().map(|file| file.display().to_string()),
-        "drift": drift,
     })
 }

@@ -7,7 +7,7 @@ use owo_colors::OwoColorize;
 use sim::fault::Fault;
 
 use super::planted::Search;
-use super::summary::{Failure, ScenarioRow, Summary};
+use super::summary::{Failure, Harness, ScenarioRow, Summary};
 use crate::registry::Registry;
 use crate::text::{self, Stamp, count};
 
@@ -33,7 +33,7 @@ pub fn screen(summary: &Summary, registry: &Registry<'_>) -> String {
 }
 
 fn scenarios(rows: &[ScenarioRow]) -> String {
-    let held = |row: &ScenarioRow| row.counts.passed == row.counts.runs && row.counts.runs > 0;
+    let held = ScenarioRow::held;
     let is_long = rows.len() > MOST_SCENARIOS;
     let mut table = Table::new();
     table.load_style(presets::NOTHING).enforce_styling().style_text_only();
@@ -91,12 +91,17 @@ fn bug(failure: &Failure) -> String {
         }
         None => ("the sweep as a whole".to_owned(), scenario.clone()),
     };
-    format!(
-        "\n  {}  {system}, {how_often}\n    {place}\n    {}\n    {}\n",
-        signature.red().bold(),
-        text::one_line(&failure.explanation),
-        failure.replay.cyan(),
-    )
+    // Why too little happened stands at the end.
+    let explanation = match signature.starts_with("dose:") {
+        true => text::list("", 4, failure.explanation.split(' ').map(str::to_owned), " "),
+        false => format!("    {}\n", text::one_line(&failure.explanation)),
+    };
+    let mut text = format!("\n  {}  {system}, {how_often}\n    {place}\n{explanation}", signature.red().bold());
+    text += &format!("    {}\n", failure.replay.cyan());
+    if let Some(bundle) = &failure.bundle {
+        text += &format!("    everything about it: {bundle}\n");
+    }
+    text
 }
 
 fn planted(searches: &[Search]) -> String {
@@ -187,7 +192,7 @@ fn harness(summary: &Summary) -> String {
             text += &format!("\n{}\n", title.red().bold());
         }
     }
-    for fault in &summary.harness {
+    for Harness { fault, .. } in &summary.harness {
         let place = format!("{} seed {}", fault.scenario, fault.seed);
         text += &format!("\n  {place}\n    {}\n    {}\n", text::one_line(&fault.what), fault.replay.cyan());
     }
@@ -195,6 +200,11 @@ fn harness(summary: &Summary) -> String {
 }
 
 fn last_lines(summary: &Summary) -> String {
+    let mut text = String::new();
+    if let Some(shard) = summary.shard {
+        let title = format!("{shard}: what the whole sweep is expected to see is judged by `cargo dst merge`");
+        text += &format!("\n{}\n", title.yellow());
+    }
     let Summary { counts, virtual_seconds, wall_seconds: wall, jobs, .. } = summary;
     let runs = counts.runs as f64;
     let jobs_text = count(*jobs as u64, "job");
@@ -205,5 +215,5 @@ fn last_lines(summary: &Summary) -> String {
         crate::Exit::Held => verdict.green().bold().to_string(),
         _ => verdict.red().bold().to_string(),
     };
-    format!("\n{speed}, {virtual_time}\n{verdict}\n")
+    text + &format!("\n{speed}, {virtual_time}\n{verdict}\n")
 }

@@ -2,7 +2,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "the tests read and write the machine's own files")]
 
+mod bundle;
 mod list;
+mod merge;
+mod pages;
 mod replay;
 mod sweep;
 mod system;
