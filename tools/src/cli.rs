@@ -1,5 +1,7 @@
 //! The commands and their flags, as they are typed.
 
+pub mod corpus;
+
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -32,6 +34,9 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Add up the shards of a sweep
     Merge(MergeArgs),
+    /// Keep runs that are worth it, and see that they still do what they did
+    #[command(subcommand)]
+    Corpus(corpus::Command),
 }
 
 const EXAMPLES: &str = "\
@@ -166,13 +171,13 @@ pub struct Pages {
 }
 
 /// `dst replay`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_help = REPLAY_EXAMPLES)]
 pub struct ReplayArgs {
-    /// A scenario file, or a run frozen to a file
+    /// A scenario file, a run frozen to a file, or an entry of the seed corpus
     #[arg(value_name = "SCENARIO")]
     pub scenario: PathBuf,
-    /// The seed; a frozen run has its own
+    /// The seed; a frozen run and an entry of the corpus have their own
     #[arg(value_name = "SEED")]
     pub seed: Option<u64>,
     /// Switch a known bug on
@@ -220,7 +225,9 @@ Examples:
   cargo dst replay scenarios/kv/crash.toml 17 --kind fault --kind op
   # keep the run in a file, and replay that
   cargo dst replay scenarios/kv/crash.toml 17 --freeze bug.toml
-  cargo dst replay bug.toml";
+  cargo dst replay bug.toml
+  # an entry of the corpus: exit code 0 if its expectation holds, be it that the run fails
+  cargo dst replay seeds/kv-stale-read.toml";
 
 /// `A..B` or `N`, and never none at all.
 fn seeds(text: &str) -> Result<Range<u64>, String> {

@@ -9,6 +9,7 @@
 //! | [`sweep`] | `dst sweep`: many seeds, and what broke |
 //! | [`replay`] | `dst replay`: one seed, and what happened |
 //! | [`merge`] | `dst merge`: the shards of a sweep, added up |
+//! | [`corpus`] | `dst corpus`: runs worth keeping |
 //! | [`build`] | which build this is |
 //! | [`files`] | files that are whole or not there |
 //! | [`console`] | where text goes: colour, progress, closed pipes |
@@ -65,6 +66,7 @@
 pub mod build;
 pub mod cli;
 pub mod console;
+pub mod corpus;
 pub mod exit;
 pub mod files;
 pub mod list;
@@ -114,5 +116,6 @@ fn dispatch(command: cli::Command, systems: &[Box<dyn DynSystem>], console: &Con
         cli::Command::Sweep(args) => sweep::run(&args, &registry, console),
         cli::Command::Replay(args) => replay::run(&args, &registry, console),
         cli::Command::Merge(args) => merge::run(&args, &registry, console),
+        cli::Command::Corpus(command) => corpus::run(&command, &registry, console),
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod freeze;
 mod locate;
 mod parse;
 pub mod plan;
+mod read;
 mod rules;
 pub mod target;
 mod translate;
@@ -22,6 +23,7 @@ pub use error::{Diagnostic, Level, ScenarioError, suggest};
 pub use freeze::freeze;
 pub use parse::Scenario;
 pub use plan::Plan;
+pub use read::read;
 pub use target::Targets;
 
 #[cfg(test)]

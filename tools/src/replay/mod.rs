@@ -2,10 +2,12 @@
 //!
 //! First comes what is known before the run, then (if asked for) every event while it happens, then faults, verdict and
 //! digests. A frozen run must end up in the same world as the run that it was frozen from: if it does not, that is said,
-//! and the exit code is that of a failed harness.
+//! and the exit code is that of a failed harness. An entry of the corpus is replayed as the run that it is about, and the
+//! exit code says whether its expectation holds.
 
 mod frozen;
 mod human;
+mod kept;
 mod trace;
 
 pub(crate) use trace::line as trace_line;
@@ -17,10 +19,12 @@ use sim::{Outcome, Report, RunError, RunOptions};
 
 use crate::cli::ReplayArgs;
 use crate::console::Console;
+use crate::corpus::entry;
 use crate::exit::{BadInput, BadScenarios, Exit};
 use crate::registry::Registry;
 use crate::scenarios::{self, Loaded};
 use crate::text;
+use kept::Kept;
 
 /// Replays.
 ///
@@ -32,6 +36,15 @@ pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Res
         let title = format!("`{}` is a folder", args.scenario.display());
         return Err(BadInput::error(title, "name one scenario; `cargo dst list` shows all there are"));
     }
+    if entry::is_entry(&args.scenario) {
+        kept::run(args, registry, console)
+    } else {
+        one(args, None, registry, console)
+    }
+}
+
+/// Replays one run. If it is the run of an entry, the entry says what is expected of it.
+fn one(args: &ReplayArgs, kept: Option<&Kept<'_>>, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
     registry.check_planted(&args.planted)?;
     let loaded = scenarios::load_one(&args.scenario, registry).map_err(BadScenarios::from)?;
     let seed = seed(args, &loaded)?;
@@ -60,6 +73,7 @@ pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Res
         let after_trace = if args.wants_trace() { "\n" } else { "" };
         console.print(&format!("{after_trace}{}", human::ending(&report)))?;
     }
+    let judged = kept.map(|kept| kept.judge(&report));
     if let (Some(place), Some(file), Some(text)) = (&freeze, &args.freeze, &report.frozen) {
         frozen::write(place, file, text, args.force)?;
         if !args.json {
@@ -71,10 +85,18 @@ pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Res
         let mut line = object(&report, planted);
         line["frozen"] = json!(args.freeze.as_ref().map(|file| file.display().to_string()));
         line["drift"] = json!(drift);
+        if let Some(judged) = &judged {
+            judged.add_to(&mut line);
+        }
         console.json(&line)?;
+    } else if let Some(judged) = &judged {
+        console.print(&judged.text())?;
     }
     if let Some(drift) = drift {
         return Err(anyhow!(drift));
+    }
+    if let Some(judged) = judged {
+        return Ok(judged.exit());
     }
     Ok(if report.verdict == Outcome::Pass { Exit::Held } else { Exit::BugFound })
 }

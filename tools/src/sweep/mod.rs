@@ -12,11 +12,11 @@ mod bundle;
 pub(crate) mod human;
 mod junit;
 mod markdown;
-mod one;
+pub(crate) mod one;
 pub(crate) mod pages;
 mod plan;
 mod planted;
-mod pool;
+pub(crate) mod pool;
 mod probes;
 mod progress;
 pub(crate) mod shard;
@@ -47,8 +47,8 @@ use tally::Tally;
 
 /// A scenario, and the known bugs that are on in its runs.
 pub(crate) struct Target<'a> {
-    loaded: Loaded<'a>,
-    planted: Vec<String>,
+    pub(crate) loaded: Loaded<'a>,
+    pub(crate) planted: Vec<String>,
 }
 
 /// Sweeps.

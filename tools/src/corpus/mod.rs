@@ -1,0 +1,120 @@
+//! `dst corpus`: runs worth keeping, and whether they still do what they did.
+//!
+//! An `entry` is a small file that says which run it is and what is expected of it. Runs are their seed only as long as
+//! the code is the same, so an entry has digests, too: when they do not match any more, it has drifted. What must survive
+//! every change is no single seed: that a planted bug is found is expected of a number of seeds.
+//!
+//! `add` makes entries, `run` makes their runs and `check`s them, `prune` finds those that say nothing any more.
+//! `dst replay` takes an entry in place of scenario and seed.
+
+mod add;
+pub(crate) mod check;
+pub(crate) mod entry;
+mod prune;
+mod run;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use anyhow::{Context, Result};
+
+use crate::cli::corpus::Command;
+use crate::console::Console;
+use crate::exit::{BadInput, BadScenarios, Exit};
+use crate::registry::Registry;
+use crate::sweep::Target;
+use crate::sweep::pool;
+use check::Checked;
+use entry::Entry;
+
+/// Where the corpus is when nothing is named.
+pub const FOLDER: &str = "seeds";
+
+/// Does it.
+///
+/// # Errors
+///
+/// If an entry or a scenario is wrong, the harness fails, or something cannot be written.
+pub fn run(command: &Command, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
+    match command {
+        Command::Add(args) if args.refresh.is_empty() => add::run(args, registry, console),
+        Command::Add(args) => add::refresh(&args.refresh, registry, console),
+        Command::Run(args) => run::run(args, registry, console),
+        Command::Prune(args) => prune::run(args, registry, console),
+    }
+}
+
+/// The files that are named, and all `*.toml` in each folder that is; [`FOLDER`] if nothing is named. Sorted, each once.
+fn find(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let default = [PathBuf::from(FOLDER)];
+    let mut found = BTreeSet::new();
+    for path in if named.is_empty() { &default } else { named } {
+        let path = path.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(path);
+        if path.is_dir() {
+            found.extend(entries_in(path)?);
+        } else if path.is_file() {
+            found.insert(path.to_owned());
+        } else {
+            let title = format!("no such entry or folder: `{}`", path.display());
+            return Err(BadInput::error(
+                title,
+                "`cargo dst corpus add` writes entries, to `seeds` unless told otherwise",
+            ));
+        }
+    }
+    if found.is_empty() {
+        return Err(BadInput::error("there is no entry here", "entries are files whose names end in `.toml`"));
+    }
+    Ok(found.into_iter().collect())
+}
+
+fn entries_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let cannot = || format!("cannot read the folder `{}`", folder.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let path = entry.with_context(cannot)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// Reads entries, and shows all that is wrong with any of them.
+fn load(paths: &[PathBuf]) -> Result<Vec<Entry>> {
+    let (mut entries, mut errors) = (Vec::new(), Vec::new());
+    for path in paths {
+        match Entry::load(path) {
+            Ok(entry) => entries.push(entry),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(entries) } else { Err(BadScenarios(errors).into()) }
+}
+
+/// Checks entries on several threads, and hands them over in their order. Stops at the first that cannot be checked.
+fn check_all(
+    ready: &[(Entry, Target<'_>)],
+    jobs: Option<u16>,
+    mut take: impl FnMut(&Entry, Checked) -> Result<()>,
+) -> Result<()> {
+    struct Each<F>(F, Result<()>);
+    impl<F: FnMut(usize, Result<Checked>) -> Result<()>> pool::Consumer<Result<Checked>> for Each<F> {
+        fn take(&mut self, index: u64, checked: Result<Checked>) -> ControlFlow<()> {
+            self.1 = (self.0)(index as usize, checked);
+            if self.1.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        }
+        fn tick(&mut self) {}
+    }
+    let jobs = jobs.map_or_else(|| thread::available_parallelism().map_or(1, Into::into), usize::from);
+    let mut each = Each(|index: usize, checked: Result<Checked>| take(&ready[index].0, checked?), Ok(()));
+    let work = |index: u64| {
+        let (entry, target) = &ready[index as usize];
+        check::check(entry, target).with_context(|| format!("`{}` cannot be checked", entry.path))
+    };
+    pool::in_order(jobs, |index| index < ready.len() as u64, work, &mut each);
+    each.1
+}
