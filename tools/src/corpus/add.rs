@@ -1,9 +1,10 @@
 //! `dst corpus add`: entries are made from runs, never by hand.
 
 use std::fmt::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use owo_colors::OwoColorize;
 
 use super::check::{self, Status};
@@ -15,6 +16,7 @@ use crate::files::Place;
 use crate::registry::Registry;
 use crate::scenarios;
 use crate::sweep::Target;
+use crate::text;
 
 /// Makes the run, and writes down how it ended.
 pub fn run(args: &AddArgs, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
@@ -24,9 +26,17 @@ pub fn run(args: &AddArgs, registry: &Registry<'_>, console: &Console) -> Result
     registry.check_planted(&args.planted)?;
     let scenario = from_here(scenario);
     let loaded = scenarios::load_one(&scenario, registry).map_err(BadScenarios::from)?;
+    if loaded.frozen.is_some() {
+        let title = format!("`{}` is one frozen run, which has no seeds", scenario.display());
+        return Err(BadInput::error(title, "add the scenario that it was frozen from"));
+    }
+    loaded.entry.check_planted(&args.planted)?;
     let mut planted = args.planted.clone();
     planted.sort_unstable();
     planted.dedup();
+    if args.within.is_some() && planted.len() != 1 {
+        return Err(BadInput::error("--within is about one planted bug", "add an entry for each"));
+    }
     let name = match &args.name {
         Some(name) => plain(name)?,
         None => default_name(&loaded.entry.description.name, &scenario, seed, &planted, args.within.is_some()),
@@ -35,18 +45,16 @@ pub fn run(args: &AddArgs, registry: &Registry<'_>, console: &Console) -> Result
     if file.exists() && !args.force {
         return Err(taken(&file));
     }
+    if args.into == Path::new(super::FOLDER) {
+        fs::create_dir_all(&args.into).with_context(|| format!("cannot make the folder `{}`", super::FOLDER))?;
+    }
     let place = Place::check(&file)?;
     let target = Target { loaded, planted };
+    let path = file.display().to_string();
+    let write = |ending: &str, digests: [&str; 2]| write(args, &scenario, seed, &target.planted, ending, digests);
 
-    // What is wrong with the entry is shown as it will be shown when it is read.
-    let within = args.within.map(u64::from);
-    let draft = |ending: &str, digests: [&str; 2]| write(args, &scenario, seed, &target.planted, ending, digests);
-    let nothing = "0".repeat(32);
-    let entry = Entry::parse(&file.display().to_string(), &draft("pass", [&nothing, &nothing]))
-        .and_then(|entry| entry.ready(registry).map(|_| entry).map_err(super::entry::Unready::into_error))
-        .map_err(BadScenarios::from)?;
-
-    let (text, what) = if within.is_some() {
+    let (text, what) = if args.within.is_some() {
+        let entry = Entry::parse(&path, &write("", ["", ""])).map_err(BadScenarios::from)?;
         let checked = check::check(&entry, &target)?;
         if checked.status != Status::Held {
             console.say(&format!("{} {}; nothing was added\n", "error:".red().bold(), checked.what));
@@ -56,14 +64,15 @@ pub fn run(args: &AddArgs, registry: &Registry<'_>, console: &Console) -> Result
     } else {
         let report = check::run(&target, seed)?;
         let ending = check::ending(&report);
-        (draft(ending, [&report.digest, &report.world]), ending.to_owned())
+        (write(ending, [&report.digest, &report.world]), ending.to_owned())
     };
     if args.force {
         place.write(&text)?;
     } else if !place.write_new(&text)? {
         return Err(taken(&file));
     }
-    console.print(&format!("added {}: {what}\n{}\n", file.display(), entry.replay().cyan()))?;
+    let replay = format!("cargo dst replay {}", text::quoted(&path));
+    console.print(&format!("added {path}: {what}\n{}\n", replay.cyan()))?;
     Ok(Exit::Held)
 }
 

@@ -213,6 +213,7 @@ impl Entry {
 /// Whether the file is an entry of a corpus and not a scenario.
 pub fn is_entry(path: &Path) -> bool {
     let Ok(text) = fs::read_to_string(path) else { return false };
-    let Ok(table) = text.parse::<toml::Table>() else { return false };
+    let Ok(table) = toml::de::DeTable::parse(&text) else { return false };
+    let table = table.get_ref();
     !table.contains_key("system") && ["scenario", "seed", "within", "digest"].iter().any(|key| table.contains_key(*key))
 }

@@ -126,15 +126,7 @@ fn check_planted(args: &ReplayArgs, loaded: &Loaded<'_>) -> Result<()> {
         let help = "its `planted` key says which known bugs are on; freeze another run for others";
         return Err(BadInput::error("a frozen run takes no --planted", help));
     }
-    let description = &loaded.entry.description;
-    match args.planted.iter().find(|name| loaded.entry.planted_info(name).is_none()) {
-        None => Ok(()),
-        Some(name) => {
-            let own = description.planted.iter().map(|planted| planted.name.as_str());
-            let title = format!("`{}` has no planted bug `{name}`", description.name);
-            Err(BadInput::error(title, suggest(name, "its planted bugs", own)))
-        }
-    }
+    loaded.entry.check_planted(&args.planted)
 }
 
 /// The names of all nodes that there are with a plan.

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "the tests read and write the machine's own files")]
 
 mod bundle;
+mod corpus;
 mod list;
 mod merge;
 mod pages;
