@@ -1,5 +1,8 @@
 //! The corpus of this repository holds: every entry does what it is kept for.
 
+#![allow(clippy::disallowed_methods, reason = "the tests read and write the machine's own files")]
+
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -25,4 +28,20 @@ fn every_entry_of_the_repository_holds() {
         let is_searched = entries.iter().any(|entry| !entry["within"].is_null() && entry["planted"][0] == bug["name"]);
         assert!(is_searched, "no entry searches for {}", bug["name"]);
     }
+}
+
+/// The examples of the format are entries of this repository: they may have drifted, but they must hold.
+#[test]
+fn the_examples_of_the_format_hold() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let reference = fs::read_to_string(root.join("seeds/README.md")).unwrap();
+    let examples = reference.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    for (i, example) in examples.enumerate() {
+        fs::write(folder.path().join(format!("{i}.toml")), example).unwrap();
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dst"));
+    let output = command.current_dir(root).args(["corpus", "run"]).arg(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}{}", String::from_utf8_lossy(&output.stdout), reference);
 }
