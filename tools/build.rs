@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What goes into the program, from this folder.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 10] = [
     "../Cargo.toml",
     "../Cargo.lock",
     "../.cargo",
@@ -15,7 +15,9 @@ const SOURCES: [&str; 8] = [
     "../sim/src",
     "../systems/Cargo.toml",
     "../systems/src",
-    ".",
+    "Cargo.toml",
+    "build.rs",
+    "src",
 ];
 
 fn main() {
@@ -30,8 +32,7 @@ fn main() {
     // The log is written to by everything that moves HEAD; where there is none, HEAD itself is the best there is. The index
     // is not asked: what is staged and what is not makes no difference here.
     let log = [git(&["rev-parse", "--git-path", "logs/HEAD"]), git(&["rev-parse", "--git-path", "HEAD"])];
-    let sources = SOURCES.into_iter().filter(|path| *path != ".").chain(["src", "build.rs", "Cargo.toml"]);
-    for path in log.iter().flatten().map(String::as_str).chain(sources).filter(|path| Path::new(path).exists()) {
+    for path in log.iter().flatten().map(String::as_str).chain(SOURCES).filter(|path| Path::new(path).exists()) {
         println!("cargo::rerun-if-changed={path}");
     }
 }

@@ -8,6 +8,7 @@ use sim::fault::Fault;
 
 use super::planted::Search;
 use super::summary::{Failure, Harness, ScenarioRow, Summary};
+use crate::exit::Exit;
 use crate::registry::Registry;
 use crate::text::{self, Stamp, count};
 
@@ -83,11 +84,15 @@ fn bug(failure: &Failure) -> String {
     let whole = failure.seed.zip(failure.at_ns);
     let (how_often, place) = match whole {
         Some((seed, at_ns)) => {
+            let cheapest = if *runs > 1 { "cheapest: " } else { "" };
             let scenarios = match failure.scenarios.len() {
                 1 => String::new(),
                 n => format!(" of {n} scenarios"),
             };
-            (format!("{}{scenarios}", count(*runs, "run")), format!("{scenario} seed {seed} at {}", Stamp(at_ns)))
+            (
+                format!("{}{scenarios}", count(*runs, "run")),
+                format!("{cheapest}{scenario} seed {seed} at {}", Stamp(at_ns)),
+            )
         }
         None => ("the sweep as a whole".to_owned(), scenario.clone()),
     };
@@ -158,7 +163,7 @@ fn dose(summary: &Summary, registry: &Registry<'_>) -> String {
 fn notes(summary: &Summary) -> String {
     let mut text = String::new();
     if !summary.never.is_empty() {
-        text += &format!("\n{}\n", "never held".yellow().bold());
+        text += &format!("\n{}\n", "never held in any run".yellow().bold());
         for never in summary.never.iter().take(MOST_PROBES) {
             text += &format!("  {}! {}  {}\n", never.kind, never.name, never.at);
         }
@@ -210,10 +215,18 @@ fn last_lines(summary: &Summary) -> String {
     let jobs_text = count(*jobs as u64, "job");
     let speed = format!("{wall:.1}s with {jobs_text}: {:.0} runs/s", runs / wall);
     let virtual_time = format!("{:.0} virtual seconds per second and job", virtual_seconds / wall / *jobs as f64);
-    let verdict = counts.line();
+    let mut ran = counts.line();
+    if let Some(asked) = summary.asked().filter(|_| !summary.complete) {
+        ran += &format!(", of {asked} asked for");
+    }
+    // A sweep may fail without a run that does, so the word comes first.
     let verdict = match summary.exit() {
-        crate::Exit::Held => verdict.green().bold().to_string(),
-        _ => verdict.red().bold().to_string(),
+        Exit::Held => format!("PASS: {ran}").green().bold().to_string(),
+        Exit::BugFound => {
+            let bugs = count(summary.failures.len() as u64, "distinct bug");
+            format!("FAIL, {bugs}: {ran}").red().bold().to_string()
+        }
+        Exit::BadInput | Exit::HarnessFailed => format!("HARNESS FAILED: {ran}").red().bold().to_string(),
     };
     text + &format!("\n{speed}, {virtual_time}\n{verdict}\n")
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bugs::EXAMPLES;
 use super::planted::Search;
-use super::summary::{Failure, HarnessKind, Later, ScenarioRow, Summary};
+use super::summary::{Failure, HarnessKind, Later, ScenarioRow, Summary, seconds};
 use super::tally::{Counts, KEPT};
 
 /// One of several parts of a sweep.
@@ -87,39 +87,65 @@ impl Summary {
     }
 
     fn add(&mut self, other: Summary) {
-        self.counts += other.counts;
-        self.virtual_ns += other.virtual_ns;
-        self.virtual_seconds = super::summary::seconds(self.virtual_ns);
+        // All fields, so that a new one is not forgotten here.
+        let Summary {
+            // The same in all shards, or made when the sum is judged.
+            kind: _,
+            version: _,
+            build: _,
+            seeds: _,
+            shard: _,
+            virtual_seconds: _,
+            not_yet: _,
+            counts,
+            virtual_ns,
+            wall_seconds,
+            jobs,
+            complete,
+            failures,
+            only_later,
+            dose,
+            sometimes,
+            never,
+            scenarios,
+            planted,
+            nondeterministic,
+            harness_failures,
+            harness,
+        } = other;
+        self.counts += counts;
+        self.virtual_ns += virtual_ns;
+        self.virtual_seconds = seconds(self.virtual_ns);
         // They ran side by side, as the jobs of one sweep do.
-        self.wall_seconds = self.wall_seconds.max(other.wall_seconds);
-        self.jobs += other.jobs;
-        self.complete &= other.complete;
-        for (row, other) in self.scenarios.iter_mut().zip(other.scenarios) {
+        self.wall_seconds = self.wall_seconds.max(wall_seconds);
+        self.jobs += jobs;
+        self.complete &= complete;
+        for (row, other) in self.scenarios.iter_mut().zip(scenarios) {
             row.add(other);
         }
         let order: Vec<&str> = self.scenarios.iter().map(|row| row.path.as_str()).collect();
-        for failure in other.failures {
+        for failure in failures {
             match self.failures.iter_mut().find(|known| known.is(&failure.system, &failure.signature)) {
                 Some(known) => known.add(failure, &order),
                 None => self.failures.push(failure),
             }
         }
-        for (search, other) in self.planted.iter_mut().zip(other.planted) {
+        for (search, other) in self.planted.iter_mut().zip(planted) {
             search.add(other, &order);
         }
-        for later in other.only_later {
+        for later in only_later {
             let is_it = |known: &&mut Later| known.system == later.system && known.signature == later.signature;
             match self.only_later.iter_mut().find(is_it) {
                 Some(known) => known.count += later.count,
                 None => self.only_later.push(later),
             }
         }
-        add(&mut self.dose, other.dose);
-        add(&mut self.sometimes, other.sometimes);
-        self.never.extend(other.never);
-        self.nondeterministic += other.nondeterministic;
-        self.harness_failures += other.harness_failures;
-        self.harness.extend(other.harness);
+        add(&mut self.dose, dose);
+        add(&mut self.sometimes, sometimes);
+        self.never.extend(never);
+        self.nondeterministic += nondeterministic;
+        self.harness_failures += harness_failures;
+        self.harness.extend(harness);
         let place = |path: &str, seed: u64| (seed, order.iter().position(|known| *known == path));
         self.harness.sort_by_key(|harness| (harness.kind, place(&harness.fault.scenario, harness.fault.seed)));
         for kind in [HarnessKind::Nondeterministic, HarnessKind::Broken] {
@@ -137,7 +163,7 @@ impl ScenarioRow {
         self.counts += other.counts;
         self.harness_failures += other.harness_failures;
         self.virtual_ns += other.virtual_ns;
-        self.virtual_seconds = super::summary::seconds(self.virtual_ns);
+        self.virtual_seconds = seconds(self.virtual_ns);
         add(&mut self.dose, other.dose);
     }
 }
