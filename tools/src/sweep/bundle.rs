@@ -224,6 +224,32 @@ mod tests {
         assert!(name("kv", "../..").starts_with("failure-"));
     }
 
+    fn failure(signature: &str, seed: Option<u64>) -> Failure {
+        let replay = "cargo dst replay x.toml 3".to_owned();
+        let (signature, explanation) = (signature.to_owned(), "stderr:\nlast words".to_owned());
+        Failure { signature, seed, explanation, replay, at_ns: Some(0), ..Failure::default() }
+    }
+
+    #[test]
+    fn a_run_that_ends_its_process_is_not_made_again() {
+        let systems = systems::all();
+        let registry = crate::registry::Registry::new(&systems);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/primary_backup/swarm.toml");
+        let loaded = crate::scenarios::load_one(&path, &registry).unwrap();
+        let target = Target { loaded, planted: Vec::new() };
+        let out = tempfile::tempdir().unwrap();
+        let place = out.path().join("hang");
+        let note = bundle(out.path(), &place, &failure("process:hang", Some(3)), &target).unwrap();
+        assert_eq!(note, None, "that it is not made again is as it should be");
+        let mut files: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        files.sort();
+        assert_eq!(files, ["README.md", "scenario.toml"]);
+        let readme = fs::read_to_string(place.join("README.md")).unwrap();
+        for text in ["cargo dst replay x.toml 3", "it was not made again here", "last words"] {
+            assert!(readme.contains(text), "{readme}");
+        }
+    }
+
     #[test]
     fn an_older_folder_is_replaced_as_a_whole() {
         let out = tempfile::tempdir().unwrap();
