@@ -35,12 +35,14 @@ pub fn run(args: &MergeArgs, registry: &Registry<'_>, console: &Console) -> Resu
     parts.sort_by_key(|part| part.shard.index);
     let unfinished: Vec<String> = parts.iter().filter_map(Part::unfinished).collect();
     let summary = Summary::merge(parts.into_iter().map(|part| part.summary).collect()).context("no shard to add up")?;
-    pages.write(&summary)?;
+    // What cannot be written must not hide what was found.
+    let paged = pages.write(&summary);
     if args.json {
         console.json(&summary)?;
     } else {
         console.print(&human::screen(&summary, registry))?;
     }
+    paged?;
     for line in &unfinished {
         console.say(&format!("not complete: {line}\n"));
     }

@@ -95,11 +95,11 @@ fn load(paths: &[PathBuf]) -> Result<Vec<Entry>> {
     if errors.is_empty() { Ok(entries) } else { Err(BadScenarios(errors).into()) }
 }
 
-/// Checks entries on several threads, and hands them over in their order. Stops at the first that cannot be checked.
+/// Checks entries on several threads, and hands them over in their order, until `take` fails.
 fn check_all(
     ready: &[(Entry, Target<'_>)],
     jobs: Option<u16>,
-    mut take: impl FnMut(&Entry, Checked) -> Result<()>,
+    mut take: impl FnMut(&Entry, Result<Checked>) -> Result<()>,
 ) -> Result<()> {
     struct Each<F>(F, Result<()>);
     impl<F: FnMut(usize, Result<Checked>) -> Result<()>> pool::Consumer<Result<Checked>> for Each<F> {
@@ -110,7 +110,7 @@ fn check_all(
         fn tick(&mut self) {}
     }
     let jobs = jobs.map_or_else(|| thread::available_parallelism().map_or(1, Into::into), usize::from);
-    let mut each = Each(|index: usize, checked: Result<Checked>| take(&ready[index].0, checked?), Ok(()));
+    let mut each = Each(|index: usize, checked: Result<Checked>| take(&ready[index].0, checked), Ok(()));
     let work = |index: u64| {
         let (entry, target) = &ready[index as usize];
         check::check(entry, target).with_context(|| format!("`{}` cannot be checked", entry.path))

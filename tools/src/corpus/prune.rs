@@ -12,7 +12,6 @@ use crate::cli::corpus::PruneArgs;
 use crate::console::Console;
 use crate::exit::{BadScenarios, Exit};
 use crate::registry::Registry;
-use crate::text;
 
 /// Lists them, and deletes them if told to.
 pub fn run(args: &PruneArgs, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
@@ -34,6 +33,7 @@ pub fn run(args: &PruneArgs, registry: &Registry<'_>, console: &Console) -> Resu
     }
     let (mut broken, mut duplicates) = (Vec::new(), Vec::new());
     super::check_all(&ready, args.jobs, |entry, checked| {
+        let checked = checked?;
         match checked.status {
             Status::Held => {}
             Status::Drifted => drop(useless.insert(entry.path.clone(), format!("drifted: {}", checked.what))),
@@ -60,7 +60,7 @@ pub fn run(args: &PruneArgs, registry: &Registry<'_>, console: &Console) -> Resu
     for line in &broken {
         console.print(&format!("{}   {line}: kept, since something is wrong\n", "broken".red().bold()))?;
     }
-    let found = text::count(useless.len() as u64, "entry").replace("entrys", "entries");
+    let found = if useless.len() == 1 { "1 entry".to_owned() } else { format!("{} entries", useless.len()) };
     let hint = if args.yes || useless.is_empty() { "" } else { "; to delete them: cargo dst corpus prune --yes" };
     console.print(&format!("{found} to prune{hint}\n"))?;
     Ok(Exit::Held)

@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 use owo_colors::OwoColorize;
+use serde::Serialize;
 use serde_json::json;
 
 use super::check::{Checked, Status};
 use super::entry::{Entry, Expectation};
 use crate::cli::corpus::RunArgs;
 use crate::console::Console;
-use crate::exit::{BadScenarios, Exit};
+use crate::exit::{self, BadScenarios, Exit};
 use crate::registry::Registry;
 use crate::text;
 
@@ -25,22 +26,50 @@ pub fn run(args: &RunArgs, registry: &Registry<'_>, console: &Console) -> Result
     if !errors.is_empty() {
         return Err(BadScenarios(errors).into());
     }
-    let mut counts = [0_u64; 3];
-    super::check_all(&ready, args.jobs, |entry, checked| {
-        counts[checked.status as usize] += 1;
-        if args.json { console.json(&object(entry, &checked)) } else { console.print(&line(entry, &checked)) }
+    let (mut counts, mut worst) = (Counts { entries: ready.len() as u64, ..Counts::default() }, Exit::Held);
+    super::check_all(&ready, args.jobs, |entry, checked| match checked {
+        Ok(checked) => {
+            counts.add(checked.status);
+            if args.json { console.json(&object(entry, &checked)) } else { console.print(&line(entry, &checked)) }
+        }
+        // It says nothing about the other entries.
+        Err(error) => {
+            counts.errors += 1;
+            worst = worst.max(exit::explain(&error, console));
+            let what = format!("{error:#}");
+            let error = json!({ "type": "entry", "entry": entry.path, "status": "error", "what": what });
+            if args.json { console.json(&error) } else { Ok(()) }
+        }
     })?;
-    let [held, drifted, broken] = counts;
-    let exit = if broken > 0 || (args.strict && drifted > 0) { Exit::BugFound } else { Exit::Held };
+    let is_bad = counts.broken > 0 || (args.strict && counts.drifted > 0);
+    let exit = worst.max(if is_bad { Exit::BugFound } else { Exit::Held });
     if args.json {
-        let entries = held + drifted + broken;
-        let summary =
-            json!({ "type": "corpus", "entries": entries, "held": held, "drifted": drifted, "broken": broken });
-        console.json(&summary)?;
+        console.json(&counts)?
     } else {
-        console.print(&last_lines(counts, exit))?;
+        console.print(&last_lines(&counts, exit))?
     }
     Ok(exit)
+}
+
+/// Entries by what became of them. The machine contract: fields are added, never renamed.
+#[derive(Default, Serialize)]
+#[serde(tag = "type", rename = "corpus")]
+struct Counts {
+    entries: u64,
+    held: u64,
+    drifted: u64,
+    broken: u64,
+    errors: u64,
+}
+
+impl Counts {
+    fn add(&mut self, status: Status) {
+        match status {
+            Status::Held => self.held += 1,
+            Status::Drifted => self.drifted += 1,
+            Status::Broken => self.broken += 1,
+        }
+    }
 }
 
 fn line(entry: &Entry, checked: &Checked) -> String {
@@ -59,20 +88,24 @@ fn line(entry: &Entry, checked: &Checked) -> String {
     text
 }
 
-fn last_lines([held, drifted, broken]: [u64; 3], exit: Exit) -> String {
+fn last_lines(counts: &Counts, exit: Exit) -> String {
+    let Counts { entries, held, drifted, broken, errors } = *counts;
     let mut text = String::new();
     if drifted > 0 {
         text += "\nWhat has drifted is another run than was kept. If that was meant to be: cargo dst corpus add \
                  --refresh FILE...\n";
     }
-    let entries = text::count(held + drifted + broken, "entry").replace("entrys", "entries");
-    let counts = format!("{entries}: {held} held, {drifted} drifted, {broken} broken");
-    let counts = match exit {
-        Exit::Held if drifted > 0 => counts.yellow().bold().to_string(),
-        Exit::Held => counts.green().bold().to_string(),
-        _ => counts.red().bold().to_string(),
+    let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
+    let mut line = format!("{entries}: {held} held, {drifted} drifted, {broken} broken");
+    if errors > 0 {
+        line += &format!(", {errors} not checked");
+    }
+    let line = match exit {
+        Exit::Held if drifted > 0 => line.yellow().bold().to_string(),
+        Exit::Held => line.green().bold().to_string(),
+        _ => line.red().bold().to_string(),
     };
-    format!("{text}\n{counts}\n")
+    format!("{text}\n{line}\n")
 }
 
 /// The machine contract: fields are added, never renamed.

@@ -91,13 +91,16 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console) -> Resu
 
     let bad_scenario = tally.bad_scenario.take();
     let mut summary = Summary::new(tally, &plan, &targets, registry, jobs);
-    let differing = out.map_or(Ok(Vec::new()), |out| out.write(&mut summary, &targets))?;
-    pages.write(&summary)?;
+    // What cannot be written must not hide what was found.
+    let bundles = out.map_or(Ok(Vec::new()), |out| out.write(&mut summary, &targets));
+    let paged = pages.write(&summary);
     if args.json {
         console.json(&summary)?;
     } else {
         console.print(&human::screen(&summary, registry))?;
     }
+    paged?;
+    let differing = bundles?;
     for note in &differing {
         console.say(&format!("{} {note}\n", "harness error:".red().bold()));
     }

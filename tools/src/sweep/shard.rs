@@ -235,4 +235,86 @@ mod tests {
             assert!(text.parse::<Shard>().is_err(), "{text}");
         }
     }
+
+    /// A summary with only what a test is about.
+    fn summary(index: u64, about: serde_json::Value) -> Summary {
+        let row = |path: &str| {
+            serde_json::json!({
+                "path": path, "hash": "", "system": "kv", "planted": [], "runs": 1, "passed": 1, "failed": 0,
+                "unknown": 0, "harness_failures": 0, "virtual_seconds": 0.0, "virtual_ns": 1, "dose": {}, "expect": {},
+            })
+        };
+        let mut all = serde_json::json!({
+            "type": "summary", "version": "", "build": { "commit": "", "executable": "" }, "seeds": [0, 1],
+            "shard": { "index": index, "of": 2 }, "runs": 2, "passed": 2, "failed": 0, "unknown": 0,
+            "virtual_seconds": 0.0, "virtual_ns": 2, "wall_seconds": index as f64, "jobs": 1, "complete": true,
+            "failures": [], "only_later": [], "dose": {}, "sometimes": {}, "never": [], "not_yet": [],
+            "scenarios": [row("b.toml"), row("a.toml")], "planted": [], "nondeterministic": 0, "harness_failures": 0,
+            "harness": [],
+        });
+        for (key, value) in about.as_object().expect("an object") {
+            all[key] = value.clone();
+        }
+        serde_json::from_value(all).expect("a summary")
+    }
+
+    fn sum(one: serde_json::Value, two: serde_json::Value) -> Summary {
+        Summary::merge(vec![summary(1, one), summary(2, two)]).expect("two shards")
+    }
+
+    fn failure(signature: &str, scenario: &str, seed: u64, events: u64) -> serde_json::Value {
+        serde_json::json!({
+            "signature": signature, "system": "kv", "count": 1, "scenario": scenario, "seed": seed, "at_ns": 0,
+            "events": events, "explanation": "", "replay": "", "scenarios": { scenario: 1 }, "bundle": null,
+            "examples": [{ "scenario": scenario, "seed": seed }],
+        })
+    }
+
+    #[test]
+    fn the_cheapest_run_stands_for_a_bug_and_on_a_tie_the_first() {
+        let one = serde_json::json!({ "failures": [failure("x", "a.toml", 7, 10), failure("y", "a.toml", 7, 10)] });
+        let two = serde_json::json!({ "failures": [failure("x", "b.toml", 7, 10), failure("y", "b.toml", 3, 11)] });
+        for sum in [sum(one.clone(), two.clone()), sum(two, one)] {
+            let best = |signature: &str| {
+                let failure = sum.failures.iter().find(|failure| failure.signature == signature).expect("there");
+                let examples: Vec<u64> = failure.examples.iter().map(|example| example.seed).collect();
+                (failure.scenario.clone(), failure.seed, failure.count, examples, failure.scenarios.len())
+            };
+            // The scenarios are taken in turn in the order of their rows.
+            assert_eq!(best("x"), ("b.toml".to_owned(), Some(7), 2, vec![7, 7], 2));
+            assert_eq!(best("y"), ("a.toml".to_owned(), Some(7), 2, vec![3, 7], 2));
+        }
+    }
+
+    #[test]
+    fn what_was_a_first_violation_in_any_shard_is_not_only_a_later_one() {
+        let later = |signature: &str| serde_json::json!({ "system": "kv", "signature": signature, "count": 2 });
+        let one = serde_json::json!({ "failures": [failure("x", "a.toml", 7, 10)], "only_later": [later("z")] });
+        let two = serde_json::json!({ "only_later": [later("x"), later("z")] });
+        let sum = sum(one, two);
+        let only_later: Vec<_> = sum.only_later.iter().map(|later| (later.signature.as_str(), later.count)).collect();
+        assert_eq!(only_later, [("z", 4)]);
+    }
+
+    #[test]
+    fn what_held_in_any_shard_did_hold() {
+        let never = |name: &str| serde_json::json!({ "name": name, "kind": "sometimes", "at": "x.rs:1" });
+        let one = serde_json::json!({ "sometimes": { "p": 2 }, "never": [never("q"), never("r")] });
+        let two = serde_json::json!({ "sometimes": { "q": 1 }, "never": [never("p"), never("r")] });
+        let names: Vec<String> = sum(one, two).never.into_iter().map(|never| never.name).collect();
+        assert_eq!(names, ["r"]);
+    }
+
+    #[test]
+    fn of_harness_failures_the_first_few_are_kept() {
+        let harness = |seeds: &[u64], kind: &str| -> Vec<_> {
+            let one = |seed: &u64| serde_json::json!({ "kind": kind, "scenario": "a.toml", "seed": seed, "what": "", "replay": "" });
+            seeds.iter().map(one).collect()
+        };
+        let one = [harness(&[2, 4, 6, 8, 10], "nondeterministic"), harness(&[1], "broken")].concat();
+        let two = [harness(&[1, 3, 5], "nondeterministic"), harness(&[0], "broken")].concat();
+        let sum = sum(serde_json::json!({ "harness": one }), serde_json::json!({ "harness": two }));
+        let kept: Vec<u64> = sum.harness.iter().map(|harness| harness.fault.seed).collect();
+        assert_eq!(kept, [1, 2, 3, 4, 5, 0, 1]);
+    }
 }
