@@ -1,12 +1,53 @@
-//! Files that are whole or not there: written beside their place and renamed.
+//! Files that are whole or not there: written beside their place, then renamed.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use tempfile::NamedTempFile;
 
 use crate::exit::BadInput;
+
+/// What became of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is there, all of it.
+    Whole,
+    /// Another one was there before, and still is.
+    Taken,
+}
+
+/// Writes a file. Nobody ever sees half of it, and one that is there is only replaced with `force`.
+///
+/// # Errors
+///
+/// If its folder is not there or cannot be written to.
+pub fn write(file: &Path, text: &str, force: bool) -> io::Result<Written> {
+    let mut whole = beside(file)?;
+    whole.write_all(text.as_bytes())?;
+    whole.as_file().sync_all()?;
+    let persisted = if force { whole.persist(file) } else { whole.persist_noclobber(file) };
+    match persisted {
+        Ok(_) => Ok(Written::Whole),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(Written::Taken),
+        Err(error) => Err(error.error),
+    }
+}
+
+/// The folder that a file is in.
+pub fn folder(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A temporary file in the same folder, gone when dropped.
+fn beside(file: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".dst-").suffix(".tmp");
+    // A temporary file is for its owner's eyes; what it becomes is a file like any other.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder(file))
+}
 
 /// A file that will be written, or replaced, later.
 #[derive(Clone, Debug)]
@@ -38,49 +79,12 @@ impl Place {
         }
     }
 
-    /// Writes it whole, in place of what is there.
+    /// Writes it whole; what is there already is only replaced with `force`.
     ///
     /// # Errors
     ///
     /// If that is not possible any more.
-    pub fn write(&self, text: &str) -> Result<()> {
-        let cannot = || format!("cannot write `{}`", self.0.display());
-        written(&self.0, text).with_context(cannot)?.persist(&self.0).map(drop).with_context(cannot)
+    pub fn write(&self, text: &str, force: bool) -> Result<Written> {
+        write(&self.0, text, force).with_context(|| format!("cannot write `{}`", self.0.display()))
     }
-
-    /// Writes it whole if there is nothing there. Says whether it did.
-    ///
-    /// # Errors
-    ///
-    /// If that is not possible any more.
-    pub fn write_new(&self, text: &str) -> Result<bool> {
-        let cannot = || format!("cannot write `{}`", self.0.display());
-        match written(&self.0, text).with_context(cannot)?.persist_noclobber(&self.0) {
-            Ok(_) => Ok(true),
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(error).with_context(cannot),
-        }
-    }
-}
-
-/// The folder that a file is in.
-fn folder(file: &Path) -> &Path {
-    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn written(file: &Path, text: &str) -> io::Result<NamedTempFile> {
-    let mut whole = beside(file)?;
-    whole.write_all(text.as_bytes())?;
-    whole.as_file().sync_all()?;
-    Ok(whole)
-}
-
-/// A temporary file in the same folder, gone when dropped.
-fn beside(file: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".dst-").suffix(".tmp");
-    // A temporary file is for its owner's eyes; what it becomes is a file like any other.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder(file))
 }

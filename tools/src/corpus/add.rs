@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use owo_colors::OwoColorize;
+use sim::RunOptions;
 
 use super::check::{self, Status};
 use super::entry::{Entry, Expectation};
 use crate::cli::corpus::AddArgs;
 use crate::console::Console;
 use crate::exit::{BadInput, BadScenarios, Exit};
-use crate::files::Place;
+use crate::files::{Place, Written};
 use crate::registry::Registry;
 use crate::scenarios;
 use crate::sweep::Target;
@@ -62,13 +63,11 @@ pub fn run(args: &AddArgs, registry: &Registry<'_>, console: &Console) -> Result
         }
         (entry.source().to_owned(), checked.what)
     } else {
-        let report = check::run(&target, seed)?;
+        let report = target.run(seed, RunOptions::default())?;
         let ending = check::ending(&report);
         (write(ending, [&report.digest, &report.world]), ending.to_owned())
     };
-    if args.force {
-        place.write(&text)?;
-    } else if !place.write_new(&text)? {
+    if place.write(&text, args.force)? == Written::Taken {
         return Err(taken(&file));
     }
     let replay = format!("cargo dst replay {}", text::quoted(&path));
@@ -91,7 +90,7 @@ pub fn refresh(files: &[PathBuf], registry: &Registry<'_>, console: &Console) ->
                 for (span, value) in places {
                     text.replace_range(span, &quoted(value));
                 }
-                Place::check(Path::new(&entry.path))?.write(&text)?;
+                Place::check(Path::new(&entry.path))?.write(&text, true)?;
                 "refreshed".yellow().bold().to_string()
             }
             (Status::Broken, ..) => {

@@ -1,13 +1,11 @@
 //! Whether an entry's expectation holds.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use serde::Serialize;
-use sim::Report;
+use sim::{Report, RunOptions};
 
 use super::entry::{Entry, Expectation, PASS};
-use crate::exit::BadScenarios;
 use crate::sweep::Target;
-use crate::sweep::one::{self, Ran};
 use crate::text;
 
 /// What became of an entry.
@@ -48,14 +46,14 @@ pub fn ending(report: &Report) -> &str {
 /// If the scenario turns out to be wrong, or the harness fails.
 pub fn check(entry: &Entry, target: &Target<'_>) -> Result<Checked> {
     let Expectation::Within(most) = entry.expectation else {
-        let report = run(target, entry.seed)?;
+        let report = Box::new(target.run(entry.seed, RunOptions::default())?);
         let (status, what) = judge(entry, target, &report);
         let found = Some(ending(&report).to_owned());
         return Ok(Checked { status, what, found, seed: Some(entry.seed), report: Some(report) });
     };
     let mut others: Vec<String> = Vec::new();
     for seed in (entry.seed..=u64::MAX).take(usize::try_from(most).unwrap_or(usize::MAX)) {
-        let report = run(target, seed)?;
+        let report = Box::new(target.run(seed, RunOptions::default())?);
         if let Some(signature) = hit(entry, target, &report) {
             let after = text::count(seed - entry.seed + 1, "seed");
             return Ok(Checked {
@@ -105,19 +103,5 @@ pub fn judge(entry: &Entry, target: &Target<'_>, report: &Report) -> (Status, St
             (Status::Drifted, format!("{ending}, but planned in another way: digest {digest}, now {}", report.digest))
         }
         Expectation::Run { .. } => (Status::Held, ending.to_owned()),
-    }
-}
-
-/// Makes one run.
-///
-/// # Errors
-///
-/// As [`check`].
-pub fn run(target: &Target<'_>, seed: u64) -> Result<Box<Report>> {
-    match one::run(target, seed, false) {
-        Ran::Ended(report) => Ok(report),
-        Ran::BadScenario(error) => Err(BadScenarios::from(*error).into()),
-        Ran::Broken(what) => Err(anyhow!("{} seed {seed}: {what}", target.loaded.scenario.path())),
-        Ran::Differs { how, .. } => Err(anyhow!("{} seed {seed}: {how}", target.loaded.scenario.path())),
     }
 }

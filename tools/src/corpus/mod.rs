@@ -13,10 +13,11 @@ pub(crate) mod entry;
 mod prune;
 mod run;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -26,7 +27,6 @@ use crate::console::Console;
 use crate::exit::{BadInput, BadScenarios, Exit};
 use crate::registry::Registry;
 use crate::sweep::Target;
-use crate::sweep::pool;
 use check::Checked;
 use entry::Entry;
 
@@ -101,20 +101,33 @@ fn check_all(
     jobs: Option<u16>,
     mut take: impl FnMut(&Entry, Result<Checked>) -> Result<()>,
 ) -> Result<()> {
-    struct Each<F>(F, Result<()>);
-    impl<F: FnMut(usize, Result<Checked>) -> Result<()>> pool::Consumer<Result<Checked>> for Each<F> {
-        fn take(&mut self, index: u64, checked: Result<Checked>) -> ControlFlow<()> {
-            self.1 = (self.0)(index as usize, checked);
-            if self.1.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        }
-        fn tick(&mut self) {}
-    }
     let jobs = jobs.map_or_else(|| thread::available_parallelism().map_or(1, Into::into), usize::from);
-    let mut each = Each(|index: usize, checked: Result<Checked>| take(&ready[index].0, checked), Ok(()));
-    let work = |index: u64| {
-        let (entry, target) = &ready[index as usize];
-        check::check(entry, target).with_context(|| format!("`{}` cannot be checked", entry.path))
-    };
-    pool::in_order(jobs, |index| index < ready.len() as u64, work, &mut each);
-    each.1
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let (sender, results) = mpsc::channel();
+        for _ in 0..jobs.min(ready.len()) {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((entry, target)) = ready.get(index) else { return };
+                    let checked = check::check(entry, target);
+                    let checked = checked.with_context(|| format!("`{}` cannot be checked", entry.path));
+                    if sender.send((index, checked)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let (mut early, mut due) = (BTreeMap::new(), 0);
+        for (index, checked) in results {
+            early.insert(index, checked);
+            while let Some(checked) = early.remove(&due) {
+                take(&ready[due].0, checked)?;
+                due += 1;
+            }
+        }
+        Ok(())
+    })
 }

@@ -1,26 +1,34 @@
-//! Frozen runs: where they are written, and how they are compared when they are replayed.
+//! Frozen runs: written to a file that is whole or not there, and compared when they are replayed.
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use sim::Report;
 use sim::scenario::plan::Frozen;
 
 use crate::exit::BadInput;
-use crate::files::Place;
+use crate::files::{self, Written};
 
 /// Refuses to replace a file, before anything runs.
-pub fn check_free(file: &Path, force: bool) -> Result<Place> {
-    let place = Place::check(file)?;
-    if file.exists() && !force { Err(taken(file)) } else { Ok(place) }
+pub fn check_free(file: &Path, force: bool) -> Result<()> {
+    if file.is_dir() {
+        return Err(BadInput::error(format!("`{}` is a folder", file.display()), "name a file in it"));
+    }
+    let folder = files::folder(file);
+    if !folder.is_dir() {
+        let title = format!("there is no folder `{}` to write `{}` to", folder.display(), file.display());
+        return Err(BadInput::error(title, "create it first"));
+    }
+    if file.exists() && !force { Err(taken(file)) } else { Ok(()) }
 }
 
-/// Nobody ever sees half of it, and what came there since is not replaced without force.
-pub fn write(place: &Place, file: &Path, text: &str, force: bool) -> Result<()> {
-    if force {
-        return place.write(text);
+/// Writes the file, whole or not at all.
+pub fn write(file: &Path, text: &str, force: bool) -> Result<()> {
+    let cannot = || format!("cannot write the frozen run to `{}`", file.display());
+    match files::write(file, text, force).with_context(cannot)? {
+        Written::Whole => Ok(()),
+        Written::Taken => Err(taken(file)),
     }
-    if place.write_new(text)? { Ok(()) } else { Err(taken(file)) }
 }
 
 /// What to say if the replay is not the run that was frozen.

@@ -49,7 +49,9 @@ fn one(args: &ReplayArgs, kept: Option<&Kept<'_>>, registry: &Registry<'_>, cons
     let loaded = scenarios::load_one(&args.scenario, registry).map_err(BadScenarios::from)?;
     let seed = seed(args, &loaded)?;
     check_planted(args, &loaded)?;
-    let freeze = args.freeze.as_ref().map(|file| frozen::check_free(file, args.force)).transpose()?;
+    if let Some(file) = &args.freeze {
+        frozen::check_free(file, args.force)?;
+    }
     let plan = loaded.scenario.plan(seed).map_err(BadScenarios::from)?;
     let nodes = nodes(&loaded, &plan)?;
     if let Some(unknown) = args.node.iter().find(|node| !nodes.contains(node)) {
@@ -74,8 +76,8 @@ fn one(args: &ReplayArgs, kept: Option<&Kept<'_>>, registry: &Registry<'_>, cons
         console.print(&format!("{after_trace}{}", human::ending(&report)))?;
     }
     let judged = kept.map(|kept| kept.judge(&report));
-    if let (Some(place), Some(file), Some(text)) = (&freeze, &args.freeze, &report.frozen) {
-        frozen::write(place, file, text, args.force)?;
+    if let (Some(file), Some(text)) = (&args.freeze, &report.frozen) {
+        frozen::write(file, text, args.force)?;
         if !args.json {
             console.print(&format!("frozen: cargo dst replay {}\n", text::quoted(&file.display().to_string())))?;
         }

@@ -5,7 +5,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -118,12 +117,10 @@ fn run_again(folder: &Path, seed: u64, target: &Target<'_>) -> Result<Result<Rep
             *written = write!(file, "{}", strip_str(&replay::trace_line(&record, width)));
         }
     }));
-    let options = RunOptions { planted: target.planted.clone(), recorder: Some(recorder), freeze: true, history: true };
-    let run = || sim::run(target.loaded.entry.system, &target.loaded.scenario, seed, options);
-    let report = match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(report)) => report,
-        Ok(Err(error)) => return Ok(Err(error.to_string())),
-        Err(_) => return Ok(Err("the harness panicked".to_owned())),
+    let options = RunOptions { recorder: Some(recorder), freeze: true, history: true, ..RunOptions::default() };
+    let report = match target.run(seed, options) {
+        Ok(report) => report,
+        Err(error) => return Ok(Err(error.to_string())),
     };
     let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
     std::mem::replace(&mut trace.1, Ok(()))?;

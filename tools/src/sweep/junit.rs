@@ -66,17 +66,22 @@ fn failed(kind: NonSuccessKind, what: &str, message: &str, texts: &[String]) -> 
     status
 }
 
+/// When it happens, if anybody saw it.
+pub(super) fn at(failure: &Failure) -> String {
+    failure.at_ns.map_or(String::new(), |at_ns| format!(", at {}", Stamp(at_ns)))
+}
+
 fn bug(failure: &Failure, row: &ScenarioRow) -> String {
     let Failure { signature, scenario, explanation, replay, .. } = failure;
-    let place = match failure.seed.zip(failure.at_ns) {
-        Some((seed, at_ns)) => {
+    let place = match failure.seed {
+        Some(seed) => {
             let here = failure.scenarios.get(&row.path).copied().unwrap_or_default();
             let elsewhere = match failure.count - here {
                 0 => String::new(),
                 more => format!(" and {more} of other scenarios"),
             };
             let runs = count(here, "run");
-            format!("in {runs}{elsewhere}; the cheapest is {scenario} seed {seed}, at {}", Stamp(at_ns))
+            format!("in {runs}{elsewhere}; the cheapest is {scenario} seed {seed}{}", at(failure))
         }
         None => "the sweep as a whole".to_owned(),
     };

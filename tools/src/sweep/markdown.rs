@@ -1,8 +1,9 @@
 //! The summary as Markdown, for the page of a CI run.
 
+use super::junit::at;
 use super::summary::{Failure, ScenarioRow, Summary};
 use crate::exit::Exit;
-use crate::text::{self, Stamp, count};
+use crate::text::{self, count};
 
 /// How many lines of an explanation are shown; the bundle has all.
 const MOST_LINES: usize = 40;
@@ -41,10 +42,10 @@ fn bugs(summary: &Summary) -> String {
     }
     for failure in &summary.failures {
         let Failure { signature, system, scenario, explanation, replay, .. } = failure;
-        let place = match failure.seed.zip(failure.at_ns) {
-            Some((seed, at_ns)) => {
+        let place = match failure.seed {
+            Some(seed) => {
                 let runs = count(failure.count, "run");
-                format!("{runs}; the cheapest is {} seed {seed}, at {}", code(scenario), Stamp(at_ns))
+                format!("{runs}; the cheapest is {} seed {seed}{}", code(scenario), at(failure))
             }
             None => format!("the sweep of {} as a whole", code(scenario)),
         };

@@ -12,11 +12,11 @@ mod bundle;
 pub(crate) mod human;
 mod junit;
 mod markdown;
-pub(crate) mod one;
+mod one;
 pub(crate) mod pages;
 mod plan;
 mod planted;
-pub(crate) mod pool;
+mod pool;
 mod probes;
 mod progress;
 pub(crate) mod shard;
@@ -24,12 +24,13 @@ pub(crate) mod summary;
 mod tally;
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use owo_colors::OwoColorize;
 use serde_json::json;
-use sim::Report;
+use sim::{Report, RunError, RunOptions};
 
 use crate::cli::SweepArgs;
 use crate::console::Console;
@@ -49,6 +50,24 @@ use tally::Tally;
 pub(crate) struct Target<'a> {
     pub(crate) loaded: Loaded<'a>,
     pub(crate) planted: Vec<String>,
+}
+
+impl Target<'_> {
+    /// Makes one run in this process.
+    ///
+    /// # Errors
+    ///
+    /// If the scenario is wrong, with this seed at least, or the harness fails.
+    pub(crate) fn run(&self, seed: u64, options: RunOptions) -> Result<Report> {
+        let options = RunOptions { planted: self.planted.clone(), ..options };
+        let run = || sim::run(self.loaded.entry.system, &self.loaded.scenario, seed, options);
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(report)) => Ok(report),
+            Ok(Err(RunError::Scenario(error))) => Err(BadScenarios::from(*error).into()),
+            Ok(Err(RunError::Harness(error))) => Err(error.into()),
+            Err(_) => Err(anyhow!("the harness panicked; the panic's message is above")),
+        }
+    }
 }
 
 /// Sweeps.

@@ -31,10 +31,10 @@ impl Pages {
     /// If one cannot be written any more.
     pub fn write(&self, summary: &Summary) -> Result<()> {
         if let Some(place) = &self.junit {
-            place.write(&junit::report(summary)?)?;
+            place.write(&junit::report(summary)?, true)?;
         }
         if let Some(place) = &self.markdown {
-            place.write(&markdown::page(summary))?;
+            place.write(&markdown::page(summary), true)?;
         }
         Ok(())
     }
