@@ -11,7 +11,7 @@ use std::hash::Hash;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check::linearizable::{Operation, Outcome};
 use crate::event::{self, Moment};
@@ -31,7 +31,7 @@ pub trait Op: Clone + Debug + Hash + Serialize + 'static {
 }
 
 /// How an operation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// With a result.
@@ -55,8 +55,34 @@ pub struct Entry {
     pub invoked: u64,
     /// When and how it ended; `None` if it never did.
     pub ended: Option<(u64, Ended)>,
-    op: Rc<dyn Any>,
-    ret: Option<Rc<dyn Any>>,
+    op: Rc<dyn Value>,
+    ret: Option<Rc<dyn Value>>,
+}
+
+/// An operation or a result, whatever its type.
+trait Value: Any + Debug {}
+
+impl<T: Any + Debug> Value for T {}
+
+/// One operation as text, for those who do not know its type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The process that invoked it.
+    pub process: u32,
+    /// The name of the node that the process ran on.
+    pub node: String,
+    /// Which kind of operation.
+    pub kind: String,
+    /// The operation, as `Debug` shows it.
+    pub input: String,
+    /// How it ended; none if it never did.
+    pub outcome: Option<Ended>,
+    /// What it returned, as `Debug` shows it; only if it ended well.
+    pub output: Option<String>,
+    /// When it was invoked, in virtual nanoseconds.
+    pub invoked_ns: u64,
+    /// When it ended, in virtual nanoseconds.
+    pub ended_ns: Option<u64>,
 }
 
 impl Debug for Entry {
@@ -168,7 +194,7 @@ impl<O: Op> Call<O> {
         self.end(Ended::Unknown, 0, String::new(), None);
     }
 
-    fn end(&mut self, how: Ended, what: u64, text: String, ret: Option<Rc<dyn Any>>) {
+    fn end(&mut self, how: Ended, what: u64, text: String, ret: Option<Rc<dyn Value>>) {
         let Some(index) = self.index.take() else { return };
         let ended = kernel::with_running(|state| {
             // What the dead say is not heard: nobody knows how it ended.
@@ -232,6 +258,21 @@ impl History {
         &self.entries
     }
 
+    /// All operations as text. `name_of` knows the nodes.
+    pub fn lines(&self, name_of: impl Fn(NodeId) -> String) -> Vec<Line> {
+        let line = |entry: &Entry| Line {
+            process: entry.process,
+            node: name_of(entry.node),
+            kind: entry.kind.to_owned(),
+            input: format!("{:?}", entry.op),
+            outcome: entry.ended.map(|(_, how)| how),
+            output: entry.ret.as_ref().map(|ret| format!("{ret:?}")),
+            invoked_ns: entry.invoked,
+            ended_ns: entry.ended.map(|(at, _)| at),
+        };
+        self.entries.iter().map(line).collect()
+    }
+
     /// How many operations ended with a result.
     pub fn ok_count(&self) -> u64 {
         self.entries.iter().filter(|entry| matches!(entry.ended, Some((_, Ended::Ok)))).count() as u64
@@ -258,8 +299,8 @@ impl History {
         self.entries
             .iter()
             .filter_map(|entry| {
-                let op = entry.op.downcast_ref::<O>()?.clone();
-                let ret = entry.ret.as_ref().and_then(|ret| ret.downcast_ref::<O::Ret>()).cloned();
+                let op = (&*entry.op as &dyn Any).downcast_ref::<O>()?.clone();
+                let ret = entry.ret.as_deref().and_then(|ret| (ret as &dyn Any).downcast_ref::<O::Ret>()).cloned();
                 let outcome = match (entry.ended, ret) {
                     (Some((at, Ended::Ok)), Some(ret)) => Outcome::Ok { at, ret },
                     (Some((at, Ended::Failed)), _) => Outcome::Failed { at },

@@ -132,7 +132,8 @@ fn replay_all(run_table: &str, planted: &[&str], seeds: std::ops::Range<u64>) ->
     let scenario = scenario("", run_table, RULES);
     let planted: Vec<String> = planted.iter().map(|&name| name.to_owned()).collect();
     let each = seeds.map(|seed| {
-        let report = run(&scenario, seed, RunOptions { planted: planted.clone(), freeze: true, recorder: None });
+        let report =
+            run(&scenario, seed, RunOptions { planted: planted.clone(), freeze: true, ..RunOptions::default() });
         let replay = frozen_again(&report);
         same_run(&report, &replay);
         report

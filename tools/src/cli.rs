@@ -1,5 +1,7 @@
 //! The commands and their flags, as they are typed.
 
+pub mod corpus;
+
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -9,6 +11,8 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
 use sim::trace::record::Kind;
+
+use crate::sweep::shard::Shard;
 
 /// Deterministic simulation testing: one seed is one execution.
 #[derive(Debug, Parser)]
@@ -32,6 +36,11 @@ pub enum Command {
     Check(CheckArgs),
     /// Write a file to start from
     New(NewArgs),
+    /// Add up the shards of a sweep
+    Merge(MergeArgs),
+    /// Keep runs that are worth it, and see that they still do what they did
+    #[command(subcommand)]
+    Corpus(corpus::Command),
 }
 
 const EXAMPLES: &str = "\
@@ -41,6 +50,7 @@ Examples:
   cargo dst replay scenarios/kv/crash.toml 17    what happened with seed 17
   cargo dst new scenario kv slow-leader          a scenario to start from
   cargo dst check                                what is wrong with scenarios
+  cargo dst corpus run                           the runs that are worth keeping
 
 Exit codes:
   0  all held
@@ -82,6 +92,9 @@ pub struct SweepArgs {
     /// Runs at the same time; the results are the same with any number [default: one per core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
+    /// Make only every N-th run, the I-th first; `cargo dst merge` adds the parts up
+    #[arg(long, value_name = "slice:I/N", requires = "seeds", conflicts_with = "lasts")]
+    pub shard: Option<Shard>,
     /// Switch a known bug on, and say whether it is found; scenarios of systems without it are left out
     #[arg(long, value_name = "NAME")]
     pub planted: Vec<String>,
@@ -97,6 +110,12 @@ pub struct SweepArgs {
     /// Print JSON, one object a line; the last is the summary
     #[arg(long)]
     pub json: bool,
+    /// What other programs show.
+    #[command(flatten)]
+    pub pages: Pages,
+    /// Keep everything about the cheapest run of each distinct failure, in a folder of its own in DIR
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 const SWEEP_EXAMPLES: &str = "\
@@ -111,19 +130,60 @@ Examples:
   cargo dst sweep --planted kv.stale-read --fail-fast
   # for CI: each seed twice, output for machines
   cargo dst sweep --seeds 200 --verify --json
+  # for CI: a page, a test report, and a folder with trace and history for each distinct bug
+  cargo dst sweep --seeds 200 --markdown summary.md --junit report.xml --out bugs
+  # half of the runs; see `cargo dst merge --help`
+  cargo dst sweep --seeds 1000 --shard slice:1/2 --json > 1.json
 
 Seeds are taken in turn: seed 0 of every scenario, then seed 1, and so on. A sweep \
 that only --for limits does not fail for what `[expect.sweep]` asks for, since how far it \
 gets depends on the machine.";
 
-/// `dst replay`
+/// `dst merge`
 #[derive(Debug, Args)]
+#[command(after_help = MERGE_EXAMPLES)]
+pub struct MergeArgs {
+    /// What `cargo dst sweep --shard slice:I/N --json` wrote, of each shard one file
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Print JSON: the summary
+    #[arg(long)]
+    pub json: bool,
+    /// What other programs show.
+    #[command(flatten)]
+    pub pages: Pages,
+}
+
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  # on two machines
+  cargo dst sweep --seeds 1000 --shard slice:1/2 --json > 1.json
+  cargo dst sweep --seeds 1000 --shard slice:2/2 --json > 2.json
+  # on one of them: what a single sweep would have said, with its exit code
+  cargo dst merge 1.json 2.json
+
+All shards must be there, from the same build, with the same seeds, scenarios and planted bugs. \
+What `[expect.sweep]` asks for is judged here.";
+
+/// Files that a sweep's summary is written to, for other programs to show.
+#[derive(Debug, Args)]
+pub struct Pages {
+    /// Write a JUnit report: a test suite for each system, a test case for each scenario
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write the summary as Markdown, for a CI page
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+}
+
+/// `dst replay`
+#[derive(Clone, Debug, Args)]
 #[command(after_help = REPLAY_EXAMPLES)]
 pub struct ReplayArgs {
-    /// A scenario file, or a run frozen to a file
+    /// A scenario file, a run frozen to a file, or an entry of the seed corpus
     #[arg(value_name = "SCENARIO")]
     pub scenario: PathBuf,
-    /// The seed; a frozen run has its own
+    /// The seed; a frozen run and an entry of the corpus have their own
     #[arg(value_name = "SEED")]
     pub seed: Option<u64>,
     /// Switch a known bug on
@@ -171,7 +231,9 @@ Examples:
   cargo dst replay scenarios/kv/crash.toml 17 --kind fault --kind op
   # keep the run in a file, and replay that
   cargo dst replay scenarios/kv/crash.toml 17 --freeze bug.toml
-  cargo dst replay bug.toml";
+  cargo dst replay bug.toml
+  # an entry of the corpus: exit code 0 if its expectation holds, be it that the run fails
+  cargo dst replay seeds/kv-stale-read.toml";
 
 /// `dst check`
 #[derive(Debug, Args)]

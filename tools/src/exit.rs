@@ -7,6 +7,7 @@ use owo_colors::OwoColorize;
 use sim::scenario::ScenarioError;
 
 use crate::console::Console;
+use crate::text;
 
 /// How a command ended. Ordered by what takes precedence when several apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +66,7 @@ impl fmt::Display for BadInput {
 
 impl fmt::Display for BadScenarios {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} scenarios cannot be run", self.0.len())
+        write!(f, "{} cannot be run", text::count(self.0.len() as u64, "scenario"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The `dst` command, as a library: list, sweep, replay, check and new for any systems.
+//! The `dst` command, as a library: list, sweep, replay and more, for any systems.
 //!
 //! | module | what |
 //! |---|---|
@@ -10,6 +10,9 @@
 //! | [`replay`] | `dst replay`: one seed, and what happened |
 //! | [`check`] | `dst check`: what is wrong with scenarios |
 //! | [`new`] | `dst new`: files to start from |
+//! | [`merge`] | `dst merge`: the shards of a sweep, added up |
+//! | [`corpus`] | `dst corpus`: runs worth keeping |
+//! | [`build`] | which build this is |
 //! | [`console`] | where text goes: colour, progress, closed pipes |
 //! | [`files`] | files that are whole or not there |
 //! | [`exit`] | what a command's exit code says |
@@ -62,12 +65,15 @@
 // What `.clippy.toml` forbids is for code inside a run.
 #![allow(clippy::disallowed_methods, reason = "the tools run on the machine's own clock and files")]
 
+pub mod build;
 pub mod check;
 pub mod cli;
 pub mod console;
+pub mod corpus;
 pub mod exit;
 pub mod files;
 pub mod list;
+pub mod merge;
 pub mod new;
 pub mod registry;
 pub mod replay;
@@ -115,5 +121,7 @@ fn dispatch(command: cli::Command, systems: &[Box<dyn DynSystem>], console: &Con
         cli::Command::Replay(args) => replay::run(&args, &registry, console),
         cli::Command::Check(args) => check::run(&args, &registry, console),
         cli::Command::New(args) => new::run(&args, &registry, console),
+        cli::Command::Merge(args) => merge::run(&args, &registry, console),
+        cli::Command::Corpus(command) => corpus::run(&command, &registry, console),
     }
 }

@@ -64,6 +64,23 @@ impl Entry<'_> {
         names.iter().filter(|name| self.planted_info(name).is_some()).cloned().collect()
     }
 
+    /// Refuses names that are no known bugs of this system.
+    ///
+    /// # Errors
+    ///
+    /// The first such name, with what may have been meant.
+    pub fn check_planted(&self, names: &[String]) -> anyhow::Result<()> {
+        let description = &self.description;
+        match names.iter().find(|name| self.planted_info(name).is_none()) {
+            None => Ok(()),
+            Some(name) => {
+                let own = description.planted.iter().map(|planted| planted.name.as_str());
+                let title = format!("`{}` has no planted bug `{name}`", description.name);
+                Err(BadInput::error(title, suggest(name, "its planted bugs", own)))
+            }
+        }
+    }
+
     /// The known bug of that name.
     pub fn planted_info(&self, name: &str) -> Option<&PlantedInfo> {
         self.description.planted.iter().find(|planted| planted.name == name)

@@ -61,6 +61,11 @@ pub fn one_line(text: &str) -> String {
     if cut { line.trim_end_matches([':', ' ']).to_owned() + "…" } else { line }
 }
 
+/// Every line two columns further to the right.
+pub fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n").collect()
+}
+
 /// `1 run`, `2 runs`.
 pub fn count(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }

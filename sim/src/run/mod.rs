@@ -52,6 +52,8 @@ pub struct RunOptions {
     pub recorder: Option<Recorder>,
     /// Whether to write the run down as a frozen scenario.
     pub freeze: bool,
+    /// Whether to give the client operations out.
+    pub history: bool,
 }
 
 /// Why there is no report.
@@ -79,8 +81,8 @@ pub fn run(system: &dyn DynSystem, scenario: &Scenario, seed: u64, options: RunO
     planted.extend(plan.frozen.iter().flat_map(|frozen| frozen.planted.clone()));
     let subscriber = options.recorder.is_some().then(crate::trace::log::subscriber);
     let recorder = options.recorder;
-    let freeze = options.freeze;
-    let run = || Run { system, scenario, plan: &plan, seed, planted, freeze }.execute(recorder);
+    let (freeze, history) = (options.freeze, options.history);
+    let run = || Run { system, scenario, plan: &plan, seed, planted, freeze, history }.execute(recorder);
     host::in_world(Seed(seed), || match subscriber {
         Some(subscriber) => tracing::dispatcher::with_default(&subscriber, run),
         None => run(),
@@ -123,6 +125,7 @@ struct Run<'a> {
     seed: u64,
     planted: Vec<String>,
     freeze: bool,
+    history: bool,
 }
 
 /// Workloads of one phase: how many are not done, and how to stop them.
@@ -239,6 +242,8 @@ impl Run<'_> {
             };
             scenario::freeze(self.scenario, self.plan, &frozen, &frozen_faults)
         });
+        let name_of = |node: NodeId| finished.nodes[node.index()].1.clone();
+        let history = self.history.then(|| finished.history.lines(name_of));
         let mut failures = failures.into_iter();
         let failure = failures.next();
         let verdict = match &failure {
@@ -264,6 +269,7 @@ impl Run<'_> {
             faults,
             expect_sweep: expect.over_a_sweep(),
             frozen,
+            history,
         })
     }
 

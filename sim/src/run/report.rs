@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dose::Dose;
 use super::failure::Failure;
+use crate::history;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -56,4 +57,6 @@ pub struct Report {
     pub expect_sweep: BTreeMap<String, u64>,
     /// The run as a frozen scenario file, if it was asked for.
     pub frozen: Option<String>,
+    /// What clients invoked and were answered, if it was asked for.
+    pub history: Option<Vec<history::Line>>,
 }

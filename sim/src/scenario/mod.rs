@@ -16,6 +16,7 @@ mod locate;
 mod parse;
 mod paths;
 pub mod plan;
+mod read;
 mod rules;
 mod sources;
 pub mod target;
@@ -30,6 +31,7 @@ pub use examine::{Examined, examine};
 pub use freeze::freeze;
 pub use parse::{Draft, Scenario};
 pub use plan::Plan;
+pub use read::read;
 pub use sources::{PROFILES, Source, Sources, is_profile};
 pub use target::Targets;
 

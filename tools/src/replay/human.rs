@@ -4,7 +4,7 @@ use owo_colors::OwoColorize;
 use sim::{Outcome, Report};
 
 use crate::scenarios::Loaded;
-use crate::text::Stamp;
+use crate::text::{Stamp, indented};
 
 /// What is known before the run.
 pub fn header(loaded: &Loaded<'_>, seed: u64, planted: &[String], draws: &[(String, String)]) -> String {
@@ -61,8 +61,4 @@ fn verdict(report: &Report) -> String {
         Outcome::Fail => what("FAIL").red().bold().to_string(),
         Outcome::Unknown => what("UNKNOWN").yellow().bold().to_string(),
     }
-}
-
-fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n").collect()
 }

@@ -2,23 +2,29 @@
 //!
 //! First comes what is known before the run, then (if asked for) every event while it happens, then faults, verdict and
 //! digests. A frozen run must end up in the same world as the run that it was frozen from: if it does not, that is said,
-//! and the exit code is that of a failed harness.
+//! and the exit code is that of a failed harness. An entry of the corpus is replayed as the run that it is about, and the
+//! exit code says whether its expectation holds.
 
 mod frozen;
 mod human;
+mod kept;
 mod trace;
+
+pub(crate) use trace::line as trace_line;
 
 use anyhow::{Result, anyhow};
 use serde_json::json;
-use sim::scenario::suggest;
+use sim::scenario::{Plan, suggest};
 use sim::{Outcome, Report, RunError, RunOptions};
 
 use crate::cli::ReplayArgs;
 use crate::console::Console;
+use crate::corpus::entry;
 use crate::exit::{BadInput, BadScenarios, Exit};
 use crate::registry::Registry;
 use crate::scenarios::{self, Loaded};
 use crate::text;
+use kept::Kept;
 
 /// Replays.
 ///
@@ -30,6 +36,15 @@ pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Res
         let title = format!("`{}` is a folder", args.scenario.display());
         return Err(BadInput::error(title, "name one scenario; `cargo dst list` shows all there are"));
     }
+    if entry::is_entry(&args.scenario) {
+        kept::run(args, registry, console)
+    } else {
+        one(args, None, registry, console)
+    }
+}
+
+/// Replays one run. If it is the run of an entry, the entry says what is expected of it.
+fn one(args: &ReplayArgs, kept: Option<&Kept<'_>>, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
     registry.check_planted(&args.planted)?;
     let loaded = scenarios::load_one(&args.scenario, registry).map_err(BadScenarios::from)?;
     let seed = seed(args, &loaded)?;
@@ -38,9 +53,7 @@ pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Res
         frozen::check_free(file, args.force)?;
     }
     let plan = loaded.scenario.plan(seed).map_err(BadScenarios::from)?;
-    let params = plan.system_params();
-    let cluster = loaded.entry.system.instantiate(params).map_err(|error| anyhow!("{error}"))?;
-    let nodes: Vec<String> = cluster.nodes().into_iter().map(|(name, _)| name).collect();
+    let nodes = nodes(&loaded, &plan)?;
     if let Some(unknown) = args.node.iter().find(|node| !nodes.contains(node)) {
         let help = suggest(unknown, "nodes", nodes.iter().map(String::as_str));
         return Err(BadInput::error(format!("there is no node `{unknown}` with this seed"), help));
@@ -51,7 +64,8 @@ pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Res
         console.print(&human::header(&loaded, seed, planted, &plan.draws))?;
     }
     let (recorder, written) = trace::recorder(args, &nodes, console);
-    let options = RunOptions { planted: args.planted.clone(), recorder, freeze: args.freeze.is_some() };
+    let freezes = args.freeze.is_some();
+    let options = RunOptions { planted: args.planted.clone(), recorder, freeze: freezes, ..RunOptions::default() };
     let report = sim::run(loaded.entry.system, &loaded.scenario, seed, options).map_err(|error| match error {
         RunError::Scenario(error) => BadScenarios::from(*error).into(),
         RunError::Harness(error) => anyhow::Error::new(error),
@@ -61,6 +75,7 @@ pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Res
         let after_trace = if args.wants_trace() { "\n" } else { "" };
         console.print(&format!("{after_trace}{}", human::ending(&report)))?;
     }
+    let judged = kept.map(|kept| kept.judge(&report));
     if let (Some(file), Some(text)) = (&args.freeze, &report.frozen) {
         frozen::write(file, text, args.force)?;
         if !args.json {
@@ -69,10 +84,21 @@ pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Res
     }
     let drift = loaded.frozen.as_ref().and_then(|frozen| frozen::drift(frozen, &report));
     if args.json {
-        console.json(&line(args, &report, planted, drift.as_deref()))?;
+        let mut line = object(&report, planted);
+        line["frozen"] = json!(args.freeze.as_ref().map(|file| file.display().to_string()));
+        line["drift"] = json!(drift);
+        if let Some(judged) = &judged {
+            judged.add_to(&mut line);
+        }
+        console.json(&line)?;
+    } else if let Some(judged) = &judged {
+        console.print(&judged.text())?;
     }
     if let Some(drift) = drift {
         return Err(anyhow!(drift));
+    }
+    if let Some(judged) = judged {
+        return Ok(judged.exit());
     }
     Ok(if report.verdict == Outcome::Pass { Exit::Held } else { Exit::BugFound })
 }
@@ -102,19 +128,17 @@ fn check_planted(args: &ReplayArgs, loaded: &Loaded<'_>) -> Result<()> {
         let help = "its `planted` key says which known bugs are on; freeze another run for others";
         return Err(BadInput::error("a frozen run takes no --planted", help));
     }
-    let description = &loaded.entry.description;
-    match args.planted.iter().find(|name| loaded.entry.planted_info(name).is_none()) {
-        None => Ok(()),
-        Some(name) => {
-            let own = description.planted.iter().map(|planted| planted.name.as_str());
-            let title = format!("`{}` has no planted bug `{name}`", description.name);
-            Err(BadInput::error(title, suggest(name, "its planted bugs", own)))
-        }
-    }
+    loaded.entry.check_planted(&args.planted)
 }
 
-/// The machine contract: fields are added, never renamed.
-fn line(args: &ReplayArgs, report: &Report, planted: &[String], drift: Option<&str>) -> serde_json::Value {
+/// The names of all nodes that there are with a plan.
+pub(crate) fn nodes(loaded: &Loaded<'_>, plan: &Plan) -> Result<Vec<String>> {
+    let cluster = loaded.entry.system.instantiate(plan.system_params()).map_err(|error| anyhow!("{error}"))?;
+    Ok(cluster.nodes().into_iter().map(|(name, _)| name).collect())
+}
+
+/// A run as JSON. The machine contract: fields are added, never renamed.
+pub(crate) fn object(report: &Report, planted: &[String]) -> serde_json::Value {
     let failure = report.failure.as_ref();
     json!({
         "type": "run",
@@ -135,7 +159,5 @@ fn line(args: &ReplayArgs, report: &Report, planted: &[String], drift: Option<&s
         "faults": report.faults,
         "dose": report.dose,
         "sometimes": report.sometimes,
-        "frozen": args.freeze.as_ref().map(|file| file.display().to_string()),
-        "drift": drift,
     })
 }

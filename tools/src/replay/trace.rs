@@ -58,7 +58,7 @@ fn object(record: &Record) -> serde_json::Value {
 }
 
 /// `   1.000000000  server-0  send     -> ...`: time in seconds, node, kind, text.
-fn line(record: &Record, width: usize) -> String {
+pub(crate) fn line(record: &Record, width: usize) -> String {
     let Record { at_ns, node, kind, text } = record;
     let time = format!("{:>4}.{:09}", at_ns / 1_000_000_000, at_ns % 1_000_000_000);
     let node = format!("{:<width$}", node.as_deref().unwrap_or("-"));

@@ -31,7 +31,7 @@ pub struct Example {
 }
 
 /// How many examples are kept besides the best one.
-const EXAMPLES: usize = 5;
+pub const EXAMPLES: usize = 5;
 
 /// The bugs that a sweep has found, by system and signature. Its size depends on how many there are, not on how many runs.
 #[derive(Default)]

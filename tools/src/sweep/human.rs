@@ -7,7 +7,8 @@ use owo_colors::OwoColorize;
 use sim::fault::Fault;
 
 use super::planted::Search;
-use super::summary::{Failure, ScenarioRow, Summary};
+use super::summary::{Failure, Harness, ScenarioRow, Summary};
+use crate::exit::Exit;
 use crate::registry::Registry;
 use crate::text::{self, Stamp, count};
 
@@ -33,7 +34,7 @@ pub fn screen(summary: &Summary, registry: &Registry<'_>) -> String {
 }
 
 fn scenarios(rows: &[ScenarioRow]) -> String {
-    let held = |row: &ScenarioRow| row.counts.passed == row.counts.runs && row.counts.runs > 0;
+    let held = ScenarioRow::held;
     let is_long = rows.len() > MOST_SCENARIOS;
     let mut table = Table::new();
     table.load_style(presets::NOTHING).enforce_styling().style_text_only();
@@ -80,23 +81,29 @@ fn bugs(summary: &Summary) -> String {
 
 fn bug(failure: &Failure) -> String {
     let Failure { signature, system, scenario, count: runs, .. } = failure;
-    let whole = failure.seed.zip(failure.at_ns);
-    let (how_often, place) = match whole {
-        Some((seed, at_ns)) => {
+    let (how_often, place) = match failure.seed {
+        Some(seed) => {
+            let at = failure.at_ns.map_or(String::new(), |at_ns| format!(" at {}", Stamp(at_ns)));
+            let cheapest = if *runs > 1 { "cheapest: " } else { "" };
             let scenarios = match failure.scenarios.len() {
                 1 => String::new(),
                 n => format!(" of {n} scenarios"),
             };
-            (format!("{}{scenarios}", count(*runs, "run")), format!("{scenario} seed {seed} at {}", Stamp(at_ns)))
+            (format!("{}{scenarios}", count(*runs, "run")), format!("{cheapest}{scenario} seed {seed}{at}"))
         }
         None => ("the sweep as a whole".to_owned(), scenario.clone()),
     };
-    format!(
-        "\n  {}  {system}, {how_often}\n    {place}\n    {}\n    {}\n",
-        signature.red().bold(),
-        text::one_line(&failure.explanation),
-        failure.replay.cyan(),
-    )
+    // Why too little happened stands at the end.
+    let explanation = match signature.starts_with("dose:") {
+        true => text::list("", 4, failure.explanation.split(' ').map(str::to_owned), " "),
+        false => format!("    {}\n", text::one_line(&failure.explanation)),
+    };
+    let mut text = format!("\n  {}  {system}, {how_often}\n    {place}\n{explanation}", signature.red().bold());
+    text += &format!("    {}\n", failure.replay.cyan());
+    if let Some(bundle) = &failure.bundle {
+        text += &format!("    everything about it: {bundle}\n");
+    }
+    text
 }
 
 fn planted(searches: &[Search]) -> String {
@@ -153,7 +160,7 @@ fn dose(summary: &Summary, registry: &Registry<'_>) -> String {
 fn notes(summary: &Summary) -> String {
     let mut text = String::new();
     if !summary.never.is_empty() {
-        text += &format!("\n{}\n", "never held".yellow().bold());
+        text += &format!("\n{}\n", "never held in any run".yellow().bold());
         for never in summary.never.iter().take(MOST_PROBES) {
             text += &format!("  {}! {}  {}\n", never.kind, never.name, never.at);
         }
@@ -187,7 +194,7 @@ fn harness(summary: &Summary) -> String {
             text += &format!("\n{}\n", title.red().bold());
         }
     }
-    for fault in &summary.harness {
+    for Harness { fault, .. } in &summary.harness {
         let place = format!("{} seed {}", fault.scenario, fault.seed);
         text += &format!("\n  {place}\n    {}\n    {}\n", text::one_line(&fault.what), fault.replay.cyan());
     }
@@ -195,15 +202,28 @@ fn harness(summary: &Summary) -> String {
 }
 
 fn last_lines(summary: &Summary) -> String {
+    let mut text = String::new();
+    if let Some(shard) = summary.shard {
+        let title = format!("{shard}: what the whole sweep is expected to see is judged by `cargo dst merge`");
+        text += &format!("\n{}\n", title.yellow());
+    }
     let Summary { counts, virtual_seconds, wall_seconds: wall, jobs, .. } = summary;
     let runs = counts.runs as f64;
     let jobs_text = count(*jobs as u64, "job");
     let speed = format!("{wall:.1}s with {jobs_text}: {:.0} runs/s", runs / wall);
     let virtual_time = format!("{:.0} virtual seconds per second and job", virtual_seconds / wall / *jobs as f64);
-    let verdict = counts.line();
+    let mut ran = counts.line();
+    if let Some(asked) = summary.asked().filter(|_| !summary.complete) {
+        ran += &format!(", of {asked} asked for");
+    }
+    // A sweep may fail without a run that does, so the word comes first.
     let verdict = match summary.exit() {
-        crate::Exit::Held => verdict.green().bold().to_string(),
-        _ => verdict.red().bold().to_string(),
+        Exit::Held => format!("PASS: {ran}").green().bold().to_string(),
+        Exit::BugFound => {
+            let bugs = count(summary.failures.len() as u64, "distinct bug");
+            format!("FAIL, {bugs}: {ran}").red().bold().to_string()
+        }
+        Exit::BadInput | Exit::HarnessFailed => format!("HARNESS FAILED: {ran}").red().bold().to_string(),
     };
-    format!("\n{speed}, {virtual_time}\n{verdict}\n")
+    text + &format!("\n{speed}, {virtual_time}\n{verdict}\n")
 }

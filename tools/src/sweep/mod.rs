@@ -2,27 +2,35 @@
 //!
 //! `plan` numbers the runs, `pool` makes them (`one`) on several threads and hands them over in the order of their
 //! numbers, `tally` adds them up (`bugs`, `planted`), `summary` draws the conclusions (`probes`), and `human`
-//! puts them on one screen. Since they are added up in one order, everything but the time is the same with any number of
+//! puts them on one screen, `pages` in the forms that other programs show (`junit`, `markdown`). `bundle` keeps
+//! all there is to know of each distinct failure. `shard` is one part of a
+//! sweep, and the sum of all parts. Since they are added up in one order, everything but the time is the same with any number of
 //! threads; so is where a sweep stops that is to stop at a failure.
 
 mod bugs;
-mod human;
+mod bundle;
+pub(crate) mod human;
+mod junit;
+mod markdown;
 mod one;
+pub(crate) mod pages;
 mod plan;
 mod planted;
 mod pool;
 mod probes;
 mod progress;
-mod summary;
+pub(crate) mod shard;
+pub(crate) mod summary;
 mod tally;
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use owo_colors::OwoColorize;
 use serde_json::json;
-use sim::Report;
+use sim::{Report, RunError, RunOptions};
 
 use crate::cli::SweepArgs;
 use crate::console::Console;
@@ -30,16 +38,36 @@ use crate::exit::{self, BadInput, BadScenarios, Exit};
 use crate::registry::Registry;
 use crate::scenarios::{self, Loaded};
 use crate::text;
+use bundle::Out;
 use one::Ran;
+use pages::Pages;
 use plan::Plan;
 use progress::Progress;
 use summary::Summary;
 use tally::Tally;
 
 /// A scenario, and the known bugs that are on in its runs.
-struct Target<'a> {
-    loaded: Loaded<'a>,
-    planted: Vec<String>,
+pub(crate) struct Target<'a> {
+    pub(crate) loaded: Loaded<'a>,
+    pub(crate) planted: Vec<String>,
+}
+
+impl Target<'_> {
+    /// Makes one run in this process.
+    ///
+    /// # Errors
+    ///
+    /// If the scenario is wrong, with this seed at least, or the harness fails.
+    pub(crate) fn run(&self, seed: u64, options: RunOptions) -> Result<Report> {
+        let options = RunOptions { planted: self.planted.clone(), ..options };
+        let run = || sim::run(self.loaded.entry.system, &self.loaded.scenario, seed, options);
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(report)) => Ok(report),
+            Ok(Err(RunError::Scenario(error))) => Err(BadScenarios::from(*error).into()),
+            Ok(Err(RunError::Harness(error))) => Err(error.into()),
+            Err(_) => Err(anyhow!("the harness panicked; the panic's message is above")),
+        }
+    }
 }
 
 /// Sweeps.
@@ -53,6 +81,8 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console) -> Resu
     planted.dedup();
     registry.check_planted(&planted)?;
     let targets = targets(args, &planted, registry, console)?;
+    let pages = Pages::check(&args.pages)?;
+    let out = args.out.as_deref().map(Out::check).transpose()?;
     let jobs = match args.jobs {
         Some(jobs) => usize::from(jobs),
         None => thread::available_parallelism().map_or(1, Into::into),
@@ -79,13 +109,22 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console) -> Resu
     written?;
 
     let bad_scenario = tally.bad_scenario.take();
-    let summary = Summary::new(tally, &plan, &targets, registry, jobs);
+    let mut summary = Summary::new(tally, &plan, &targets, registry, jobs);
+    // What cannot be written must not hide what was found.
+    let bundles = out.map_or(Ok(Vec::new()), |out| out.write(&mut summary, &targets));
+    let paged = pages.write(&summary);
     if args.json {
         console.json(&summary)?;
     } else {
         console.print(&human::screen(&summary, registry))?;
     }
+    paged?;
+    let differing = bundles?;
+    for note in &differing {
+        console.say(&format!("{} {note}\n", "harness error:".red().bold()));
+    }
     let exit = match bad_scenario {
+        None if !differing.is_empty() => Exit::HarnessFailed,
         None => summary.exit(),
         Some((seed, error)) => {
             let error = exit::explain(&BadScenarios::from(*error).into(), console);

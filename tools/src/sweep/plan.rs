@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::shard::Shard;
 use crate::cli::SweepArgs;
 
 /// How long a sweep goes on when nobody says.
@@ -14,6 +15,7 @@ pub struct Plan {
     scenarios: usize,
     seeds: Range<u64>,
     has_seeds: bool,
+    shard: Option<Shard>,
     budget: Option<Duration>,
     began: Instant,
 }
@@ -26,6 +28,7 @@ impl Plan {
             scenarios,
             seeds: args.seeds.clone().unwrap_or(0..u64::MAX),
             has_seeds: args.seeds.is_some(),
+            shard: args.shard,
             budget: args.lasts.or(default),
             began: Instant::now(),
         }
@@ -33,18 +36,25 @@ impl Plan {
 
     /// How many runs there are, if time does not end them first.
     pub fn total(&self) -> u64 {
-        (self.seeds.end - self.seeds.start).saturating_mul(self.scenarios as u64)
+        let all = (self.seeds.end - self.seeds.start).saturating_mul(self.scenarios as u64);
+        self.shard.map_or(all, |shard| shard.part_of(all))
     }
 
     /// The n-th run: which scenario, and which seed.
     pub fn run(&self, index: u64) -> (usize, u64) {
         let scenarios = self.scenarios as u64;
+        let index = self.number(index);
         ((index % scenarios) as usize, self.seeds.start + index / scenarios)
     }
 
     /// How many seeds a scenario has seen when its run `index` is done.
     pub fn seeds_until(&self, index: u64) -> u64 {
-        index / self.scenarios as u64 + 1
+        self.number(index) / self.scenarios as u64 + 1
+    }
+
+    /// The number that the n-th run would have in a sweep without shards.
+    fn number(&self, index: u64) -> u64 {
+        self.shard.map_or(index, |shard| shard.number(index))
     }
 
     /// Whether to begin the n-th run now. Every scenario has its first seed, however late it is.
@@ -63,6 +73,11 @@ impl Plan {
         self.has_seeds.then_some(&self.seeds)
     }
 
+    /// Which part of a sweep this is, if it is not the whole.
+    pub fn shard(&self) -> Option<Shard> {
+        self.shard
+    }
+
     /// Since it began.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
@@ -74,7 +89,7 @@ mod tests {
     use super::*;
 
     fn plan(seeds: Range<u64>, budget: Option<Duration>) -> Plan {
-        Plan { scenarios: 3, seeds, has_seeds: true, budget, began: Instant::now() }
+        Plan { scenarios: 3, seeds, has_seeds: true, shard: None, budget, began: Instant::now() }
     }
 
     #[test]

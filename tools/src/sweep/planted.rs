@@ -1,6 +1,6 @@
 //! Known bugs that were switched on: whether the sweep found them, and how soon.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sim::Report;
 
 use super::Target;
@@ -8,7 +8,7 @@ use super::plan::Plan;
 use crate::text;
 
 /// What became of the search for one known bug.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Search {
     /// The known bug.
     pub name: String,
@@ -21,7 +21,7 @@ pub struct Search {
 }
 
 /// A run that failed while the bug was on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hit {
     /// The scenario.
     pub scenario: String,

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sim::probe::{PROBES, Probe, ProbeKind};
 
 /// A site that never held.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Never {
     /// The probe's name.
     pub name: String,
     /// `sometimes` or `reachable`.
-    pub kind: &'static str,
+    pub kind: String,
     /// Where it is: file and line.
     pub at: String,
 }
@@ -22,7 +22,7 @@ pub fn never(held: &BTreeMap<String, u64>, swept: &BTreeSet<&str>, known: &BTree
     let lines = sites().filter(|probe| !held.contains_key(probe.name) && belongs(probe, held, swept, known));
     let lines = lines.map(|probe| Never {
         name: probe.name.to_owned(),
-        kind: if probe.kind == ProbeKind::Sometimes { "sometimes" } else { "reachable" },
+        kind: if probe.kind == ProbeKind::Sometimes { "sometimes" } else { "reachable" }.to_owned(),
         at: format!("{}:{}", probe.file, probe.line),
     });
     lines.collect::<BTreeSet<_>>().into_iter().collect()

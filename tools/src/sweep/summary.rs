@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sim::Dose;
 
 use super::Target;
@@ -10,22 +10,40 @@ use super::bugs::Bug;
 use super::plan::Plan;
 use super::planted::Search;
 use super::probes::{self, Never};
+use super::shard::Shard;
 use super::tally::{Counts, Fault, Row, Tally};
+use crate::build::Build;
 use crate::exit::Exit;
 use crate::registry::Registry;
 use crate::text;
 
+/// Tells this line of JSON from others.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// It is a summary.
+    Summary,
+}
+
 /// The machine contract: fields are added, never renamed.
-#[derive(Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Summary {
     #[serde(rename = "type")]
-    kind: &'static str,
-    version: &'static str,
+    pub(super) kind: Kind,
+    pub(super) version: String,
+    /// What ran.
+    pub build: Build,
+    /// The seeds that were asked for, from the first to before the last; none if only time limits the sweep.
+    pub seeds: Option<[u64; 2]>,
+    /// Which part of the sweep this is; none if it is the whole.
+    pub shard: Option<Shard>,
     /// All runs.
     #[serde(flatten)]
     pub counts: Counts,
     /// How long the runs lasted in their own time.
     pub virtual_seconds: f64,
+    /// The same, to the nanosecond.
+    pub virtual_ns: u64,
     /// How long the sweep lasted in ours.
     pub wall_seconds: f64,
     /// How many runs were made at the same time.
@@ -54,11 +72,31 @@ pub struct Summary {
     /// How many runs the harness could not make.
     pub harness_failures: u64,
     /// The first few of either.
-    pub harness: Vec<Fault>,
+    pub harness: Vec<Harness>,
+}
+
+/// How the harness failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HarnessKind {
+    /// A seed ran differently the second time.
+    Nondeterministic,
+    /// A run could not be made.
+    Broken,
+}
+
+/// A run that says nothing about the system.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Harness {
+    /// Why it does not.
+    pub kind: HarnessKind,
+    /// Which run, and what went wrong.
+    #[serde(flatten)]
+    pub fault: Fault,
 }
 
 /// A distinct bug.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Failure {
     /// The same for the same bug over all seeds.
     pub signature: String,
@@ -72,6 +110,8 @@ pub struct Failure {
     pub seed: Option<u64>,
     /// When it happens in that run.
     pub at_ns: Option<u64>,
+    /// How much there is to read in that run.
+    pub events: Option<u64>,
     /// What the check says.
     pub explanation: String,
     /// The command that shows it.
@@ -80,10 +120,12 @@ pub struct Failure {
     pub scenarios: BTreeMap<String, u64>,
     /// The first few runs that show it.
     pub examples: Vec<Example>,
+    /// The folder with everything about that run, if bundles were asked for.
+    pub bundle: Option<String>,
 }
 
 /// A run that shows a bug.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Example {
     /// The scenario.
     pub scenario: String,
@@ -92,7 +134,7 @@ pub struct Example {
 }
 
 /// A violation that was never a run's earliest.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Later {
     /// The system.
     pub system: String,
@@ -103,7 +145,7 @@ pub struct Later {
 }
 
 /// An expectation on a whole sweep that was not met.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Unmet {
     /// The scenario.
     pub scenario: String,
@@ -116,7 +158,7 @@ pub struct Unmet {
 }
 
 /// What one scenario's runs add up to.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ScenarioRow {
     /// The file.
     pub path: String,
@@ -124,19 +166,26 @@ pub struct ScenarioRow {
     pub hash: String,
     /// The system.
     pub system: String,
+    /// The known bugs that were on.
+    pub planted: Vec<String>,
     /// How they ended.
     #[serde(flatten)]
     pub counts: Counts,
+    /// How many of them the harness failed in.
+    pub harness_failures: u64,
     /// How long they lasted in their own time.
     pub virtual_seconds: f64,
+    /// The same, to the nanosecond.
+    pub virtual_ns: u64,
     /// What happened in them.
     pub dose: Dose,
+    /// What must have happened, over all seeds.
+    pub expect: BTreeMap<String, u64>,
 }
 
 impl Summary {
     /// Draws the conclusions.
     pub fn new(tally: Tally<'_>, plan: &Plan, targets: &[Target<'_>], registry: &Registry<'_>, jobs: usize) -> Summary {
-        let complete = plan.seeds().is_some() && tally.counts.runs + tally.broken.count == plan.total();
         let swept: BTreeSet<&str> = targets.iter().map(|target| target.loaded.scenario.system()).collect();
         let only_later = tally.bugs.only_later().map(|((system, signature), count)| Later {
             system: system.clone(),
@@ -144,47 +193,68 @@ impl Summary {
             count,
         });
         let only_later = only_later.collect();
-        let mut failures: Vec<((usize, u64), Failure)> = Vec::new();
-        for ((system, signature), bug) in tally.bugs.by_signature {
-            failures.push(((bug.best.scenario, bug.best.seed), failure(system, signature, bug, targets)));
-        }
-        let mut not_yet = Vec::new();
-        for (index, (target, row)) in targets.iter().zip(&tally.rows).enumerate() {
-            for unmet in unmet(target, row) {
-                // A run that failed ended early: what is missing after that is no second bug.
-                match plan.seeds().filter(|_| complete && row.counts.failed == 0) {
-                    // After all that one run of the scenario shows.
-                    Some(seeds) => failures.push(((index, u64::MAX), vacuous(unmet, seeds, target))),
-                    None => not_yet.push(unmet),
-                }
-            }
-        }
-        // A sort that keeps the order of signatures where the rest is equal.
-        failures.sort_by_key(|(place, _)| *place);
+        let failures = tally.bugs.by_signature.into_iter();
+        let failures = failures.map(|((system, signature), bug)| failure(system, signature, bug, targets)).collect();
         let mut dose = Dose::new();
         for (name, count) in tally.rows.iter().flat_map(|row| &row.dose) {
             *dose.entry(name.clone()).or_default() += count;
         }
-        Summary {
-            kind: "summary",
-            version: env!("CARGO_PKG_VERSION"),
+        let virtual_ns = nanos(tally.rows.iter().map(|row| row.virtual_ns).sum());
+        let harness = |kind| move |fault| Harness { kind, fault };
+        let differing = tally.differing.first.into_iter().map(harness(HarnessKind::Nondeterministic));
+        let broken = tally.broken.first.into_iter().map(harness(HarnessKind::Broken));
+        let mut summary = Summary {
+            kind: Kind::Summary,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            build: Build::this(),
+            seeds: plan.seeds().map(|seeds| [seeds.start, seeds.end]),
+            shard: plan.shard(),
             counts: tally.counts,
-            virtual_seconds: seconds(tally.rows.iter().map(|row| row.virtual_ns).sum()),
+            virtual_seconds: seconds(virtual_ns),
+            virtual_ns,
             wall_seconds: plan.elapsed().as_secs_f64(),
             jobs,
-            complete,
-            failures: failures.into_iter().map(|(_, failure)| failure).collect(),
+            complete: plan.seeds().is_some() && tally.counts.runs + tally.broken.count == plan.total(),
+            failures,
             only_later,
             dose,
             never: probes::never(&tally.sometimes, &swept, &registry.names().collect()),
             sometimes: tally.sometimes,
-            not_yet,
+            not_yet: Vec::new(),
             scenarios: targets.iter().zip(tally.rows).map(|(target, row)| scenario_row(target, row)).collect(),
             planted: tally.searches,
             nondeterministic: tally.differing.count,
             harness_failures: tally.broken.count,
-            harness: tally.differing.first.into_iter().chain(tally.broken.first).collect(),
+            harness: differing.chain(broken).collect(),
+        };
+        summary.judge();
+        summary
+    }
+
+    /// Compares with what the scenarios expect of a whole sweep, which a shard is not, and puts the failures in order: by
+    /// the scenario and seed that show them best, and after all that one run shows what only a whole sweep does.
+    pub(super) fn judge(&mut self) {
+        for row in self.scenarios.iter().filter(|_| self.shard.is_none()) {
+            for unmet in row.unmet() {
+                // A run that failed ended early: what is missing after that is no second bug.
+                match self.seeds.filter(|_| self.complete && row.counts.failed == 0) {
+                    Some(seeds) => self.failures.push(vacuous(unmet, seeds, row)),
+                    None => self.not_yet.push(unmet),
+                }
+            }
         }
+        let place = |path: &str| self.scenarios.iter().position(|row| row.path == path);
+        self.failures.sort_by(|a, b| {
+            let key = |failure: &Failure| (place(&failure.scenario), failure.seed.unwrap_or(u64::MAX));
+            key(a).cmp(&key(b)).then_with(|| (&a.system, &a.signature).cmp(&(&b.system, &b.signature)))
+        });
+    }
+
+    /// How many runs were asked for; none if only time limits the sweep.
+    pub fn asked(&self) -> Option<u64> {
+        let [first, end] = self.seeds?;
+        let all = (end - first).saturating_mul(self.scenarios.len() as u64);
+        Some(self.shard.map_or(all, |shard| shard.part_of(all)))
     }
 
     /// What the exit code says.
@@ -199,7 +269,48 @@ impl Summary {
     }
 }
 
-fn seconds(virtual_ns: u128) -> f64 {
+impl ScenarioRow {
+    /// Whether all held, in at least one run.
+    pub fn held(&self) -> bool {
+        self.counts.passed == self.counts.runs && self.counts.runs > 0 && self.harness_failures == 0
+    }
+
+    fn unmet(&self) -> impl Iterator<Item = Unmet> {
+        let found = |name: &str| self.dose.get(name).copied().unwrap_or(0);
+        self.expect.iter().filter(move |(name, least)| found(name) < **least).map(move |(name, least)| Unmet {
+            scenario: self.path.clone(),
+            name: name.clone(),
+            expected: *least,
+            found: found(name),
+        })
+    }
+
+    /// What is known about why too little happened.
+    fn why(&self) -> String {
+        let faults = self.dose.iter().filter(|(name, _)| sim::fault::Fault::<()>::NAMES.contains(&name.as_str()));
+        let faults: Vec<String> = faults.map(|(name, times)| format!("{name} {times}")).collect();
+        let runs = text::count(self.counts.runs, "run");
+        let mut why = match faults.is_empty() {
+            true => format!("no fault happened in {runs}"),
+            false => format!("the faults in {runs} were: {}", faults.join(", ")),
+        };
+        for (name, what) in
+            [("fault.refused", "were refused by the fault budget"), ("fault.missed", "fired with nobody to hit")]
+        {
+            if let Some(times) = self.dose.get(name) {
+                why += &format!("; {times} {what}");
+            }
+        }
+        why
+    }
+}
+
+/// Nanoseconds as they are written down. A sum that does not fit stands for centuries.
+fn nanos(virtual_ns: u128) -> u64 {
+    u64::try_from(virtual_ns).unwrap_or(u64::MAX)
+}
+
+pub(super) fn seconds(virtual_ns: u64) -> f64 {
     virtual_ns as f64 / 1e9
 }
 
@@ -214,6 +325,7 @@ fn failure(system: String, signature: String, bug: Bug, targets: &[Target<'_>]) 
         scenario: path(best.scenario),
         seed: Some(best.seed),
         at_ns: Some(best.at_ns),
+        events: Some(best.events),
         explanation: best.explanation,
         scenarios: bug.scenarios.into_iter().map(|(scenario, count)| (path(scenario), count)).collect(),
         examples: bug
@@ -221,46 +333,39 @@ fn failure(system: String, signature: String, bug: Bug, targets: &[Target<'_>]) 
             .iter()
             .map(|(scenario, seed)| Example { scenario: path(*scenario), seed: *seed })
             .collect(),
+        bundle: None,
     }
 }
 
-fn unmet(target: &Target<'_>, row: &Row) -> Vec<Unmet> {
-    let found = |name: &str| row.dose.get(name).copied().unwrap_or(0);
-    let unmet = target.loaded.expect_sweep.iter().filter(|(name, least)| found(name) < **least);
-    let unmet = unmet.map(|(name, least)| Unmet {
-        scenario: target.loaded.scenario.path().to_owned(),
-        name: name.clone(),
-        expected: *least,
-        found: found(name),
-    });
-    unmet.collect()
-}
-
 /// A complete sweep in which too little happened says too little: that is a failure of its own.
-fn vacuous(unmet: Unmet, seeds: &std::ops::Range<u64>, target: &Target<'_>) -> Failure {
+fn vacuous(unmet: Unmet, [first, end]: [u64; 2], row: &ScenarioRow) -> Failure {
     let Unmet { scenario, name, expected, found } = unmet;
-    let flags = text::planted_flags(&target.planted);
+    let flags = text::planted_flags(&row.planted);
+    let why = row.why();
     Failure {
         signature: format!("dose:{name}"),
-        system: target.loaded.scenario.system().to_owned(),
+        system: row.system.clone(),
         count: 1,
-        seed: None,
-        at_ns: None,
-        explanation: format!("expected `{name}` at least {expected} times over all seeds, found {found}"),
-        replay: format!("cargo dst sweep {} --seeds {}..{}{flags}", text::quoted(&scenario), seeds.start, seeds.end),
+        explanation: format!("expected `{name}` at least {expected} times over all seeds, found {found}; {why}"),
+        replay: format!("cargo dst sweep {} --seeds {first}..{end}{flags}", text::quoted(&scenario)),
         scenarios: BTreeMap::from([(scenario.clone(), 1)]),
-        examples: Vec::new(),
         scenario,
+        ..Failure::default()
     }
 }
 
 fn scenario_row(target: &Target<'_>, row: Row) -> ScenarioRow {
+    let virtual_ns = nanos(row.virtual_ns);
     ScenarioRow {
         path: target.loaded.scenario.path().to_owned(),
         hash: target.loaded.hash(),
         system: target.loaded.scenario.system().to_owned(),
+        planted: target.planted.clone(),
         counts: row.counts,
-        virtual_seconds: seconds(row.virtual_ns),
+        harness_failures: row.harness,
+        virtual_seconds: seconds(virtual_ns),
+        virtual_ns,
         dose: row.dose,
+        expect: target.loaded.expect_sweep.clone(),
     }
 }

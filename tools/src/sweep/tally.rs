@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sim::scenario::ScenarioError;
 use sim::{Dose, Outcome, Report};
 
@@ -15,7 +15,7 @@ use super::planted::Search;
 use crate::text;
 
 /// Runs by how they ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// All that ended.
     pub runs: u64,
@@ -53,10 +53,12 @@ pub struct Row {
     pub virtual_ns: u128,
     /// What happened in them.
     pub dose: Dose,
+    /// How many of them the harness failed in.
+    pub harness: u64,
 }
 
 /// A run that says nothing about the system, because the harness failed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fault {
     /// The scenario.
     pub scenario: String,
@@ -78,7 +80,7 @@ pub struct Faults {
 }
 
 /// How many harness failures of a sort are kept.
-const KEPT: usize = 5;
+pub const KEPT: usize = 5;
 
 impl Faults {
     fn add(&mut self, target: &Target<'_>, seed: u64, what: String) {
@@ -144,10 +146,12 @@ impl<'a> Tally<'a> {
             Ran::Ended(report) => report,
             Ran::Differs { first, how } => {
                 self.differing.add(target, seed, how);
+                self.rows[scenario].harness += 1;
                 first
             }
             Ran::Broken(what) => {
                 self.broken.add(target, seed, what);
+                self.rows[scenario].harness += 1;
                 return ControlFlow::Continue(());
             }
             Ran::BadScenario(error) => {

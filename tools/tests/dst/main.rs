@@ -2,8 +2,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "the tests read and write the machine's own files")]
 
+mod bundle;
 mod check;
+mod corpus;
 mod list;
+mod merge;
+mod pages;
 mod replay;
 mod sweep;
 mod system;

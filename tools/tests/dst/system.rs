@@ -66,7 +66,7 @@ impl System for Plain {
 
 fn describe<S: System<Params = Params>>(m: &mut Manifest<S>) {
     m.role("server", server).client_role("client").ops::<Op>().event::<Stored>();
-    m.workload("mixed", mixed).workload("idle", idle).workload("leaky", leaky);
+    m.workload("mixed", mixed).workload("idle", idle).workload("leaky", leaky).workload("once", once);
     m.check::<Linearizable<Register>>();
 }
 
@@ -123,6 +123,13 @@ async fn leaky(cx: Client<Params>, _: toml::Table) {
         operate(&cx, Op::Write { value }).await;
         time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// It panics the first time in a process, and never again.
+async fn once(cx: Client<Params>, _: toml::Table) {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    assert!(RUNS.fetch_add(1, Ordering::Relaxed) > 0, "the first time");
+    mixed(cx, Mix::default()).await;
 }
 
 async fn operate(cx: &Client<Params>, op: Op) {

@@ -16,6 +16,11 @@ fn help_teaches_by_example() {
         ("check --help", "cargo dst check --deny-warnings"),
         ("new --help", "cargo dst new scenario kv slow-leader"),
         ("new scenario --help", "cargo dst new scenario kv slow-leader"),
+        ("merge --help", "cargo dst merge 1.json 2.json"),
+        ("corpus --help", "cargo dst corpus run"),
+        ("corpus add --help", "--planted kv.stale-read --within 30"),
+        ("corpus run --help", "cargo dst corpus run --strict"),
+        ("corpus prune --help", "cargo dst corpus prune --yes"),
     ] {
         let ended = dst(line).expect(Exit::Held);
         assert!(ended.out.contains("Examples:"), "{}", ended.out);
@@ -36,6 +41,12 @@ fn what_is_no_command_is_bad_input() {
         ("sweep --for soon", "expected a duration"),
         ("sweep --max-failures 0", "--max-failures"),
         ("sweep --fail-fast --max-failures 2", "cannot be used with"),
+        ("sweep --seeds 4 --shard 1/2", "expected slice:I/N"),
+        ("sweep --seeds 4 --shard slice:3/2", "there is no part 3 of 2"),
+        ("sweep --shard slice:1/2", "--seeds"),
+        ("sweep --seeds 4 --for 1s --shard slice:1/2", "cannot be used with"),
+        ("merge", "<FILE>..."),
+        ("corpus", "Usage"),
         ("replay tests/scenarios/calm.toml minus", "invalid digit"),
         ("replay tests/scenarios/calm.toml 1 --kind fautl", "'fault'"),
         ("replay tests/scenarios/calm.toml 1 --force", "--freeze"),

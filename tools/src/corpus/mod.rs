@@ -1,0 +1,133 @@
+//! `dst corpus`: runs worth keeping, and whether they still do what they did.
+//!
+//! An `entry` is a small file that says which run it is and what is expected of it. Runs are their seed only as long as
+//! the code is the same, so an entry has digests, too: when they do not match any more, it has drifted. What must survive
+//! every change is no single seed: that a planted bug is found is expected of a number of seeds.
+//!
+//! `add` makes entries, `run` makes their runs and `check`s them, `prune` finds those that say nothing any more.
+//! `dst replay` takes an entry in place of scenario and seed.
+
+mod add;
+pub(crate) mod check;
+pub(crate) mod entry;
+mod prune;
+mod run;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use anyhow::{Context, Result};
+
+use crate::cli::corpus::Command;
+use crate::console::Console;
+use crate::exit::{BadInput, BadScenarios, Exit};
+use crate::registry::Registry;
+use crate::sweep::Target;
+use check::Checked;
+use entry::Entry;
+
+/// Where the corpus is when nothing is named.
+pub const FOLDER: &str = "seeds";
+
+/// Does it.
+///
+/// # Errors
+///
+/// If an entry or a scenario is wrong, the harness fails, or something cannot be written.
+pub fn run(command: &Command, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
+    match command {
+        Command::Add(args) if args.refresh.is_empty() => add::run(args, registry, console),
+        Command::Add(args) => add::refresh(&args.refresh, registry, console),
+        Command::Run(args) => run::run(args, registry, console),
+        Command::Prune(args) => prune::run(args, registry, console),
+    }
+}
+
+/// The files that are named, and all `*.toml` in each folder that is; [`FOLDER`] if nothing is named. Sorted, each once.
+fn find(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let default = [PathBuf::from(FOLDER)];
+    let mut found = BTreeSet::new();
+    for path in if named.is_empty() { &default } else { named } {
+        let path = path.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(path);
+        if path.is_dir() {
+            found.extend(entries_in(path)?);
+        } else if path.is_file() {
+            found.insert(path.to_owned());
+        } else {
+            let title = format!("no such entry or folder: `{}`", path.display());
+            return Err(BadInput::error(
+                title,
+                "`cargo dst corpus add` writes entries, to `seeds` unless told otherwise",
+            ));
+        }
+    }
+    if found.is_empty() {
+        return Err(BadInput::error("there is no entry here", "entries are files whose names end in `.toml`"));
+    }
+    Ok(found.into_iter().collect())
+}
+
+fn entries_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let cannot = || format!("cannot read the folder `{}`", folder.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let path = entry.with_context(cannot)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// Reads entries, and shows all that is wrong with any of them.
+fn load(paths: &[PathBuf]) -> Result<Vec<Entry>> {
+    let (mut entries, mut errors) = (Vec::new(), Vec::new());
+    for path in paths {
+        match Entry::load(path) {
+            Ok(entry) => entries.push(entry),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(entries) } else { Err(BadScenarios(errors).into()) }
+}
+
+/// Checks entries on several threads, and hands them over in their order, until `take` fails.
+fn check_all(
+    ready: &[(Entry, Target<'_>)],
+    jobs: Option<u16>,
+    mut take: impl FnMut(&Entry, Result<Checked>) -> Result<()>,
+) -> Result<()> {
+    let jobs = jobs.map_or_else(|| thread::available_parallelism().map_or(1, Into::into), usize::from);
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let (sender, results) = mpsc::channel();
+        for _ in 0..jobs.min(ready.len()) {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((entry, target)) = ready.get(index) else { return };
+                    let checked = check::check(entry, target);
+                    let checked = checked.with_context(|| format!("`{}` cannot be checked", entry.path));
+                    if sender.send((index, checked)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let (mut early, mut due) = (BTreeMap::new(), 0);
+        for (index, checked) in results {
+            early.insert(index, checked);
+            while let Some(checked) = early.remove(&due) {
+                take(&ready[due].0, checked)?;
+                due += 1;
+            }
+        }
+        Ok(())
+    })
+}

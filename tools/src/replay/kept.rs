@@ -1,0 +1,98 @@
+//! The replay of an entry of the corpus: its run, and whether what is expected of it holds.
+
+use anyhow::Result;
+use owo_colors::OwoColorize;
+use serde_json::{Value, json};
+use sim::Report;
+
+use crate::cli::ReplayArgs;
+use crate::console::Console;
+use crate::corpus::check::{self, Status};
+use crate::corpus::entry::{Entry, Expectation, Unready};
+use crate::exit::{BadInput, BadScenarios, Exit};
+use crate::registry::Registry;
+use crate::sweep::Target;
+
+/// An entry that is replayed.
+pub struct Kept<'a> {
+    entry: &'a Entry,
+    target: &'a Target<'a>,
+}
+
+/// What its run says about it.
+pub struct Judged {
+    entry: String,
+    status: Status,
+    what: String,
+}
+
+/// Replays the run that an entry is about; of a search, the one that finds the bug.
+pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
+    let entry = Entry::load(&args.scenario).map_err(BadScenarios::from)?;
+    if args.seed.is_some() || !args.planted.is_empty() {
+        let title = format!("`{}` is an entry of the corpus: it takes no seed and no --planted", entry.path);
+        let help = format!("leave them out, or give them to the scenario: cargo dst replay {} SEED", entry.scenario());
+        return Err(BadInput::error(title, help));
+    }
+    let target = entry.ready(registry).map_err(Unready::into_error).map_err(BadScenarios::from)?;
+    let seed = match entry.expectation {
+        Expectation::Run { .. } => entry.seed,
+        Expectation::Within(_) => {
+            let checked = check::check(&entry, &target)?;
+            let Some(seed) = checked.seed else {
+                let judged = Judged { entry: entry.path.clone(), status: checked.status, what: checked.what };
+                if args.json {
+                    let mut line = json!({ "type": "run", "scenario": entry.scenario(), "planted": target.planted });
+                    judged.add_to(&mut line);
+                    console.json(&line)?;
+                } else {
+                    console.print(&judged.text())?;
+                }
+                return Ok(judged.exit());
+            };
+            seed
+        }
+    };
+    let args = ReplayArgs {
+        scenario: entry.scenario().into(),
+        seed: Some(seed),
+        planted: target.planted.clone(),
+        ..args.clone()
+    };
+    super::one(&args, Some(&Kept { entry: &entry, target: &target }), registry, console)
+}
+
+impl Kept<'_> {
+    /// Compares the run with what is expected.
+    pub fn judge(&self, report: &Report) -> Judged {
+        let (status, what) = check::judge(self.entry, self.target, report);
+        Judged { entry: self.entry.path.clone(), status, what }
+    }
+}
+
+impl Judged {
+    /// For a reader.
+    pub fn text(&self) -> String {
+        let Judged { entry, status, what } = self;
+        match status {
+            Status::Held => format!("\n{} {entry}: {what}\n", "held".green().bold()),
+            Status::Drifted => format!(
+                "\n{} {entry}: {what}\n  if that was meant to be: cargo dst corpus add --refresh {entry}\n",
+                "DRIFTED".yellow().bold()
+            ),
+            Status::Broken => format!("\n{} {entry}: {what}\n", "BROKEN".red().bold()),
+        }
+    }
+
+    /// For machines.
+    pub fn add_to(&self, line: &mut Value) {
+        line["entry"] = json!(self.entry);
+        line["status"] = json!(self.status);
+        line["what"] = json!(self.what);
+    }
+
+    /// An expectation that holds is no failure, be it that the run fails.
+    pub fn exit(&self) -> Exit {
+        if self.status == Status::Broken { Exit::BugFound } else { Exit::Held }
+    }
+}

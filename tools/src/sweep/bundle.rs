@@ -1,0 +1,278 @@
+//! `--out DIR`: a folder for each distinct failure, with everything about the run that shows it best.
+//!
+//! That run is made once more, with a recorder. Each folder is made beside its place and renamed, and replaces an older one
+//! of the same failure as a whole: its name depends on the system and the signature alone.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anstream::adapter::strip_str;
+use anyhow::{Context, Result};
+use sim::scenario::PROFILES;
+use sim::trace::record::{Record, Recorder};
+use sim::{Report, RunOptions};
+use tempfile::TempDir;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Target;
+use super::summary::{Failure, Summary};
+use crate::exit::BadInput;
+use crate::replay;
+use crate::text;
+
+/// How the signatures of runs begin that ended their process: here they would end this one.
+const PROCESS: &str = "process:";
+
+/// The most letters of a signature that go into a folder's name.
+const LONGEST_SLUG: usize = 60;
+
+/// Where the bundles go.
+pub struct Out(PathBuf);
+
+impl Out {
+    /// Makes sure that folders can be made in it, before anything runs. It is made itself if need be.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot.
+    pub fn check(folder: &Path) -> Result<Out> {
+        let name = folder.display();
+        let made = fs::create_dir_all(folder).and_then(|()| beside(folder));
+        match made {
+            Ok(_) => Ok(Out(folder.to_owned())),
+            Err(error) => {
+                let help = "name a folder, or a place where one can be made";
+                Err(BadInput::error(format!("cannot make folders in `{name}`: {error}"), help))
+            }
+        }
+    }
+
+    /// Writes a bundle for each failure, and notes in the summary where it is. Returns what did not come out the same
+    /// again, one line each.
+    ///
+    /// # Errors
+    ///
+    /// If a bundle cannot be written.
+    pub fn write(&self, summary: &mut Summary, targets: &[Target<'_>]) -> Result<Vec<String>> {
+        let mut differing = Vec::new();
+        for failure in &mut summary.failures {
+            let Some(target) = targets.iter().find(|target| target.loaded.scenario.path() == failure.scenario) else {
+                continue;
+            };
+            let place = self.0.join(name(&failure.system, &failure.signature));
+            let note = bundle(&self.0, &place, failure, target)
+                .with_context(|| format!("cannot write the bundle `{}`", place.display()))?;
+            if let Some(note) = note {
+                differing.push(format!("{}: {note}", place.display()));
+            }
+            failure.bundle = Some(place.display().to_string());
+        }
+        Ok(differing)
+    }
+}
+
+/// The name of a failure's folder: readable, and different for different failures.
+fn name(system: &str, signature: &str) -> String {
+    let words = signature.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let slug: String = words.collect::<Vec<_>>().join("-").to_lowercase().chars().take(LONGEST_SLUG).collect();
+    let hash = xxh3_64(format!("{system}\0{signature}").as_bytes()) >> 32;
+    let slug = if slug.is_empty() { "failure" } else { slug.trim_end_matches('-') };
+    format!("{slug}-{hash:08x}")
+}
+
+/// Writes one. Returns how the run was another one the second time.
+fn bundle(out: &Path, place: &Path, failure: &Failure, target: &Target<'_>) -> Result<Option<String>> {
+    let new = beside(out)?;
+    let folder = new.path();
+    scenario(folder, target)?;
+    let (note, has_run) = match failure.seed {
+        None => (Some("Only the sweep as a whole shows it: there is no run to keep.".to_owned()), false),
+        Some(_) if failure.signature.starts_with(PROCESS) => {
+            let note = "The run ends or stops its process, so it was not made again here: there is no trace, no history \
+                        and no frozen run.";
+            (Some(note.to_owned()), false)
+        }
+        Some(seed) => match run_again(folder, seed, target)? {
+            Err(error) => (Some(format!("The run could not be made again: {error}")), false),
+            Ok(report) => (difference(failure, &report), true),
+        },
+    };
+    fs::write(folder.join("README.md"), readme(failure, place, note.as_deref(), has_run))?;
+    replace(new, place, out)?;
+    let is_expected = failure.seed.is_none() || failure.signature.starts_with(PROCESS);
+    Ok(note.filter(|_| !is_expected))
+}
+
+/// The text that was run, with its profiles where it finds them: beside it.
+fn scenario(folder: &Path, target: &Target<'_>) -> io::Result<()> {
+    let scenario = &target.loaded.scenario;
+    fs::write(folder.join("scenario.toml"), scenario.source())?;
+    for profile in scenario.sources().iter().skip(1) {
+        let profiles = folder.join(PROFILES);
+        fs::create_dir_all(&profiles)?;
+        if let Some(name) = Path::new(&*profile.path).file_name() {
+            fs::write(profiles.join(name), &*profile.text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the run with everything written down. The inner error is the harness's.
+fn run_again(folder: &Path, seed: u64, target: &Target<'_>) -> Result<Result<Report, String>> {
+    let names = replay::nodes(&target.loaded, &target.loaded.scenario.plan(seed)?)?;
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let trace = Arc::new(Mutex::new((BufWriter::new(File::create(folder.join("trace.txt"))?), Ok(()))));
+    let sink = trace.clone();
+    let recorder = Recorder::new(Box::new(move |record: Record| {
+        let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let (file, written) = &mut *sink;
+        if written.is_ok() {
+            *written = write!(file, "{}", strip_str(&replay::trace_line(&record, width)));
+        }
+    }));
+    let options = RunOptions { recorder: Some(recorder), freeze: true, history: true, ..RunOptions::default() };
+    let report = match target.run(seed, options) {
+        Ok(report) => report,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
+    std::mem::replace(&mut trace.1, Ok(()))?;
+    trace.0.flush()?;
+    let mut history = BufWriter::new(File::create(folder.join("history.jsonl"))?);
+    for line in report.history.iter().flatten() {
+        serde_json::to_writer(&mut history, line)?;
+        writeln!(history)?;
+    }
+    history.flush()?;
+    if let Some(frozen) = &report.frozen {
+        fs::write(folder.join("frozen.toml"), frozen)?;
+    }
+    let object = replay::object(&report, &target.planted);
+    fs::write(folder.join("report.json"), serde_json::to_string_pretty(&object)? + "\n")?;
+    Ok(Ok(report))
+}
+
+fn difference(failure: &Failure, report: &Report) -> Option<String> {
+    let again = report.failure.as_ref();
+    let what = if again.map(|again| &again.signature) != Some(&failure.signature) {
+        match again {
+            None => "the run did not fail".to_owned(),
+            Some(again) => format!("the run failed with `{}`", again.signature),
+        }
+    } else if (again.map(|again| again.at_ns), Some(report.events)) != (failure.at_ns, failure.events) {
+        "the run failed in the same way, but not at the same time".to_owned()
+    } else {
+        return None;
+    };
+    Some(format!(
+        "In the sweep this was `{}`, but when it was made again {what}: it depends on more than its seed.",
+        failure.signature
+    ))
+}
+
+fn readme(failure: &Failure, place: &Path, note: Option<&str>, has_run: bool) -> String {
+    let Failure { signature, system, scenario, explanation, replay, .. } = failure;
+    let seed = failure.seed.map_or(String::new(), |seed| format!(", seed {seed}"));
+    let mut text = format!("# {signature}\n\nSystem {system}, scenario `{scenario}`{seed}. To see it again:\n\n");
+    text += &format!("    {replay}\n\n");
+    if let Some(note) = note {
+        text += &format!("{note}\n\n");
+    }
+    text += "| file | what |\n|---|---|\n| `scenario.toml` | the scenario as it was run |\n";
+    if has_run {
+        let frozen = text::quoted(&place.join("frozen.toml").display().to_string());
+        text += &format!("| `frozen.toml` | the run alone, nothing random: `cargo dst replay {frozen}` |\n");
+        text += "| `trace.txt` | every event, one line each: time, node, kind |\n";
+        text += "| `history.jsonl` | what clients invoked and were answered, one operation a line |\n";
+        text += "| `report.json` | verdict, digests, faults and dose |\n";
+    }
+    text += "\nWhat the check says:\n\n";
+    text + &explanation.lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect::<String>()
+}
+
+/// An empty folder in `out`, gone when dropped.
+fn beside(out: &Path) -> io::Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".dst-").suffix(".tmp");
+    // A temporary folder is for its owner's eyes; what it becomes is a folder like any other.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    builder.tempdir_in(out)
+}
+
+/// Puts the new folder where the old one was. A folder cannot be renamed over another, so the old one steps aside first.
+fn replace(new: TempDir, place: &Path, out: &Path) -> io::Result<()> {
+    let aside = beside(out)?;
+    let old = aside.path().join("old");
+    let had_old = place.exists();
+    if had_old {
+        fs::rename(place, &old)?;
+    }
+    if let Err(error) = fs::rename(new.path(), place) {
+        if had_old {
+            fs::rename(&old, place)?;
+        }
+        return Err(error);
+    }
+    // It is not where it would be deleted any more.
+    let _ = new.keep();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_readable_and_its_own() {
+        let one =
+            name("kv", "panic:src/server.rs:index out of bounds: the len is # but the index is #, which is too much");
+        assert!(one.starts_with("panic-src-server-rs-index-out-of-bounds-"), "{one}");
+        assert!(one.len() <= LONGEST_SLUG + 9, "{one}");
+        assert_ne!(name("kv", "linearizable"), name("kw", "linearizable"));
+        assert_eq!(name("kv", "linearizable"), name("kv", "linearizable"));
+        assert!(name("kv", "../..").starts_with("failure-"));
+    }
+
+    fn failure(signature: &str, seed: Option<u64>) -> Failure {
+        let replay = "cargo dst replay x.toml 3".to_owned();
+        let (signature, explanation) = (signature.to_owned(), "stderr:\nlast words".to_owned());
+        Failure { signature, seed, explanation, replay, at_ns: Some(0), ..Failure::default() }
+    }
+
+    #[test]
+    fn a_run_that_ends_its_process_is_not_made_again() {
+        let systems = systems::all();
+        let registry = crate::registry::Registry::new(&systems);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/primary_backup/swarm.toml");
+        let loaded = crate::scenarios::load_one(&path, &registry).unwrap();
+        let target = Target { loaded, planted: Vec::new() };
+        let out = tempfile::tempdir().unwrap();
+        let place = out.path().join("hang");
+        let note = bundle(out.path(), &place, &failure("process:hang", Some(3)), &target).unwrap();
+        assert_eq!(note, None, "that it is not made again is as it should be");
+        let mut files: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        files.sort();
+        assert_eq!(files, ["README.md", "scenario.toml"]);
+        let readme = fs::read_to_string(place.join("README.md")).unwrap();
+        for text in ["cargo dst replay x.toml 3", "it was not made again here", "last words"] {
+            assert!(readme.contains(text), "{readme}");
+        }
+    }
+
+    #[test]
+    fn an_older_folder_is_replaced_as_a_whole() {
+        let out = tempfile::tempdir().unwrap();
+        let place = out.path().join("bug");
+        for file in ["first", "second"] {
+            let new = beside(out.path()).unwrap();
+            fs::write(new.path().join(file), file).unwrap();
+            replace(new, &place, out.path()).unwrap();
+            let files: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(files, [file]);
+        }
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+}
