@@ -189,18 +189,20 @@ fn harness(summary: &Summary) -> String {
     }
     for fault in &summary.harness {
         let place = format!("{} seed {}", fault.scenario, fault.seed);
-        text += &format!("\n  {place}\n    {}\n    {}\n", text::one_line(&fault.what), fault.replay.cyan());
+        let what = fault.what.replace('\n', "\n    ");
+        text += &format!("\n  {place}\n    {what}\n    {}\n", fault.replay.cyan());
     }
     text
 }
 
 fn last_lines(summary: &Summary) -> String {
-    let Summary { counts, virtual_seconds, wall_seconds: wall, jobs, .. } = summary;
+    let Summary { counts, virtual_seconds, wall_seconds: wall, cpu_seconds: cpu, jobs, .. } = summary;
     let runs = counts.runs as f64;
     let jobs_text = count(*jobs as u64, "job");
     let speed = format!("{wall:.1}s with {jobs_text}: {:.0} runs/s", runs / wall);
-    let virtual_time = format!("{:.0} virtual seconds per second and job", virtual_seconds / wall / *jobs as f64);
-    let verdict = counts.line();
+    let virtual_time = format!("{:.0} virtual seconds per CPU-second", virtual_seconds / cpu.max(f64::MIN_POSITIVE));
+    let interrupted = if summary.interrupted { "interrupted: " } else { "" };
+    let verdict = format!("{interrupted}{}", counts.line());
     let verdict = match summary.exit() {
         crate::Exit::Held => verdict.green().bold().to_string(),
         _ => verdict.red().bold().to_string(),

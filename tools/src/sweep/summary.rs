@@ -1,6 +1,7 @@
 //! What a sweep found out: the last line of `--json`, and what the screen at the end is made of.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::Serialize;
 use sim::Dose;
@@ -28,8 +29,12 @@ pub struct Summary {
     pub virtual_seconds: f64,
     /// How long the sweep lasted in ours.
     pub wall_seconds: f64,
+    /// How much CPU time the sweep took, with all its processes.
+    pub cpu_seconds: f64,
     /// How many runs were made at the same time.
     pub jobs: usize,
+    /// Whether a signal ended the sweep.
+    pub interrupted: bool,
     /// Whether all seeds that were asked for were run; never so if only time was.
     pub complete: bool,
     /// Distinct bugs, by the scenario and seed that show them best.
@@ -55,6 +60,16 @@ pub struct Summary {
     pub harness_failures: u64,
     /// The first few of either.
     pub harness: Vec<Fault>,
+}
+
+/// What the sweep took, and how it went.
+pub struct Cost {
+    /// How many runs were made at the same time.
+    pub jobs: usize,
+    /// CPU time of all its processes.
+    pub cpu: Duration,
+    /// Whether a signal ended it.
+    pub interrupted: bool,
 }
 
 /// A distinct bug.
@@ -129,14 +144,17 @@ pub struct ScenarioRow {
     pub counts: Counts,
     /// How long they lasted in their own time.
     pub virtual_seconds: f64,
+    /// How long they took in ours, one after the other.
+    pub run_seconds: f64,
     /// What happened in them.
     pub dose: Dose,
 }
 
 impl Summary {
     /// Draws the conclusions.
-    pub fn new(tally: Tally<'_>, plan: &Plan, targets: &[Target<'_>], registry: &Registry<'_>, jobs: usize) -> Summary {
-        let complete = plan.seeds().is_some() && tally.counts.runs + tally.broken.count == plan.total();
+    pub fn new(tally: Tally<'_>, plan: &Plan, targets: &[Target<'_>], registry: &Registry<'_>, cost: &Cost) -> Summary {
+        let complete =
+            plan.seeds().is_some() && !cost.interrupted && tally.counts.runs + tally.broken.count == plan.total();
         let swept: BTreeSet<&str> = targets.iter().map(|target| target.loaded.scenario.system()).collect();
         let only_later = tally.bugs.only_later().map(|((system, signature), count)| Later {
             system: system.clone(),
@@ -171,7 +189,9 @@ impl Summary {
             counts: tally.counts,
             virtual_seconds: seconds(tally.rows.iter().map(|row| row.virtual_ns).sum()),
             wall_seconds: plan.elapsed().as_secs_f64(),
-            jobs,
+            cpu_seconds: cost.cpu.as_secs_f64(),
+            jobs: cost.jobs,
+            interrupted: cost.interrupted,
             complete,
             failures: failures.into_iter().map(|(_, failure)| failure).collect(),
             only_later,
@@ -191,10 +211,13 @@ impl Summary {
     pub fn exit(&self) -> Exit {
         if self.nondeterministic + self.harness_failures > 0 {
             Exit::HarnessFailed
-        } else if self.failures.is_empty() {
-            Exit::Held
-        } else {
+        } else if !self.failures.is_empty() {
             Exit::BugFound
+        } else if self.interrupted {
+            // It says less than was asked.
+            Exit::HarnessFailed
+        } else {
+            Exit::Held
         }
     }
 }
@@ -261,6 +284,7 @@ fn scenario_row(target: &Target<'_>, row: Row) -> ScenarioRow {
         system: target.loaded.scenario.system().to_owned(),
         counts: row.counts,
         virtual_seconds: seconds(row.virtual_ns),
+        run_seconds: row.took.as_secs_f64(),
         dose: row.dose,
     }
 }
