@@ -31,6 +31,8 @@ pub struct Done<R> {
 
 /// Works on jobs, one after the other.
 pub trait Runner<R> {
+    /// Whether it has no job.
+    fn is_idle(&self) -> bool;
     /// Whether it takes one more job now.
     fn has_room(&self) -> bool;
     /// Takes a job.
@@ -126,18 +128,17 @@ impl<'a> Gate<'a> {
 
     /// Gives the runner as many jobs as it takes, and waits for its next result. None at the end.
     fn work<R>(&self, runner: &mut impl Runner<R>) -> Option<Done<R>> {
-        let mut is_idle = true;
         while runner.has_room() {
-            let Some(job) = self.next_job(is_idle) else { break };
+            let Some(job) = self.next_job(runner.is_idle()) else { break };
             runner.begin(job);
-            is_idle = false;
         }
         let done = runner.finish()?;
         self.lock().schedule.ended(done.job, done.took);
         Some(done)
     }
 
-    /// The next job. Far ahead of the slowest there is none for now; wait for it only with nothing else to do.
+    /// The next job. Far ahead of the slowest there is none for now; only who has nothing else to do may wait for it, since
+    /// his own job may be the slowest.
     fn next_job(&self, may_wait: bool) -> Option<Job> {
         let is_over = || self.stop.is_over() || self.stop.is_interrupted();
         let is_ahead =
@@ -192,6 +193,9 @@ mod tests {
     struct Two<F>(Vec<Job>, F);
 
     impl<F: Fn(u64) -> Option<u64>> Runner<u64> for Two<F> {
+        fn is_idle(&self) -> bool {
+            self.0.is_empty()
+        }
         fn has_room(&self) -> bool {
             self.0.len() < 2
         }

@@ -1,5 +1,7 @@
 //! What a thread of the pool works with: a worker, this process itself, or two of either that are compared.
 
+use std::time::Duration;
+
 use super::pool::{Done, Runner};
 use super::schedule::Job;
 use super::verify::verify;
@@ -26,6 +28,13 @@ pub enum Steps<'a> {
 }
 
 impl Runner<Ran> for Crew<'_> {
+    fn is_idle(&self) -> bool {
+        match self {
+            Crew::Ahead(_, jobs) => jobs.is_empty(),
+            Crew::Steps(_, job) => job.is_none(),
+        }
+    }
+
     fn has_room(&self) -> bool {
         match self {
             Crew::Ahead(remote, _) => remote.has_room(),
@@ -59,7 +68,7 @@ impl Runner<Ran> for Crew<'_> {
 }
 
 impl Steps<'_> {
-    fn make(&mut self, run: Run) -> Option<(Ran, std::time::Duration)> {
+    fn make(&mut self, run: Run) -> Option<(Ran, Duration)> {
         match self {
             Steps::Here(here) => here.make(run),
             Steps::TwiceHere(first, second) => verify(first, second, run),

@@ -13,6 +13,15 @@ use super::one::Task;
 /// What the signatures of all such failures begin with.
 pub const PREFIX: &str = "process:";
 
+/// What Rust's runtime says when a stack overflows, and when memory is out.
+const OVERFLOW: &str = "has overflowed its stack";
+const NO_MEMORY: &str = "memory allocation of";
+
+/// Whether a line of output tells how its process died.
+pub fn is_telling(line: &str) -> bool {
+    line.contains(OVERFLOW) || line.contains(NO_MEMORY)
+}
+
 /// How a worker came to its end.
 #[derive(Clone, Copy, Debug)]
 pub enum Death {
@@ -36,10 +45,8 @@ pub fn failure(death: Death, output: &[String]) -> Failure {
                 let code = status.code().unwrap_or_default();
                 (format!("exit-{code}"), format!("the run ended its process with exit code {code}"))
             }
-            Some(_) if says("has overflowed its stack") => {
-                ("stack-overflow".to_owned(), "the run overflowed its stack".to_owned())
-            }
-            Some((_, Ok(Signal::SIGABRT))) if says("memory allocation of") => {
+            Some(_) if says(OVERFLOW) => ("stack-overflow".to_owned(), "the run overflowed its stack".to_owned()),
+            Some((_, Ok(Signal::SIGABRT))) if says(NO_MEMORY) => {
                 let help = "--memory sets the limit";
                 ("out-of-memory".to_owned(), format!("the run took more memory than it may; {help}"))
             }
@@ -53,10 +60,21 @@ pub fn failure(death: Death, output: &[String]) -> Failure {
     if !output.is_empty() {
         text += "\nits last output:";
         for line in output {
-            text += &format!("\n  {line}");
+            text += &format!("\n  {}", without_thread_id(line));
         }
     }
     Failure::new(format!("{PREFIX}{how}"), 0, text)
+}
+
+/// Rust's messages name a thread as `thread 'seed 3' (4711)`: the number is another one each time.
+fn without_thread_id(line: &str) -> String {
+    let parts = line.split_once("' (").and_then(|(name, rest)| Some((name, rest.split_once(')')?)));
+    match parts {
+        Some((name, (id, rest))) if name.starts_with("thread '") && id.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("{name}'{rest}")
+        }
+        _ => line.to_owned(),
+    }
 }
 
 /// The report that the worker could not make any more. It has no digest: nobody knows how far the run came.
@@ -103,6 +121,12 @@ mod tests {
         let hung = failure(Death::Hung(Duration::from_secs(60)), &[]);
         assert_eq!(hung.signature, "process:hang");
         assert!(hung.explanation.contains("within 1m"), "{}", hung.explanation);
+    }
+
+    #[test]
+    fn the_explanation_is_the_same_each_time() {
+        assert_eq!(without_thread_id("thread 'seed 3' (4711) has overflowed"), "thread 'seed 3' has overflowed");
+        assert_eq!(without_thread_id("it's 'seed 3' (4711) again"), "it's 'seed 3' (4711) again");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::death;
 use crate::console::Console;
 
 /// A worker writes this line before each run: what follows is the run's. No text contains it.
@@ -83,9 +84,11 @@ fn take(line: &[u8], tail: &Mutex<VecDeque<String>>, shown: &Shown) {
     if !(is_mark && line.is_empty()) {
         let line = String::from_utf8_lossy(line).into_owned();
         shown.line(&line);
-        tail.push_back(line);
-        if tail.len() > KEPT {
+        if tail.len() < KEPT {
+            tail.push_back(line);
+        } else if tail.front().is_some_and(|first| !death::is_telling(first)) {
             tail.pop_front();
+            tail.push_back(line);
         }
     }
     if is_mark {
@@ -163,6 +166,9 @@ mod tests {
         let (kept, shown) = read(&b"a line\n".repeat(10_000));
         assert_eq!(kept.len(), KEPT);
         assert_eq!(shown.lines().count(), SHOWN + 1);
+        // A backtrace does not push out what it is about.
+        let (kept, _) = read(format!("a\nmemory allocation of 9 bytes failed\n{}", "b\n".repeat(100)).as_bytes());
+        assert!(kept[0].starts_with("memory allocation") && kept.len() == KEPT, "{kept:?}");
         let (kept, _) = read(&b"x".repeat(1 << 20));
         assert_eq!(kept, ["x".repeat(WIDTH)]);
     }
