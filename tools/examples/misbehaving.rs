@@ -1,10 +1,14 @@
 //! A `dst` whose system does with some seeds what no system should: it hangs, aborts, overflows its stack. The tests of the
 //! sweep see to it that each costs that one seed.
 //!
-//! Its parameters say which seeds: `seeds = { hang = [3], abort = [5, 7] }`.
+//! Its parameters say which seeds: `seeds = { hang = [3], abort = [5, 7] }`. With `MISBEHAVING_WORKER` in the environment its
+//! workers are no workers.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -102,9 +106,19 @@ fn misbehave(how: How) {
 }
 
 fn deeper(n: u64) -> u64 {
-    black_box([n; 64])[3] + deeper(black_box(n + 1)) + 1
+    if n == 0 { n } else { black_box([n; 64])[3] + deeper(black_box(n + 1)) }
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("worker") {
+        match std::env::var("MISBEHAVING_WORKER").as_deref() {
+            Ok("absent") => return ExitCode::from(4),
+            // Stdin is the socket.
+            Ok("senseless") => {
+                drop(UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap()).write_all(&[7; 99]))
+            }
+            _ => {}
+        }
+    }
     tools::main(vec![Box::new(Misbehaving)])
 }

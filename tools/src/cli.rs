@@ -127,7 +127,8 @@ gets depends on the machine.
 Runs are made in worker processes. One that hangs, aborts, overflows its stack, takes too much memory \
 or exits costs one seed: it is a failure of that run, such as `process:hang`, with its replay line.
 
-Ctrl-C ends a sweep with the summary of what was done; a second one ends it at once.";
+Ctrl-C ends a sweep with the summary of what was done, and exit code 3 if no bug was found until then; \
+a second one ends it at once.";
 
 /// `dst replay`
 #[derive(Debug, Args)]

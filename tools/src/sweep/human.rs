@@ -80,14 +80,14 @@ fn bugs(summary: &Summary) -> String {
 
 fn bug(failure: &Failure) -> String {
     let Failure { signature, system, scenario, count: runs, .. } = failure;
-    let whole = failure.seed.zip(failure.at_ns);
-    let (how_often, place) = match whole {
-        Some((seed, at_ns)) => {
+    let (how_often, place) = match failure.seed {
+        Some(seed) => {
             let scenarios = match failure.scenarios.len() {
                 1 => String::new(),
                 n => format!(" of {n} scenarios"),
             };
-            (format!("{}{scenarios}", count(*runs, "run")), format!("{scenario} seed {seed} at {}", Stamp(at_ns)))
+            let at = failure.at_ns.map_or(String::new(), |at_ns| format!(" at {}", Stamp(at_ns)));
+            (format!("{}{scenarios}", count(*runs, "run")), format!("{scenario} seed {seed}{at}"))
         }
         None => ("the sweep as a whole".to_owned(), scenario.clone()),
     };

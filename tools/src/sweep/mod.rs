@@ -40,11 +40,11 @@ use crate::worker::here::Here;
 use crate::worker::one::Task;
 use crate::worker::process::Launch;
 use crate::worker::remote::Remote;
-use crate::worker::{Ran, Run, Workers};
+use crate::worker::{Maker, Ran, Run, Workers};
 use plan::Plan;
 use pool::Done;
 use progress::Progress;
-use runner::{Crew, Steps};
+use runner::Crew;
 use schedule::{Job, Schedule};
 use summary::{Cost, Summary};
 use tally::Tally;
@@ -103,14 +103,15 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console, workers
         json: args.json,
         written: Ok(()),
     };
-    let crew = || match (&launch, args.verify) {
-        (None, false) => Crew::Steps(Steps::Here(Here::new(&tasks)), None),
-        (None, true) => Crew::Steps(Steps::TwiceHere(Here::new(&tasks), Here::new(&tasks)), None),
-        (Some(launch), false) => Crew::Ahead(Remote::new(launch, &tasks, &stop), Vec::new()),
-        (Some(launch), true) => {
-            let remote = || Remote::new(launch, &tasks, &stop);
-            Crew::Steps(Steps::TwiceRemote(remote(), remote()), None)
+    let maker = || -> Box<dyn Maker + '_> {
+        match &launch {
+            Some(launch) => Box::new(Remote::new(launch, &tasks, &stop)),
+            None => Box::new(Here::new(&tasks)),
         }
+    };
+    let crew = || match &launch {
+        Some(launch) if !args.verify => Crew::Ahead(Box::new(Remote::new(launch, &tasks, &stop)), Vec::new()),
+        _ => Crew::Steps(maker(), args.verify.then(maker), None),
     };
     pool::in_order(jobs, crew, Schedule::new(&plan), &stop, &mut sweep);
     let Sweep { mut tally, written, progress, .. } = sweep;

@@ -15,6 +15,7 @@ use super::tally::{Counts, Fault, Row, Tally};
 use crate::exit::Exit;
 use crate::registry::Registry;
 use crate::text;
+use crate::worker::death;
 
 /// The machine contract: fields are added, never renamed.
 #[derive(Serialize)]
@@ -85,7 +86,7 @@ pub struct Failure {
     pub scenario: String,
     /// The seed of that run; none for what only a whole sweep shows.
     pub seed: Option<u64>,
-    /// When it happens in that run.
+    /// When it happens in that run; none for the death of a process, since nobody saw when.
     pub at_ns: Option<u64>,
     /// What the check says.
     pub explanation: String,
@@ -230,13 +231,14 @@ fn failure(system: String, signature: String, bug: Bug, targets: &[Target<'_>]) 
     let path = |scenario: usize| targets[scenario].loaded.scenario.path().to_owned();
     let best = bug.best;
     Failure {
+        // Nobody saw when a process died.
+        at_ns: (!signature.starts_with(death::PREFIX)).then_some(best.at_ns),
         signature,
         system,
         count: bug.count,
         replay: text::replay_line(&path(best.scenario), best.seed, &targets[best.scenario].planted),
         scenario: path(best.scenario),
         seed: Some(best.seed),
-        at_ns: Some(best.at_ns),
         explanation: best.explanation,
         scenarios: bug.scenarios.into_iter().map(|(scenario, count)| (path(scenario), count)).collect(),
         examples: bug

@@ -11,7 +11,7 @@ use crate::worker::{Maker, Ran, Run, death};
 const BEFORE: usize = 3;
 
 /// Makes a run with each of the two, and compares.
-pub fn verify(first: &mut impl Maker, second: &mut impl Maker, run: Run) -> Option<(Ran, Duration)> {
+pub fn verify(first: &mut dyn Maker, second: &mut dyn Maker, run: Run) -> Option<(Ran, Duration)> {
     let ((one, took_one), (other, took_other)) = (first.make(run)?, second.make(run)?);
     let ran = match (one, other) {
         (Ran::Ended(one), Ran::Ended(other)) if is_same(&one, &other) => Ran::Ended(one),
@@ -53,7 +53,7 @@ fn difference(one: &Report, other: &Report) -> String {
 }
 
 /// Makes the run once more on both sides and shows where they part. The error is what to say instead.
-fn first_event(first: &mut impl Maker, second: &mut impl Maker, run: Run) -> Result<String, String> {
+fn first_event(first: &mut dyn Maker, second: &mut dyn Maker, run: Run) -> Result<String, String> {
     let cannot = |why: String| format!("which event differs is not known: {why}");
     let (one, other) = (first.record(run).map_err(cannot)?, second.record(run).map_err(cannot)?);
     let same = one.iter().zip(&other).take_while(|(one, other)| one == other).count();

@@ -80,13 +80,13 @@ impl<'a> Remote<'a> {
     }
 
     /// Waits for the run that was asked for first. None if the sweep ended meanwhile.
-    pub fn finish(&mut self) -> Option<(Run, Ran, Duration)> {
+    pub fn finish(&mut self) -> Option<(Ran, Duration)> {
         let run = *self.asked.front()?;
         let (ran, took) = self.wait(run)?;
         self.asked.pop_front();
         self.since = Instant::now();
         self.last = took;
-        Some((run, ran, took))
+        Some((ran, took))
     }
 
     fn wait(&mut self, run: Run) -> Option<(Ran, Duration)> {
@@ -174,7 +174,7 @@ impl<'a> Remote<'a> {
 impl Maker for Remote<'_> {
     fn make(&mut self, run: Run) -> Option<(Ran, Duration)> {
         self.begin(run);
-        self.finish().map(|(_, ran, took)| (ran, took))
+        self.finish()
     }
 
     fn record(&mut self, run: Run) -> Result<Vec<u64>, String> {

@@ -4,7 +4,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::{scenarios, sweep};
+use crate::{scenarios, sweep, sweep_with};
 
 /// Sweeps seeds 0 to 9, one of which ends like this, and checks that it alone does, with one job and with several.
 fn costs_one_seed(params: &str, flags: &str, signature: &str) -> Value {
@@ -99,4 +99,16 @@ fn what_a_run_prints_is_no_answer() {
     assert_eq!(ended.json().len(), 1);
     assert_eq!(ended.summary()["passed"], 10);
     assert_eq!(ended.err.iter().filter(|line| line.contains("1000000")).count(), 3, "{:?}", ended.err);
+}
+
+#[test]
+fn without_a_worker_the_sweep_ends_as_the_harness_failing() {
+    let folder = scenarios(&[("s", "seeds = {}")]);
+    for (workers, why) in [("absent", "exit status: 4"), ("senseless", "117901063 bytes")] {
+        let ended = sweep_with(&folder, "--seeds 1000000 --json --jobs 2", workers).end().expect(3);
+        let summary = ended.summary();
+        assert_eq!((&summary["runs"], &summary["harness_failures"]), (&0.into(), &1.into()), "{workers}");
+        let what = summary["harness"][0]["what"].as_str().unwrap();
+        assert!(what.contains("a worker process did not begin to work") && what.contains(why), "{what}");
+    }
 }

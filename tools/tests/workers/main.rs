@@ -15,6 +15,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -51,6 +52,11 @@ struct Ended {
 
 /// `sweep(&folder, "--seeds 7")`
 fn sweep(folder: &TempDir, flags: &str) -> Sweep {
+    sweep_with(folder, flags, "")
+}
+
+/// The same, with workers that are none.
+fn sweep_with(folder: &TempDir, flags: &str, workers: &str) -> Sweep {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("examples/misbehaving");
     assert!(program.exists(), "first: cargo build --package tools --example misbehaving");
@@ -58,6 +64,7 @@ fn sweep(folder: &TempDir, flags: &str) -> Sweep {
         .args(["sweep", "."])
         .args(flags.split_whitespace())
         .current_dir(folder.path())
+        .env("MISBEHAVING_WORKER", workers)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -99,14 +106,11 @@ impl Sweep {
     fn end(mut self) -> Ended {
         let status = self.child.wait().unwrap();
         self.said.extend(self.err.iter());
-        // Whoever holds stderr open is gone when it ends; workers do not hold it.
-        for worker in &self.workers {
-            for _ in 0.. {
-                if !is_alive(*worker) {
-                    break;
-                }
-                thread::sleep(std::time::Duration::from_millis(10));
-            }
+        // They end with their parent, but nobody waits for them if it was killed.
+        let patience = Instant::now() + Duration::from_secs(60);
+        while self.workers.iter().any(|worker| is_alive(*worker)) {
+            assert!(Instant::now() < patience, "workers are left over");
+            thread::sleep(Duration::from_millis(10));
         }
         Ended { status, out: self.out.join().unwrap(), err: self.said }
     }
