@@ -46,7 +46,7 @@ fn an_overflow_of_the_stack() {
 
 #[test]
 fn more_memory_than_allowed() {
-    costs_one_seed("seeds = { allocate = [3] }", "--memory 1GiB", "process:out-of-memory");
+    costs_one_seed("seeds = { allocate = [3] }", "--memory 512MiB", "process:out-of-memory");
 }
 
 #[test]

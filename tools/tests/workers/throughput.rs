@@ -7,10 +7,9 @@ fn limited_time_is_shared_and_not_the_runs() {
     let folder = scenarios(&[("fast", "seeds = {}"), ("slow", "seeds = {}\nwork = 3_000_000")]);
     let summary = sweep(&folder, "--for 4s --json --jobs 2").end().expect(0).summary();
     let row = |n: usize, field: &str| summary["scenarios"][n][field].as_f64().unwrap();
-    // One run of the slow one more or less is not what this is about.
-    let slowest = row(1, "run_seconds") / row(1, "runs");
-    let apart = (row(0, "run_seconds") - row(1, "run_seconds")).abs();
-    assert!(apart <= 4.0 * slowest, "{summary}");
+    let (fast, slow) = (row(0, "run_seconds"), row(1, "run_seconds"));
+    // Taken in turn, the slow one would have nearly all of it. On a busy machine the last runs may be long ones.
+    assert!(fast.min(slow) >= (fast + slow) / 4.0, "{summary}");
     assert!(row(0, "runs") > row(1, "runs"), "{summary}");
 }
 
