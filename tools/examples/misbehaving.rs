@@ -10,6 +10,7 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,8 @@ enum How {
     Print,
     /// Be different in each process.
     Differ,
+    /// Be different in each process, but only the first time.
+    DifferOnce,
 }
 
 impl System for Misbehaving {
@@ -54,6 +57,8 @@ impl System for Misbehaving {
     }
 }
 
+static HAS_DIFFERED: AtomicBool = AtomicBool::new(false);
+
 async fn mixed(cx: Client<Params>, _: toml::Table) {
     let params = &cx.params;
     let seed = seed();
@@ -62,7 +67,9 @@ async fn mixed(cx: Client<Params>, _: toml::Table) {
         if !cx.running() {
             break;
         }
-        let differs = how.contains(&How::Differ) && value == 5;
+        let differs = value == 5
+            && (how.contains(&How::Differ)
+                || how.contains(&How::DifferOnce) && !HAS_DIFFERED.swap(true, Ordering::Relaxed));
         let value = if differs { i64::from(std::process::id()) } else { value };
         cx.invoke(Op::Write { value }).ok(Ret::Done);
         for step in 0..params.work {
@@ -101,7 +108,7 @@ fn misbehave(how: How) {
             println!("{{\"type\":\"summary\",\"runs\":1000000}}");
             print!("and no newline");
         }
-        How::Differ => {}
+        How::Differ | How::DifferOnce => {}
     }
 }
 

@@ -66,10 +66,15 @@ impl Output {
         Output { tail, ended }
     }
 
-    /// The last lines of the run that was made last. To be asked for after the worker's end; what it started may live
-    /// on and hold the pipe, and is not waited for.
-    pub fn last_lines(&self) -> Vec<String> {
+    /// Waits until all is read. To be called after the worker's end; what it started may live on and hold the pipe, and is
+    /// not waited for.
+    pub fn wait(&self) {
         let _ = self.ended.recv_timeout(Duration::from_secs(1));
+    }
+
+    /// The last lines of the run that was made last, after the worker's end.
+    pub fn last_lines(&self) -> Vec<String> {
+        self.wait();
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }

@@ -94,11 +94,13 @@ impl Process {
             Received::Reply(_) => "it answers what nobody asked".to_owned(),
             Received::Nonsense(why) => why,
             Received::TimedOut => format!("it was not ready within {}", humantime::format_duration(START)),
-            Received::Closed => "it ended at once".to_owned(),
+            Received::Closed => {
+                let (status, lines) = process.end().map_err(failed)?;
+                let lines: String = lines.iter().map(|line| format!("\n  {line}")).collect();
+                format!("it ended with {status}{lines}")
+            }
         };
-        let (status, lines) = process.end().map_err(failed)?;
-        let lines: String = lines.iter().map(|line| format!("\n  {line}")).collect();
-        Err(format!("a worker process did not begin to work ({status}): {why}{lines}"))
+        Err(format!("a worker process did not begin to work: {why}"))
     }
 
     /// Asks. If the worker is gone, [`Process::receive`] will say so.
@@ -160,9 +162,11 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It works on nothing any more. Waiting is what adds its CPU time to this process's account.
+        // It works on nothing any more. Waiting is what adds its CPU time to this process's account, and lets all be seen
+        // that it printed.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.output.wait();
     }
 }
 

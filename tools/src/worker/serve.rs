@@ -104,7 +104,10 @@ fn answer(request: Request, here: &mut Here<'_>) -> Reply {
         Request::Setup(_) => Reply::Cannot("the worker knows already what to run".to_owned()),
         Request::Run { task, seed } => {
             mark();
-            match here.make(Run { scenario: task, seed }) {
+            let made = here.make(Run { scenario: task, seed });
+            // What is printed without a newline would else be the next run's, or nobody's.
+            let _ = io::stdout().flush();
+            match made {
                 Some((ran, took)) => Reply::Ran { seed, took_ns: took.as_nanos() as u64, end: end(ran) },
                 None => Reply::Cannot("the sweep has ended".to_owned()),
             }
@@ -127,7 +130,6 @@ fn end(ran: Ran) -> End {
 
 /// Divides the output of one run from that of the next. A failure to print is not the run's.
 fn mark() {
-    let _ = io::stdout().flush();
     let _ = io::stderr().write_all(&[MARK, b'\n']);
 }
 

@@ -48,6 +48,15 @@ fn what_depends_on_the_process_is_found_and_named() {
 }
 
 #[test]
+fn what_differs_only_sometimes_is_said_to() {
+    let folder = scenarios(&[("s", "seeds = { differ-once = [3] }")]);
+    let summary = sweep(&folder, "--seeds 5 --verify --json --jobs 1").end().expect(3).summary();
+    assert_eq!(summary["nondeterministic"], 1);
+    let what = summary["harness"][0]["what"].as_str().unwrap();
+    assert!(what.contains("it differs only sometimes"), "{what}");
+}
+
+#[test]
 fn who_dies_twice_in_the_same_way_is_no_difference() {
     let folder = scenarios(&[("s", "seeds = { abort = [1] }")]);
     let summary = sweep(&folder, "--seeds 3 --verify --json").end().expect(1).summary();
