@@ -90,7 +90,7 @@ pub struct SweepArgs {
     /// End a run that takes longer in real time: it hangs, and that is its failure [default: 60s]
     #[arg(long, value_name = "DURATION", value_parser = timeout)]
     pub timeout: Option<Duration>,
-    /// End a run that takes more memory, or `none` for no limit: that is its failure [default: 4GiB]
+    /// End a run that takes more memory, or `none` for no limit: that is its failure [default: 4GiB on Linux]
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub memory: Option<Memory>,
     /// Stop at the first run that does not pass

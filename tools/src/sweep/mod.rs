@@ -51,8 +51,9 @@ use tally::Tally;
 
 /// How long a run may take when nobody says. Runs take milliseconds; slow ones on a busy machine seconds.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-/// How much memory a worker may have when nobody says: far more than a run needs, and less than a machine has.
-const DEFAULT_MEMORY: u64 = 4 << 30;
+/// How much memory a worker may have when nobody says: far more than a run needs, and less than a machine has. Only Linux
+/// counts address space in a way that makes a limit useful.
+const DEFAULT_MEMORY: Memory = Memory(if cfg!(target_os = "linux") { Some(4 << 30) } else { None });
 
 /// A scenario, and the known bugs that are on in its runs.
 struct Target<'a> {
@@ -139,7 +140,7 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console, workers
 
 /// How to start workers for these tasks.
 fn launch(args: &SweepArgs, tasks: &[Task<'_>], console: &Console) -> Result<Launch> {
-    let memory = args.memory.unwrap_or(Memory(Some(DEFAULT_MEMORY))).0;
+    let memory = args.memory.unwrap_or(DEFAULT_MEMORY).0;
     Launch::new(tasks, memory, args.timeout.unwrap_or(DEFAULT_TIMEOUT), console)
 }
 

@@ -12,7 +12,7 @@ use crate::worker::{Maker, Ran, Run};
 pub enum Crew<'a> {
     /// A worker, which knows its next run before it has done the last one.
     Ahead(Box<Remote<'a>>, Vec<Job>),
-    /// One run at a time; twice if there are two.
+    /// One run at a time; twice if there are two, one after the other, so that a job is never more than one core.
     Steps(Box<dyn Maker + 'a>, Option<Box<dyn Maker + 'a>>, Option<Job>),
 }
 
