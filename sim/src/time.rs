@@ -15,6 +15,7 @@ pub use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{self, TimerId};
+use crate::node::NodeId;
 
 /// A moment of a node's monotonic clock. Moments of different nodes have nothing to do with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -87,6 +88,11 @@ impl SystemTime {
 
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What the monotonic clock of `node` shows: for oracles, which see all nodes. A system sees its own clock only.
+pub fn shown_by(node: NodeId) -> Instant {
+    Instant(kernel::with(|state| state.nodes[node.index()].clock.monotonic(state.now)))
 }
 
 /// The monotonic clock's reading.

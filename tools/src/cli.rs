@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
@@ -41,6 +42,9 @@ pub enum Command {
     /// Keep runs that are worth it, and see that they still do what they did
     #[command(subcommand)]
     Corpus(corpus::Command),
+    /// Make runs for a sweep, which starts this and talks to it
+    #[command(hide = true)]
+    Worker,
 }
 
 const EXAMPLES: &str = "\
@@ -86,7 +90,8 @@ pub struct SweepArgs {
     /// Seeds for each scenario: from A to before B, or 0 to before N
     #[arg(long, value_name = "A..B|N", value_parser = seeds)]
     pub seeds: Option<Range<u64>>,
-    /// Start no run after this long; every scenario runs at least once [default: 60s, unless --seeds is given]
+    /// Start no run after this long; scenarios share the time equally, and each runs at least once [default: 60s, unless
+    /// --seeds is given]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub lasts: Option<Duration>,
     /// Runs at the same time; the results are the same with any number [default: one per core]
@@ -98,9 +103,15 @@ pub struct SweepArgs {
     /// Switch a known bug on, and say whether it is found; scenarios of systems without it are left out
     #[arg(long, value_name = "NAME")]
     pub planted: Vec<String>,
-    /// Run every seed twice and compare the two
+    /// Run every seed twice, the second time in another process, and compare the two
     #[arg(long)]
     pub verify: bool,
+    /// End a run that takes longer in real time: it hangs, and that is its failure [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = timeout)]
+    pub timeout: Option<Duration>,
+    /// End a run that takes more memory, or `none` for no limit: that is its failure [default: 4GiB on Linux]
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<Memory>,
     /// Stop at the first run that does not pass
     #[arg(long, conflicts_with = "max_failures")]
     pub fail_fast: bool,
@@ -128,6 +139,8 @@ Examples:
   cargo dst sweep scenarios/kv/crash.toml --for 10m
   # is this known bug found, and after how many seeds?
   cargo dst sweep --planted kv.stale-read --fail-fast
+  # a system that needs patience and memory
+  cargo dst sweep scenarios/kv --timeout 10m --memory 16GiB
   # for CI: each seed twice, output for machines
   cargo dst sweep --seeds 200 --verify --json
   # for CI: a page, a test report, and a folder with trace and history for each distinct bug
@@ -135,9 +148,16 @@ Examples:
   # half of the runs; see `cargo dst merge --help`
   cargo dst sweep --seeds 1000 --shard slice:1/2 --json > 1.json
 
-Seeds are taken in turn: seed 0 of every scenario, then seed 1, and so on. A sweep \
+Seeds are taken in turn: seed 0 of every scenario, then seed 1, and so on; with --for, the \
+scenario that has had the least time is the next. A sweep \
 that only --for limits does not fail for what `[expect.sweep]` asks for, since how far it \
-gets depends on the machine.";
+gets depends on the machine.
+
+Runs are made in worker processes. One that hangs, aborts, overflows its stack, takes too much memory \
+or exits costs one seed: it is a failure of that run, such as `process:hang`, with its replay line.
+
+Ctrl-C ends a sweep with the summary of what was done, and exit code 3 if no bug was found until then; \
+a second one ends it at once.";
 
 /// `dst merge`
 #[derive(Debug, Args)]
@@ -317,6 +337,31 @@ fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{expected}: {error}"))
 }
 
+/// The most memory that a worker may take, in bytes; none for no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory(pub Option<u64>);
+
+/// Less than this, and no worker would ever begin.
+const LEAST_MEMORY: u64 = 256 << 20;
+
+fn memory(text: &str) -> Result<Memory, String> {
+    let expected = "expected a size such as 512MiB or 16GiB, or `none`";
+    match text.trim() {
+        "none" | "0" => Ok(Memory(None)),
+        text => match text.parse::<ByteSize>().map_err(|error| format!("{expected}: {error}"))?.as_u64() {
+            bytes if bytes < LEAST_MEMORY => Err("a worker needs at least 256MiB for itself".to_owned()),
+            bytes => Ok(Memory(Some(bytes))),
+        },
+    }
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("no run takes no time".to_owned()),
+        timeout => Ok(timeout),
+    }
+}
+
 fn kind() -> impl TypedValueParser<Value = Kind> {
     let kinds = PossibleValuesParser::new(Kind::ALL.map(Kind::name));
     kinds.map(|name| Kind::ALL.into_iter().find(|kind| kind.name() == name).expect("one of the possible values"))
@@ -330,6 +375,15 @@ mod tests {
     #[test]
     fn the_flags_go_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn memory_is_a_size_or_none() {
+        assert_eq!(memory("1GiB"), Ok(Memory(Some(1 << 30))));
+        assert_eq!(memory("2 GB"), Ok(Memory(Some(2_000_000_000))));
+        assert_eq!((memory("none"), memory("0")), (Ok(Memory(None)), Ok(Memory(None))));
+        assert!(memory("64KiB").unwrap_err().contains("at least"));
+        assert!(memory("much").unwrap_err().contains("expected a size"));
     }
 
     #[test]

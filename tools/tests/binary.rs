@@ -1,9 +1,9 @@
 //! The `dst` binary as a process: its exit codes and its colours.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn dst(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_dst")).args(args).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_dst")).args(args).stdin(Stdio::null()).output().unwrap()
 }
 
 #[test]
@@ -21,4 +21,13 @@ fn bad_input_is_2_and_colourless_in_a_pipe() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("nowhere.toml"), "{error}");
     assert!(!error.contains('\x1b'), "{error}");
+}
+
+#[test]
+fn a_worker_that_no_sweep_started_is_bad_input() {
+    let output = dst(&["worker"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("is started by `dst sweep`"), "{error}");
+    assert!(!String::from_utf8(dst(&["--help"]).stdout).unwrap().contains("worker"));
 }

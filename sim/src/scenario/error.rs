@@ -7,11 +7,12 @@ use std::fmt;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level as Style, Origin, Renderer, Snippet};
+use serde::{Deserialize, Serialize};
 
 use super::sources::{Source, Sources};
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Level {
     /// The scenario cannot be run.
     Error,
@@ -20,7 +21,7 @@ pub enum Level {
 }
 
 /// One problem.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnostic {
     /// How bad it is.
     pub level: Level,

@@ -52,7 +52,7 @@ event! {
         pub server: NodeId,
         /// Which life of it.
         pub life: u32,
-        /// When it certainly was alive, on the simulator's clock; 0 if the ping proved nothing.
+        /// When it certainly was alive, on the view service's clock; 0 if the ping proved nothing.
         pub alive_ns: u64,
     }
 
@@ -285,7 +285,8 @@ impl Protect for Holders {
             this.ready |= this.view.as_ref().is_some_and(|view| view.number == event.number);
             Ok(())
         });
-        on.event::<Heard>(|this, _, event| {
+        on.event::<Heard>(|this, moment, event| {
+            this.service = Some(moment.node);
             let known = this.alive_ns.entry(event.server).or_default();
             *known = event.alive_ns.max(*known);
             Ok(())
@@ -309,7 +310,9 @@ impl Protect for Holders {
         let primary = Some(view.primary).filter(|&node| keeps(node, view.primary_life));
         let backup = view.backup.filter(|&node| self.ready && keeps(node, view.backup_life));
         let margin = (DEAD - FRESH).as_nanos() as u64;
-        let now = time::now().as_nanos();
+        // By the clock that the view service judges by, which may be wrong.
+        let Some(service) = self.service else { return Vec::new() };
+        let now = time::shown_by(service).as_nanos();
         let sure_of = |node: NodeId| now - self.alive_ns.get(&node).copied().unwrap_or(0) <= margin;
         match (primary, backup) {
             (Some(primary), Some(backup)) => {

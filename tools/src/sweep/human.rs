@@ -196,7 +196,8 @@ fn harness(summary: &Summary) -> String {
     }
     for Harness { fault, .. } in &summary.harness {
         let place = format!("{} seed {}", fault.scenario, fault.seed);
-        text += &format!("\n  {place}\n    {}\n    {}\n", text::one_line(&fault.what), fault.replay.cyan());
+        let what = fault.what.replace('\n', "\n    ");
+        text += &format!("\n  {place}\n    {what}\n    {}\n", fault.replay.cyan());
     }
     text
 }
@@ -207,14 +208,17 @@ fn last_lines(summary: &Summary) -> String {
         let title = format!("{shard}: what the whole sweep is expected to see is judged by `cargo dst merge`");
         text += &format!("\n{}\n", title.yellow());
     }
-    let Summary { counts, virtual_seconds, wall_seconds: wall, jobs, .. } = summary;
+    let Summary { counts, virtual_seconds, wall_seconds: wall, cpu_seconds: cpu, jobs, .. } = summary;
     let runs = counts.runs as f64;
     let jobs_text = count(*jobs as u64, "job");
     let speed = format!("{wall:.1}s with {jobs_text}: {:.0} runs/s", runs / wall);
-    let virtual_time = format!("{:.0} virtual seconds per second and job", virtual_seconds / wall / *jobs as f64);
+    let virtual_time = format!("{:.0} virtual seconds per CPU-second", virtual_seconds / cpu.max(f64::MIN_POSITIVE));
     let mut ran = counts.line();
     if let Some(asked) = summary.asked().filter(|_| !summary.complete) {
         ran += &format!(", of {asked} asked for");
+    }
+    if summary.interrupted {
+        ran = format!("interrupted: {ran}");
     }
     // A sweep may fail without a run that does, so the word comes first.
     let verdict = match summary.exit() {

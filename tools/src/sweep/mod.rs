@@ -1,50 +1,69 @@
 //! `dst sweep`: many seeds of many scenarios, and what broke.
 //!
-//! `plan` numbers the runs, `pool` makes them (`one`) on several threads and hands them over in the order of their
-//! numbers, `tally` adds them up (`bugs`, `planted`), `summary` draws the conclusions (`probes`), and `human`
+//! `plan` says how much is to be run, and `schedule` what is next. `pool` has several threads, each with a worker that makes
+//! the runs (`runner`, and `verify` for two that are compared), and hands them over in the order of their
+//! numbers. `tally` adds them up (`bugs`, `planted`), `summary` draws the conclusions (`probes`, `cpu`), and `human`
 //! puts them on one screen, `pages` in the forms that other programs show (`junit`, `markdown`). `bundle` keeps
-//! all there is to know of each distinct failure. `shard` is one part of a
-//! sweep, and the sum of all parts. Since they are added up in one order, everything but the time is the same with any number of
-//! threads; so is where a sweep stops that is to stop at a failure.
+//! all there is to know of each distinct failure. `shard` is one part of a sweep, and the sum of all parts. Since runs are
+//! added up in one order, everything but the time is the same with any number of threads; so is where a sweep stops that is
+//! to stop at a failure.
 
 mod bugs;
 mod bundle;
+mod cpu;
 pub(crate) mod human;
 mod junit;
 mod markdown;
-mod one;
 pub(crate) mod pages;
 mod plan;
 mod planted;
 mod pool;
 mod probes;
 mod progress;
+mod runner;
+mod schedule;
 pub(crate) mod shard;
 pub(crate) mod summary;
 mod tally;
+mod verify;
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use owo_colors::OwoColorize;
 use serde_json::json;
 use sim::{Report, RunError, RunOptions};
 
-use crate::cli::SweepArgs;
+use crate::cli::{Memory, SweepArgs};
 use crate::console::Console;
 use crate::exit::{self, BadInput, BadScenarios, Exit};
 use crate::registry::Registry;
 use crate::scenarios::{self, Loaded};
+use crate::stop::Stop;
 use crate::text;
+use crate::worker::here::Here;
+use crate::worker::one::Task;
+use crate::worker::process::Launch;
+use crate::worker::remote::Remote;
+use crate::worker::{Maker, Ran, Run, Workers};
 use bundle::Out;
-use one::Ran;
 use pages::Pages;
 use plan::Plan;
+use pool::Done;
 use progress::Progress;
-use summary::Summary;
+use runner::Crew;
+use schedule::{Job, Schedule};
+use summary::{Cost, Summary};
 use tally::Tally;
+
+/// How long a run may take when nobody says. Runs take milliseconds; slow ones on a busy machine seconds.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How much memory a worker may have when nobody says: far more than a run needs, and less than a machine has. Only Linux
+/// counts address space in a way that makes a limit useful.
+const DEFAULT_MEMORY: Memory = Memory(if cfg!(target_os = "linux") { Some(4 << 30) } else { None });
 
 /// A scenario, and the known bugs that are on in its runs.
 pub(crate) struct Target<'a> {
@@ -70,12 +89,20 @@ impl Target<'_> {
     }
 }
 
+impl<'a> Target<'a> {
+    /// What a worker must know of it.
+    fn task(&self) -> Task<'a> {
+        let Target { loaded: Loaded { scenario, entry, .. }, planted } = self;
+        Task { scenario: scenario.clone(), system: entry.system, planted: planted.clone() }
+    }
+}
+
 /// Sweeps.
 ///
 /// # Errors
 ///
 /// If there is nothing to run, a scenario is wrong, or the output cannot be written.
-pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
+pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console, workers: Workers) -> Result<Exit> {
     let mut planted = args.planted.clone();
     planted.sort_unstable();
     planted.dedup();
@@ -88,28 +115,43 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console) -> Resu
         None => thread::available_parallelism().map_or(1, Into::into),
     };
     let stop_after = if args.fail_fast { Some(1) } else { args.max_failures.map(Into::into) };
+    let tasks: Vec<Task<'_>> = targets.iter().map(Target::task).collect();
+    let (launch, stop) = match workers {
+        Workers::Processes => (Some(launch(args, &tasks, console)?), Stop::on_signals()?),
+        Workers::Threads => (None, Stop::default()),
+    };
+    if launch.is_none() && (args.timeout.is_some() || args.memory.is_some()) {
+        let help = "they are for worker processes, which only a `dst` program has: `tools::main`";
+        return Err(BadInput::error("runs in this process have no --timeout and no --memory", help));
+    }
     let plan = Plan::new(args, targets.len());
+    let cpu_before = cpu::used();
     let mut sweep = Sweep {
         tally: Tally::new(&plan, &targets, &planted, stop_after),
         progress: Progress::new(console, &plan),
         targets: &targets,
-        plan: &plan,
         console,
         json: args.json,
-        next: 0,
         written: Ok(()),
     };
-    let work = |index| {
-        let (scenario, seed) = plan.run(index);
-        one::run(&targets[scenario], seed, args.verify)
+    let maker = || -> Box<dyn Maker + '_> {
+        match &launch {
+            Some(launch) => Box::new(Remote::new(launch, &tasks, &stop)),
+            None => Box::new(Here::new(&tasks)),
+        }
     };
-    pool::in_order(jobs, |index| plan.goes_on(index), work, &mut sweep);
+    let crew = || match &launch {
+        Some(launch) if !args.verify => Crew::Ahead(Box::new(Remote::new(launch, &tasks, &stop)), Vec::new()),
+        _ => Crew::Steps(maker(), args.verify.then(maker), None),
+    };
+    pool::in_order(jobs, crew, Schedule::new(&plan), &stop, &mut sweep);
     let Sweep { mut tally, written, progress, .. } = sweep;
     drop(progress);
     written?;
 
     let bad_scenario = tally.bad_scenario.take();
-    let mut summary = Summary::new(tally, &plan, &targets, registry, jobs);
+    let cost = Cost { jobs, cpu: cpu::used().saturating_sub(cpu_before), interrupted: stop.is_interrupted() };
+    let mut summary = Summary::new(tally, &plan, &targets, registry, &cost);
     // What cannot be written must not hide what was found.
     let bundles = out.map_or(Ok(Vec::new()), |out| out.write(&mut summary, &targets));
     let paged = pages.write(&summary);
@@ -133,6 +175,12 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console) -> Resu
         }
     };
     Ok(exit)
+}
+
+/// How to start workers for these tasks.
+fn launch(args: &SweepArgs, tasks: &[Task<'_>], console: &Console) -> Result<Launch> {
+    let memory = args.memory.unwrap_or(DEFAULT_MEMORY).0;
+    Launch::new(tasks, memory, args.timeout.unwrap_or(DEFAULT_TIMEOUT), console)
 }
 
 /// The scenarios that were asked for, all of them known to be right.
@@ -172,20 +220,16 @@ struct Sweep<'a> {
     tally: Tally<'a>,
     progress: Progress<'a>,
     targets: &'a [Target<'a>],
-    plan: &'a Plan,
     console: &'a Console,
     json: bool,
-    /// The run that is to be added up next.
-    next: u64,
     written: Result<()>,
 }
 
 impl pool::Consumer<Ran> for Sweep<'_> {
-    fn take(&mut self, index: u64, ran: Ran) -> ControlFlow<()> {
-        self.next = index + 1;
-        let Sweep { tally, targets, plan, console, json, written, .. } = self;
-        let target = &targets[plan.run(index).0];
-        let flow = tally.add(index, ran, |report, is_new| {
+    fn take(&mut self, done: Done<Ran>) -> ControlFlow<()> {
+        let Sweep { tally, targets, console, json, written, .. } = self;
+        let target = &targets[done.job.run.scenario];
+        let flow = tally.add(done.job.run, done.result, done.took, |report, is_new| {
             if *json {
                 *written = console.json(&failure_line(report, &target.planted));
             } else if is_new && let Some(failure) = &report.failure {
@@ -196,11 +240,10 @@ impl pool::Consumer<Ran> for Sweep<'_> {
         if self.written.is_err() { ControlFlow::Break(()) } else { flow }
     }
 
-    fn tick(&mut self) {
-        let Sweep { targets, plan, next, .. } = self;
+    fn tick(&mut self, waited_for: Option<Job>) {
         self.progress.show(self.tally.counts, || {
-            let (scenario, seed) = plan.run(*next);
-            format!("{} seed {seed}", targets[scenario].loaded.scenario.path())
+            let Run { scenario, seed } = waited_for?.run;
+            Some(format!("{} seed {seed}", self.targets[scenario].loaded.scenario.path()))
         });
     }
 }

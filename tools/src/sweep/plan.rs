@@ -1,15 +1,16 @@
-//! Which runs a sweep makes, and in which order: seed by seed, each with every scenario in turn.
+//! What a sweep was asked for: how many seeds, for how long.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::shard::Shard;
 use crate::cli::SweepArgs;
+use crate::worker::Run;
 
 /// How long a sweep goes on when nobody says.
 const DEFAULT_TIME: Duration = Duration::from_secs(60);
 
-/// The runs of a sweep, numbered from 0. What the n-th one is does not depend on how many run at once.
+/// How many runs a sweep makes, and how long it goes on.
 #[derive(Clone, Debug)]
 pub struct Plan {
     scenarios: usize,
@@ -34,33 +35,48 @@ impl Plan {
         }
     }
 
+    /// A plan of its own, for tests.
+    #[cfg(test)]
+    pub fn of(scenarios: usize, seeds: Range<u64>, budget: Option<Duration>) -> Plan {
+        Plan { scenarios, seeds, has_seeds: true, shard: None, budget, began: Instant::now() }
+    }
+
     /// How many runs there are, if time does not end them first.
     pub fn total(&self) -> u64 {
-        let all = (self.seeds.end - self.seeds.start).saturating_mul(self.scenarios as u64);
+        let all = self.seeds_each().saturating_mul(self.scenarios as u64);
         self.shard.map_or(all, |shard| shard.part_of(all))
     }
 
-    /// The n-th run: which scenario, and which seed.
-    pub fn run(&self, index: u64) -> (usize, u64) {
+    /// The n-th run, if they are taken in turn: seed by seed, each with every scenario.
+    pub fn run(&self, nth: u64) -> Run {
+        let number = self.shard.map_or(nth, |shard| shard.number(nth));
         let scenarios = self.scenarios as u64;
-        let index = self.number(index);
-        ((index % scenarios) as usize, self.seeds.start + index / scenarios)
+        Run { scenario: (number % scenarios) as usize, seed: self.seed(number / scenarios) }
     }
 
-    /// How many seeds a scenario has seen when its run `index` is done.
-    pub fn seeds_until(&self, index: u64) -> u64 {
-        self.number(index) / self.scenarios as u64 + 1
+    /// How many scenarios there are.
+    pub fn scenarios(&self) -> usize {
+        self.scenarios
     }
 
-    /// The number that the n-th run would have in a sweep without shards.
-    fn number(&self, index: u64) -> u64 {
-        self.shard.map_or(index, |shard| shard.number(index))
+    /// How many seeds each scenario may have.
+    pub fn seeds_each(&self) -> u64 {
+        self.seeds.end - self.seeds.start
     }
 
-    /// Whether to begin the n-th run now. Every scenario has its first seed, however late it is.
-    pub fn goes_on(&self, index: u64) -> bool {
-        let in_time = || self.budget.is_none_or(|budget| self.began.elapsed() < budget);
-        index < self.total() && (index < self.scenarios as u64 || in_time())
+    /// The n-th seed of a scenario.
+    pub fn seed(&self, n: u64) -> u64 {
+        self.seeds.start + n
+    }
+
+    /// How many seeds a scenario has seen when it has seen this one.
+    pub fn seeds_until(&self, seed: u64) -> u64 {
+        seed - self.seeds.start + 1
+    }
+
+    /// Whether no further run is to begin.
+    pub fn is_late(&self) -> bool {
+        self.budget.is_some_and(|budget| self.began.elapsed() >= budget)
     }
 
     /// The time that it may take, if that is limited.
@@ -81,29 +97,5 @@ impl Plan {
     /// Since it began.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan(seeds: Range<u64>, budget: Option<Duration>) -> Plan {
-        Plan { scenarios: 3, seeds, has_seeds: true, shard: None, budget, began: Instant::now() }
-    }
-
-    #[test]
-    fn seeds_are_taken_in_turn() {
-        let plan = plan(10..12, None);
-        let runs: Vec<_> = (0..plan.total()).map(|index| plan.run(index)).collect();
-        assert_eq!(runs, [(0, 10), (1, 10), (2, 10), (0, 11), (1, 11), (2, 11)]);
-        assert!(plan.goes_on(5) && !plan.goes_on(6));
-        assert_eq!((plan.seeds_until(2), plan.seeds_until(3)), (1, 2));
-    }
-
-    #[test]
-    fn every_scenario_runs_once_when_time_is_up_at_once() {
-        let plan = plan(0..u64::MAX, Some(Duration::ZERO));
-        assert!(plan.goes_on(2) && !plan.goes_on(3));
     }
 }

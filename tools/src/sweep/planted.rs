@@ -39,8 +39,8 @@ impl Search {
         Search { name: name.to_owned(), found: false, after_seeds: None, first: None }
     }
 
-    /// Looks at the n-th run of the sweep.
-    pub fn see(&mut self, plan: &Plan, index: u64, target: &Target<'_>, report: &Report) {
+    /// Looks at a run.
+    pub fn see(&mut self, plan: &Plan, target: &Target<'_>, report: &Report) {
         if self.found || !target.planted.contains(&self.name) {
             return;
         }
@@ -54,7 +54,7 @@ impl Search {
         };
         if let Some(failure) = failures.find(|failure| info.is_broken_by(&failure.signature)) {
             self.found = true;
-            self.after_seeds = Some(plan.seeds_until(index));
+            self.after_seeds = Some(plan.seeds_until(report.seed));
             self.first = Some(hit(&failure.signature));
         } else if let (Some(failure), None) = (&report.failure, &self.first) {
             self.first = Some(hit(&failure.signature));

@@ -38,12 +38,13 @@ impl<'a> Progress<'a> {
     }
 
     /// Shows how far it is. `waited_for` says which run is the next to be counted: a slow one holds up those after it.
-    pub fn show(&mut self, counts: Counts, waited_for: impl FnOnce() -> String) {
+    pub fn show(&mut self, counts: Counts, waited_for: impl FnOnce() -> Option<String>) {
         if self.moved.0 != counts.runs {
             self.moved = (counts.runs, Instant::now());
         }
         let is_slow = self.moved.1.elapsed() > SLOW;
-        let slow = if is_slow { format!("; waiting for {}", waited_for()) } else { String::new() };
+        let waited_for = if is_slow { waited_for() } else { None };
+        let slow = waited_for.map_or(String::new(), |run| format!("; waiting for {run}"));
         let elapsed = self.plan.elapsed();
         if let Some(bar) = &self.bar {
             match self.plan.budget() {

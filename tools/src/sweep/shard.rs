@@ -100,7 +100,9 @@ impl Summary {
             counts,
             virtual_ns,
             wall_seconds,
+            cpu_seconds,
             jobs,
+            interrupted,
             complete,
             failures,
             only_later,
@@ -118,7 +120,9 @@ impl Summary {
         self.virtual_seconds = seconds(self.virtual_ns);
         // They ran side by side, as the jobs of one sweep do.
         self.wall_seconds = self.wall_seconds.max(wall_seconds);
+        self.cpu_seconds += cpu_seconds;
         self.jobs += jobs;
+        self.interrupted |= interrupted;
         self.complete &= complete;
         for (row, other) in self.scenarios.iter_mut().zip(scenarios) {
             row.add(other);
@@ -164,6 +168,7 @@ impl ScenarioRow {
         self.harness_failures += other.harness_failures;
         self.virtual_ns += other.virtual_ns;
         self.virtual_seconds = seconds(self.virtual_ns);
+        self.run_seconds += other.run_seconds;
         add(&mut self.dose, other.dose);
     }
 }
@@ -241,13 +246,13 @@ mod tests {
         let row = |path: &str| {
             serde_json::json!({
                 "path": path, "hash": "", "system": "kv", "planted": [], "runs": 1, "passed": 1, "failed": 0,
-                "unknown": 0, "harness_failures": 0, "virtual_seconds": 0.0, "virtual_ns": 1, "dose": {}, "expect": {},
+                "unknown": 0, "harness_failures": 0, "virtual_seconds": 0.0, "virtual_ns": 1, "run_seconds": 0.0, "dose": {}, "expect": {},
             })
         };
         let mut all = serde_json::json!({
             "type": "summary", "version": "", "build": { "commit": "", "executable": "" }, "seeds": [0, 1],
             "shard": { "index": index, "of": 2 }, "runs": 2, "passed": 2, "failed": 0, "unknown": 0,
-            "virtual_seconds": 0.0, "virtual_ns": 2, "wall_seconds": index as f64, "jobs": 1, "complete": true,
+            "virtual_seconds": 0.0, "virtual_ns": 2, "wall_seconds": index as f64, "cpu_seconds": 0.0, "jobs": 1, "interrupted": false, "complete": true,
             "failures": [], "only_later": [], "dose": {}, "sometimes": {}, "never": [], "not_yet": [],
             "scenarios": [row("b.toml"), row("a.toml")], "planted": [], "nondeterministic": 0, "harness_failures": 0,
             "harness": [],

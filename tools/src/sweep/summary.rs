@@ -1,6 +1,7 @@
 //! What a sweep found out: the last line of `--json`, and what the screen at the end is made of.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim::Dose;
@@ -16,6 +17,7 @@ use crate::build::Build;
 use crate::exit::Exit;
 use crate::registry::Registry;
 use crate::text;
+use crate::worker::death;
 
 /// Tells this line of JSON from others.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -46,8 +48,12 @@ pub struct Summary {
     pub virtual_ns: u64,
     /// How long the sweep lasted in ours.
     pub wall_seconds: f64,
+    /// How much CPU time the sweep took, with all its processes.
+    pub cpu_seconds: f64,
     /// How many runs were made at the same time.
     pub jobs: usize,
+    /// Whether a signal ended the sweep.
+    pub interrupted: bool,
     /// Whether all seeds that were asked for were run; never so if only time was.
     pub complete: bool,
     /// Distinct bugs, by the scenario and seed that show them best.
@@ -95,6 +101,16 @@ pub struct Harness {
     pub fault: Fault,
 }
 
+/// What the sweep took, and how it went.
+pub struct Cost {
+    /// How many runs were made at the same time.
+    pub jobs: usize,
+    /// CPU time of all its processes.
+    pub cpu: Duration,
+    /// Whether a signal ended it.
+    pub interrupted: bool,
+}
+
 /// A distinct bug.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Failure {
@@ -108,7 +124,7 @@ pub struct Failure {
     pub scenario: String,
     /// The seed of that run; none for what only a whole sweep shows.
     pub seed: Option<u64>,
-    /// When it happens in that run.
+    /// When it happens in that run; none for the death of a process, since nobody saw when.
     pub at_ns: Option<u64>,
     /// How much there is to read in that run.
     pub events: Option<u64>,
@@ -177,6 +193,8 @@ pub struct ScenarioRow {
     pub virtual_seconds: f64,
     /// The same, to the nanosecond.
     pub virtual_ns: u64,
+    /// How long they took in ours, one after the other.
+    pub run_seconds: f64,
     /// What happened in them.
     pub dose: Dose,
     /// What must have happened, over all seeds.
@@ -185,7 +203,7 @@ pub struct ScenarioRow {
 
 impl Summary {
     /// Draws the conclusions.
-    pub fn new(tally: Tally<'_>, plan: &Plan, targets: &[Target<'_>], registry: &Registry<'_>, jobs: usize) -> Summary {
+    pub fn new(tally: Tally<'_>, plan: &Plan, targets: &[Target<'_>], registry: &Registry<'_>, cost: &Cost) -> Summary {
         let swept: BTreeSet<&str> = targets.iter().map(|target| target.loaded.scenario.system()).collect();
         let only_later = tally.bugs.only_later().map(|((system, signature), count)| Later {
             system: system.clone(),
@@ -213,8 +231,12 @@ impl Summary {
             virtual_seconds: seconds(virtual_ns),
             virtual_ns,
             wall_seconds: plan.elapsed().as_secs_f64(),
-            jobs,
-            complete: plan.seeds().is_some() && tally.counts.runs + tally.broken.count == plan.total(),
+            cpu_seconds: cost.cpu.as_secs_f64(),
+            jobs: cost.jobs,
+            interrupted: cost.interrupted,
+            complete: plan.seeds().is_some()
+                && !cost.interrupted
+                && tally.counts.runs + tally.broken.count == plan.total(),
             failures,
             only_later,
             dose,
@@ -261,10 +283,13 @@ impl Summary {
     pub fn exit(&self) -> Exit {
         if self.nondeterministic + self.harness_failures > 0 {
             Exit::HarnessFailed
-        } else if self.failures.is_empty() {
-            Exit::Held
-        } else {
+        } else if !self.failures.is_empty() {
             Exit::BugFound
+        } else if self.interrupted {
+            // It says less than was asked.
+            Exit::HarnessFailed
+        } else {
+            Exit::Held
         }
     }
 }
@@ -318,13 +343,14 @@ fn failure(system: String, signature: String, bug: Bug, targets: &[Target<'_>]) 
     let path = |scenario: usize| targets[scenario].loaded.scenario.path().to_owned();
     let best = bug.best;
     Failure {
+        // Nobody saw when a process died.
+        at_ns: (!signature.starts_with(death::PREFIX)).then_some(best.at_ns),
         signature,
         system,
         count: bug.count,
         replay: text::replay_line(&path(best.scenario), best.seed, &targets[best.scenario].planted),
         scenario: path(best.scenario),
         seed: Some(best.seed),
-        at_ns: Some(best.at_ns),
         events: Some(best.events),
         explanation: best.explanation,
         scenarios: bug.scenarios.into_iter().map(|(scenario, count)| (path(scenario), count)).collect(),
@@ -365,6 +391,7 @@ fn scenario_row(target: &Target<'_>, row: Row) -> ScenarioRow {
         harness_failures: row.harness,
         virtual_seconds: seconds(virtual_ns),
         virtual_ns,
+        run_seconds: row.took.as_secs_f64(),
         dose: row.dose,
         expect: target.loaded.expect_sweep.clone(),
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim::scenario::ScenarioError;
@@ -9,10 +10,10 @@ use sim::{Dose, Outcome, Report};
 
 use super::Target;
 use super::bugs::Bugs;
-use super::one::Ran;
 use super::plan::Plan;
 use super::planted::Search;
 use crate::text;
+use crate::worker::{Ran, Run};
 
 /// Runs by how they ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +52,8 @@ pub struct Row {
     pub counts: Counts,
     /// How long they lasted, in virtual nanoseconds.
     pub virtual_ns: u128,
+    /// How long they took, in real time.
+    pub took: Duration,
     /// What happened in them.
     pub dose: Dose,
     /// How many of them the harness failed in.
@@ -137,11 +140,12 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Takes the n-th run. `failed` is called with each that did not pass, and with whether its bug is a new one. Breaks
+    /// Takes a run, and how long it took. `failed` is called with each that did not pass, and with whether its bug is a new one. Breaks
     /// if the sweep is to end.
-    pub fn add(&mut self, index: u64, ran: Ran, failed: impl FnOnce(&Report, bool)) -> ControlFlow<()> {
-        let (scenario, seed) = self.plan.run(index);
+    pub fn add(&mut self, run: Run, ran: Ran, took: Duration, failed: impl FnOnce(&Report, bool)) -> ControlFlow<()> {
+        let Run { scenario, seed } = run;
         let target = &self.targets[scenario];
+        self.rows[scenario].took += took;
         let report = match ran {
             Ran::Ended(report) => report,
             Ran::Differs { first, how } => {
@@ -153,6 +157,10 @@ impl<'a> Tally<'a> {
                 self.broken.add(target, seed, what);
                 self.rows[scenario].harness += 1;
                 return ControlFlow::Continue(());
+            }
+            Ran::NoWorker(what) => {
+                self.broken.add(target, seed, what);
+                return ControlFlow::Break(());
             }
             Ran::BadScenario(error) => {
                 self.bad_scenario = Some((seed, error));
@@ -176,7 +184,7 @@ impl<'a> Tally<'a> {
             }
         }
         for search in &mut self.searches {
-            search.see(self.plan, index, target, &report);
+            search.see(self.plan, target, &report);
         }
         if report.failure.is_some() {
             let is_new = self.bugs.add(scenario, &report);

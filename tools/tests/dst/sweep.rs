@@ -16,8 +16,11 @@ fn redacted(ended: &Ended) -> String {
 /// The summary without what depends on the machine.
 fn lasting(ended: &Ended) -> Value {
     let mut summary = ended.last();
-    for field in ["wall_seconds", "jobs"] {
+    for field in ["wall_seconds", "cpu_seconds", "jobs"] {
         assert!(summary.as_object_mut().unwrap().remove(field).is_some());
+    }
+    for row in summary["scenarios"].as_array_mut().unwrap() {
+        assert!(row.as_object_mut().unwrap().remove("run_seconds").is_some());
     }
     summary
 }
@@ -169,6 +172,7 @@ fn what_depends_on_more_than_the_seed_is_the_harness_failing() {
     let ended = dst("sweep tests/others/leaky.toml --seeds 9 --verify").expect(Exit::HarnessFailed);
     assert!(ended.out.contains("9 seeds ran differently the second time"), "{}", ended.out);
     assert!(ended.out.contains("cargo dst replay tests/others/leaky.toml 0\n"), "{}", ended.out);
+    assert!(ended.out.contains("the first event that differs is the one after "), "{}", ended.out);
     let ended = dst("sweep tests/others/leaky.toml --seeds 9 --verify --json").expect(Exit::HarnessFailed);
     assert_eq!(ended.last()["nondeterministic"], 9);
     assert_eq!(ended.last()["harness"].as_array().unwrap().len(), 5);
@@ -197,4 +201,12 @@ fn a_scenario_that_is_named_twice_runs_once() {
     let rows = ended.last()["scenarios"].as_array().unwrap().clone();
     let paths: BTreeSet<_> = rows.iter().map(|row| row["path"].as_str().unwrap().to_owned()).collect();
     assert_eq!((rows.len(), paths.len()), (3, 3));
+}
+
+#[test]
+fn what_only_worker_processes_can_do_is_not_ignored_without_them() {
+    for flag in ["--timeout 5s", "--memory 1GiB", "--memory none"] {
+        let ended = dst(&format!("sweep tests/scenarios --seeds 1 {flag}")).expect(Exit::BadInput);
+        assert!(ended.err.contains("have no --timeout and no --memory"), "{}", ended.err);
+    }
 }

@@ -1,0 +1,131 @@
+//! A `dst` whose system does with some seeds what no system should: it hangs, aborts, overflows its stack. The tests of the
+//! sweep see to it that each costs that one seed.
+//!
+//! Its parameters say which seeds: `seeds = { hang = [3], abort = [5, 7] }`. With `MISBEHAVING_WORKER` in the environment its
+//! workers are no workers.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sim::check::Linearizable;
+use sim::check::linearizable::models::{Register, RegisterOp as Op, RegisterRet as Ret};
+use sim::{Client, Cluster, Manifest, System, time};
+
+struct Misbehaving;
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Params {
+    /// What to do with which seeds.
+    seeds: BTreeMap<How, Vec<u64>>,
+    /// Real work for each operation.
+    #[serde(default)]
+    work: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum How {
+    Hang,
+    Abort,
+    Overflow,
+    Allocate,
+    Exit,
+    Panic,
+    Print,
+    /// Be different in each process.
+    Differ,
+    /// Be different in each process, but only the first time.
+    DifferOnce,
+}
+
+impl System for Misbehaving {
+    type Params = Params;
+    fn describe(m: &mut Manifest<Self>) {
+        m.name("misbehaving", "Does what no system should.").client_role("client");
+        m.ops::<Op>().workload("mixed", mixed).check::<Linearizable<Register>>();
+    }
+    fn build(&self, _: &Params, cluster: &mut Cluster) {
+        cluster.nodes("client", 1);
+    }
+}
+
+static HAS_DIFFERED: AtomicBool = AtomicBool::new(false);
+
+async fn mixed(cx: Client<Params>, _: toml::Table) {
+    let params = &cx.params;
+    let seed = seed();
+    let how: Vec<How> = params.seeds.iter().filter(|(_, seeds)| seeds.contains(&seed)).map(|(how, _)| *how).collect();
+    for value in 0.. {
+        if !cx.running() {
+            break;
+        }
+        let differs = value == 5
+            && (how.contains(&How::Differ)
+                || how.contains(&How::DifferOnce) && !HAS_DIFFERED.swap(true, Ordering::Relaxed));
+        let value = if differs { i64::from(std::process::id()) } else { value };
+        cx.invoke(Op::Write { value }).ok(Ret::Done);
+        for step in 0..params.work {
+            black_box(step);
+        }
+        if value == 7 {
+            how.iter().for_each(|how| misbehave(*how));
+        }
+        time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Only here: the code of a system does not know its seed. The thread of a run is named after it.
+fn seed() -> u64 {
+    let thread = std::thread::current();
+    thread.name().and_then(|name| name.strip_prefix("seed ")?.parse().ok()).expect("the thread of a run")
+}
+
+fn misbehave(how: How) {
+    eprintln!("about to misbehave with seed {}", seed());
+    match how {
+        How::Hang => loop {
+            black_box(());
+        },
+        How::Abort => std::process::abort(),
+        How::Overflow => drop(black_box(deeper(1))),
+        How::Allocate => {
+            let mut all = Vec::new();
+            loop {
+                all.push(black_box(vec![1_u8; 64 << 20]));
+            }
+        }
+        How::Exit => std::process::exit(7),
+        How::Panic => panic!("a bug"),
+        How::Print => {
+            println!("{{\"type\":\"summary\",\"runs\":1000000}}");
+            print!("and no newline");
+        }
+        How::Differ | How::DifferOnce => {}
+    }
+}
+
+fn deeper(n: u64) -> u64 {
+    if n == 0 { n } else { black_box([n; 64])[3] + deeper(black_box(n + 1)) }
+}
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("worker") {
+        match std::env::var("MISBEHAVING_WORKER").as_deref() {
+            Ok("absent") => return ExitCode::from(4),
+            // Stdin is the socket.
+            Ok("senseless") => {
+                drop(UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap()).write_all(&[7; 99]))
+            }
+            _ => {}
+        }
+    }
+    tools::main(vec![Box::new(Misbehaving)])
+}

@@ -1,0 +1,140 @@
+//! What the death of a worker says about the run that it made: a failure, under a signature that tells how.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use sim::{Dose, Failure, Outcome, Report};
+
+use super::one::Task;
+
+/// What the signatures of all such failures begin with.
+pub const PREFIX: &str = "process:";
+
+/// What Rust's runtime says when a stack overflows, and when memory is out.
+const OVERFLOW: &str = "has overflowed its stack";
+const NO_MEMORY: &str = "memory allocation of";
+
+/// Whether a line of output tells how its process died.
+pub fn is_telling(line: &str) -> bool {
+    line.contains(OVERFLOW) || line.contains(NO_MEMORY)
+}
+
+/// How a worker came to its end.
+#[derive(Clone, Copy, Debug)]
+pub enum Death {
+    /// By itself, or at somebody else's hand.
+    Ended(ExitStatus),
+    /// It was killed because the run did not end in this time.
+    Hung(Duration),
+}
+
+/// The failure that a death is. `output` is what the run printed last: the messages of Rust's runtime are in it.
+pub fn failure(death: Death, output: &[String]) -> Failure {
+    let says = |text: &str| output.iter().any(|line| line.contains(text));
+    let (how, mut text) = match death {
+        Death::Hung(limit) => {
+            let limit = humantime::format_duration(limit);
+            let help = "it loops without an await, blocks, or is slow: --timeout sets the limit";
+            ("hang".to_owned(), format!("the run did not end within {limit} of real time; {help}"))
+        }
+        Death::Ended(status) => match status.signal().map(|number| (number, Signal::try_from(number))) {
+            None => {
+                let code = status.code().unwrap_or_default();
+                (format!("exit-{code}"), format!("the run ended its process with exit code {code}"))
+            }
+            Some(_) if says(OVERFLOW) => ("stack-overflow".to_owned(), "the run overflowed its stack".to_owned()),
+            Some((_, Ok(Signal::SIGABRT))) if says(NO_MEMORY) => {
+                let help = "--memory sets the limit";
+                ("out-of-memory".to_owned(), format!("the run took more memory than it may; {help}"))
+            }
+            Some((_, Ok(Signal::SIGABRT))) => ("abort".to_owned(), "the run aborted its process".to_owned()),
+            Some((number, signal)) => {
+                let name = signal.map_or_else(|_| number.to_string(), |signal| format!("{number}, {signal}"));
+                (format!("signal-{number}"), format!("the process of the run was ended by signal {name}"))
+            }
+        },
+    };
+    if !output.is_empty() {
+        text += "\nits last output:";
+        for line in output {
+            text += &format!("\n  {}", without_thread_id(line));
+        }
+    }
+    Failure::new(format!("{PREFIX}{how}"), 0, text)
+}
+
+/// Rust's messages name a thread as `thread 'seed 3' (4711)`: the number is another one each time.
+fn without_thread_id(line: &str) -> String {
+    let parts = line.split_once("' (").and_then(|(name, rest)| Some((name, rest.split_once(')')?)));
+    match parts {
+        Some((name, (id, rest))) if name.starts_with("thread '") && id.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("{name}'{rest}")
+        }
+        _ => line.to_owned(),
+    }
+}
+
+/// The report that the worker could not make any more. It has no digest: nobody knows how far the run came.
+pub fn report(task: &Task<'_>, seed: u64, failure: Failure) -> Report {
+    Report {
+        scenario: task.scenario.path().to_owned(),
+        system: task.scenario.system().to_owned(),
+        seed,
+        verdict: Outcome::Fail,
+        failure: Some(failure),
+        also: Vec::new(),
+        declared: None,
+        digest: String::new(),
+        world: String::new(),
+        virtual_ns: 0,
+        events: 0,
+        dose: Dose::new(),
+        sometimes: Vec::new(),
+        draws: Vec::new(),
+        faults: Vec::new(),
+        expect_sweep: BTreeMap::new(),
+        frozen: None,
+        history: None,
+    }
+}
+
+/// Whether a report is of that kind.
+pub fn is_death(report: &Report) -> bool {
+    report.failure.as_ref().is_some_and(|failure| failure.signature.starts_with(PREFIX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_to_die_has_its_signature() {
+        let signature =
+            |raw: i32, output: &str| failure(Death::Ended(ExitStatus::from_raw(raw)), &[output.to_owned()]).signature;
+        assert_eq!(signature(6, "thread 'seed 1' has overflowed its stack"), "process:stack-overflow");
+        assert_eq!(signature(6, "memory allocation of 64 bytes failed"), "process:out-of-memory");
+        assert_eq!(signature(6, "whatever"), "process:abort");
+        assert_eq!(signature(9, "memory allocation of 64 bytes failed"), "process:signal-9");
+        assert_eq!(signature(7 << 8, ""), "process:exit-7");
+        assert_eq!(signature(0, ""), "process:exit-0");
+        let hung = failure(Death::Hung(Duration::from_secs(60)), &[]);
+        assert_eq!(hung.signature, "process:hang");
+        assert!(hung.explanation.contains("within 1m"), "{}", hung.explanation);
+    }
+
+    #[test]
+    fn the_explanation_is_the_same_each_time() {
+        assert_eq!(without_thread_id("thread 'seed 3' (4711) has overflowed"), "thread 'seed 3' has overflowed");
+        assert_eq!(without_thread_id("it's 'seed 3' (4711) again"), "it's 'seed 3' (4711) again");
+    }
+
+    #[test]
+    fn the_explanation_ends_with_what_was_printed() {
+        let output = ["one".to_owned(), "two".to_owned()];
+        let failure = failure(Death::Ended(ExitStatus::from_raw(6)), &output);
+        assert!(failure.explanation.ends_with("its last output:\n  one\n  two"), "{}", failure.explanation);
+    }
+}

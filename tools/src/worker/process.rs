@@ -1,0 +1,182 @@
+//! A worker as its parent sees it: started, asked, waited for within limits, and never left over.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::one::Task;
+use super::output::{Output, Shown};
+use super::protocol::{Inbox, Reply, Request, Setup, TaskText, frame, send};
+use crate::console::Console;
+use crate::stop::Stop;
+
+/// How long a worker may take until it is ready.
+const START: Duration = Duration::from_secs(60);
+/// How often a parent that waits looks whether the sweep goes on.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// How to start a worker.
+pub struct Launch {
+    program: PathBuf,
+    setup: Vec<u8>,
+    shown: Arc<Shown>,
+    /// How long a run may take.
+    pub timeout: Duration,
+}
+
+impl Launch {
+    /// This program again, to run these tasks with at most so much memory.
+    ///
+    /// # Errors
+    ///
+    /// If this program cannot be found, or the tasks are too large to be told.
+    pub fn new(tasks: &[Task<'_>], memory: Option<u64>, timeout: Duration, console: &Console) -> Result<Launch> {
+        // The link still leads to this program when its file has been replaced, as by a build during the sweep.
+        let link = Path::new("/proc/self/exe");
+        let program = if link.exists() { link.to_owned() } else { std::env::current_exe()? };
+        let text =
+            |task: &Task<'_>| TaskText { sources: task.scenario.sources().to_vec(), planted: task.planted.clone() };
+        let setup = Setup { memory, tasks: tasks.iter().map(text).collect() };
+        let setup = frame(&Request::Setup(setup)).context("too many scenarios for one sweep")?;
+        Ok(Launch { program, setup, shown: Shown::new(console), timeout })
+    }
+}
+
+/// A running worker. It dies when dropped.
+pub struct Process {
+    child: Child,
+    stream: UnixStream,
+    inbox: Inbox,
+    output: Output,
+}
+
+/// What came of waiting.
+pub enum Received {
+    /// An answer.
+    Reply(Reply),
+    /// The worker is gone.
+    Closed,
+    /// Nothing in time.
+    TimedOut,
+    /// The sweep ended.
+    Stopped,
+    /// No answer that makes sense.
+    Nonsense(String),
+}
+
+impl Process {
+    /// Starts one and waits until it is ready; none if the sweep ended meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started, dies or says something else.
+    pub fn start(launch: &Launch, stop: &Stop) -> Result<Option<Process>, String> {
+        let failed = |error: io::Error| format!("cannot start a worker process: {error}");
+        let mut process = spawn(launch).map_err(failed)?;
+        // What there is to run may be more than the socket holds, and the worker may not read it.
+        let (setup, mut stream) = (launch.setup.clone(), process.stream.try_clone().map_err(failed)?);
+        thread::spawn(move || io::Write::write_all(&mut stream, &setup));
+        let why = match process.receive(Instant::now() + START, stop) {
+            Received::Reply(Reply::Ready) => return Ok(Some(process)),
+            Received::Stopped => return Ok(None),
+            Received::Reply(Reply::Cannot(why)) => why,
+            Received::Reply(_) => "it answers what nobody asked".to_owned(),
+            Received::Nonsense(why) => why,
+            Received::TimedOut => format!("it was not ready within {}", humantime::format_duration(START)),
+            Received::Closed => {
+                let (status, lines) = process.end().map_err(failed)?;
+                let lines: String = lines.iter().map(|line| format!("\n  {line}")).collect();
+                format!("it ended with {status}{lines}")
+            }
+        };
+        Err(format!("a worker process did not begin to work: {why}"))
+    }
+
+    /// Asks. If the worker is gone, [`Process::receive`] will say so.
+    pub fn send(&mut self, request: &Request) {
+        let _ = send(&self.stream, request);
+    }
+
+    /// Waits for the next answer. What has arrived by `deadline` counts, however late it is read.
+    pub fn receive(&mut self, deadline: Instant, stop: &Stop) -> Received {
+        loop {
+            match self.inbox.next() {
+                Ok(Some(reply)) => return Received::Reply(reply),
+                Ok(None) => {}
+                Err(why) => return Received::Nonsense(why),
+            }
+            if stop.drops_runs() {
+                return Received::Stopped;
+            }
+            match self.inbox.fill(&self.stream) {
+                Ok(0) => return Received::Closed,
+                Ok(_) => continue,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Received::Closed,
+            }
+            if Instant::now() >= deadline {
+                return Received::TimedOut;
+            }
+        }
+    }
+
+    /// Whether it ended by itself.
+    pub fn is_dead(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Sees it die, or kills it if it does not. Returns how it ended and what it printed last.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be waited for.
+    pub fn end(mut self) -> io::Result<(ExitStatus, Vec<String>)> {
+        // The socket closes before the process has ended; its end is what is to be known.
+        let patience = Instant::now() + Duration::from_secs(10);
+        while self.child.try_wait()?.is_none() && Instant::now() < patience {
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.child.kill()?;
+        Ok((self.child.wait()?, self.output.last_lines()))
+    }
+
+    /// Kills it. Returns what it printed last.
+    pub fn kill(mut self) -> Vec<String> {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.output.last_lines()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It works on nothing any more. Waiting is what adds its CPU time to this process's account, and lets all be seen
+        // that it printed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.output.wait();
+    }
+}
+
+fn spawn(launch: &Launch) -> io::Result<Process> {
+    let (stream, theirs) = UnixStream::pair()?;
+    stream.set_read_timeout(Some(SLICE))?;
+    let (pipe, writer) = io::pipe()?;
+    let mut command = Command::new(&launch.program);
+    command.arg("worker").stdin(OwnedFd::from(theirs)).stdout(writer.try_clone()?).stderr(writer);
+    // A Ctrl-C at the terminal is for the sweep, which ends its workers when it has dealt with it.
+    command.process_group(0);
+    let child = command.spawn()?;
+    // It holds the worker's ends of socket and pipe; with them the end of the worker would not be seen.
+    drop(command);
+    Ok(Process { child, stream, inbox: Inbox::default(), output: Output::read(pipe, launch.shown.clone()) })
+}
