@@ -36,8 +36,8 @@ fn a_bug_that_was_found_before_is_still_found() {
     running.signal(Signal::SIGINT);
     let ended = running.end().expect(1);
     assert!(ended.out.contains("process:abort"), "{}", ended.out);
-    let verdict = "FAIL, 1 distinct bug: interrupted: 5 runs, 4 passed, 1 failed, 0 unknown\n";
-    assert!(ended.out.ends_with(verdict), "{}", ended.out);
+    let verdict = "FAIL, 1 distinct bug: interrupted: 5 runs, 4 passed, 1 failed, 0 unknown, of";
+    assert!(ended.out.contains(verdict), "{}", ended.out);
 }
 
 #[test]
