@@ -263,9 +263,15 @@ pub struct CheckArgs {
     #[arg(value_name = "SCENARIO|FOLDER")]
     pub scenarios: Vec<PathBuf>,
     /// Let warnings fail the command too
-    #[arg(long)]
+    #[arg(long, conflicts_with = "plan")]
     pub deny_warnings: bool,
-    /// Print JSON, one object for each error and warning; the last is the summary
+    /// Print what a seed will do: its draws, and when which fault comes, as far as that is known before
+    #[arg(long)]
+    pub plan: bool,
+    /// The seed that --plan is about [default: 0]
+    #[arg(long, value_name = "SEED", requires = "plan")]
+    pub seed: Option<u64>,
+    /// Print JSON, one object for each error and warning, the last is the summary; with --plan one object
     #[arg(long)]
     pub json: bool,
 }
@@ -276,6 +282,8 @@ Examples:
   cargo dst check
   # the one that is being written
   cargo dst check scenarios/kv/crash.toml
+  # what seed 17 will do with it, without running it
+  cargo dst check --plan scenarios/kv/crash.toml --seed 17
   # for CI: what is in vain is wrong too
   cargo dst check --deny-warnings
   # for an editor: file:line:column: title

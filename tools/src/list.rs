@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 use sim::Scenario;
-use sim::fault::Fault;
+use sim::scenario::plan::What;
 use sim::system::{Description, EventInfo, PlantedInfo};
 
 use crate::cli::ListArgs;
@@ -22,7 +22,7 @@ struct Listing<'a> {
     systems: Vec<&'a Description>,
     scenarios: Vec<ScenarioLine>,
     profiles: Vec<ProfileLine>,
-    faults: &'a [&'static str],
+    faults: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -64,7 +64,7 @@ pub fn run(args: &ListArgs, registry: &Registry<'_>, console: &Console) -> Resul
     }
     let systems = registry.entries().iter().map(|entry| &entry.description).collect();
     let profiles = if nothing_here { Vec::new() } else { profiles(&scenarios::profiles(&args.scenarios)?)? };
-    let listing = Listing { systems, scenarios: lines, profiles, faults: &Fault::<()>::NAMES };
+    let listing = Listing { systems, scenarios: lines, profiles, faults: What::names().collect() };
     if args.json {
         console.json(&listing)?;
     } else {
@@ -102,6 +102,7 @@ fn human(listing: &Listing<'_>) -> String {
         row("selectors", system.selectors.clone());
         row("workloads", system.workloads.clone());
         row("operations", system.ops.clone());
+        row("actions", system.actions.clone());
         row("checks", system.checks.clone());
         row("events", system.events.iter().map(event).collect());
         row("planted", system.planted.iter().map(planted).collect());

@@ -2,6 +2,8 @@
 //!
 //! Nothing runs. Errors are what `sweep` and `replay` would refuse too; warnings are shown here alone.
 
+mod plan;
+
 use anyhow::Result;
 use serde_json::json;
 use sim::scenario::{Level, ScenarioError};
@@ -19,6 +21,9 @@ use crate::text;
 ///
 /// If a scenario or folder that was named is not there, or the output cannot be written.
 pub fn run(args: &CheckArgs, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
+    if args.plan {
+        return plan::run(&args.scenarios, args.seed.unwrap_or(0), args.json, registry, console);
+    }
     let paths = scenarios::find(&args.scenarios)?;
     let mut sum = Sum { scenarios: paths.len(), ..Sum::default() };
     for path in &paths {

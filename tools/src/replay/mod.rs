@@ -10,6 +10,7 @@ mod human;
 mod kept;
 mod trace;
 
+pub(crate) use human::header;
 pub(crate) use trace::line as trace_line;
 
 use anyhow::{Result, anyhow};

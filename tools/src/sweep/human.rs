@@ -140,8 +140,8 @@ fn dose(summary: &Summary, registry: &Registry<'_>) -> String {
             name if Fault::<()>::NAMES.contains(&name) => 0,
             name if events.contains(name) => 3,
             "ops_ok" | "ops_failed" | "ops_unknown" => 2,
-            // Already in `ops_ok`; `--json` has them apart.
-            name if name.starts_with("op.") => continue,
+            // Already among the faults and in `ops_ok`; `--json` has them apart.
+            name if name.starts_with("op.") || name.starts_with("rule.") => continue,
             _ => 1,
         };
         groups[group].1.push(format!("{name} {times}"));

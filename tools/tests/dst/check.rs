@@ -23,6 +23,40 @@ fn all_errors_and_warnings_of_all_files_are_shown() {
 }
 
 #[test]
+fn a_plan_shows_what_a_seed_will_do() {
+    let ended = dst("check --plan tests/others/planned.toml --seed 4").expect(Exit::Held);
+    insta::assert_snapshot!(ended.out);
+    let line = dst("check --plan tests/others/planned.toml --seed 4 --json").expect(Exit::Held).last();
+    assert_eq!(
+        (&line["type"], &line["seed"], &line["main_ns"]),
+        (&"plan".into(), &4.into(), &2_000_000_000_u64.into())
+    );
+    let timeline = line["timeline"].as_array().unwrap();
+    assert_eq!(
+        timeline.len(),
+        ended.out.lines().filter(|line| line.contains("crash ") || line.contains("pause ")).count()
+    );
+    assert!(timeline.iter().any(|planned| planned["at_ns"].is_null() && planned["waits_for"].is_string()));
+    // Another seed, another plan; and what it says is what happens.
+    let other = dst("check --plan tests/others/planned.toml --seed 5 --json").expect(Exit::Held).last();
+    assert_ne!(other["timeline"], line["timeline"]);
+    let run = dst("replay tests/others/planned.toml 4 --json").expect(Exit::Held).last();
+    let happened = run["faults"].as_array().unwrap();
+    for planned in timeline.iter().filter(|planned| planned["rule"] == "stalls") {
+        let at = planned["at_ns"].as_u64().unwrap();
+        let stamp = format!("{}.{:09}s stalls: ", at / 1_000_000_000, at % 1_000_000_000);
+        assert!(happened.iter().any(|line| line.as_str().unwrap().starts_with(&stamp)), "{stamp} {happened:?}");
+    }
+}
+
+#[test]
+fn a_plan_is_about_one_scenario() {
+    let ended = dst("check --plan tests/scenarios").expect(Exit::BadInput);
+    assert!(ended.err.contains("--plan is about one scenario"), "{}", ended.err);
+    dst("check tests/scenarios --seed 3").expect(Exit::BadInput);
+}
+
+#[test]
 fn warnings_fail_only_when_they_are_denied() {
     let file = "tests/others/in-vain.toml";
     let ended = dst(&format!("check {file}")).expect(Exit::Held);
