@@ -399,7 +399,7 @@ impl Run<'_> {
         kernel::with(|state| {
             let who: Vec<String> = running.clients.borrow().iter().map(|&node| state.name_of(node)).collect();
             let within = crate::scenario::units::Time::from_nanos(bound);
-            let text = format!("the {what} workloads of {} were not done within {within}", who.join(", "));
+            let text = format!("the {what} workloads of {} were not done within {within:#}", who.join(", "));
             state.fail(Failure::new(format!("liveness:{what}"), state.now, text));
         });
     }
@@ -425,7 +425,8 @@ impl Run<'_> {
         kernel::with(|state| {
             let who: Vec<String> = without.iter().map(|&node| state.name_of(node)).collect();
             let quiet = self.plan.run.quiet;
-            let text = format!("{} completed no operation within {quiet} after everything was healed", who.join(", "));
+            let text =
+                format!("{} completed no operation within {quiet:#} after everything was healed", who.join(", "));
             state.fail(Failure::new("liveness:no-progress", state.now, text));
         });
     }

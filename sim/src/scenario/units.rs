@@ -33,8 +33,12 @@ impl Time {
 }
 
 impl fmt::Display for Time {
-    /// In the largest unit that shows it exactly, so that what is printed can be read back.
+    /// In the largest unit that shows it exactly, so that what is printed can be read back. With `#`, for a reader: what
+    /// is no whole number of microseconds is in seconds, `1.891249949s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() && !self.0.is_multiple_of(1_000) {
+            return write!(f, "{}.{:09}s", self.0 / 1_000_000_000, self.0 % 1_000_000_000);
+        }
         for (unit, size) in [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)] {
             if self.0 != 0 && self.0.is_multiple_of(size) {
                 return write!(f, "{}{unit}", self.0 / size);
@@ -251,6 +255,7 @@ mod tests {
         {
             assert_eq!(Time(nanos).to_string(), text);
         }
+        assert_eq!(format!("{:#} {:#}", Time(1_891_249_949), Time(1_500_000)), "1.891249949s 1500us");
         assert_eq!(Offset(-50_000_000).to_string(), "-50ms");
     }
 

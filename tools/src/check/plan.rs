@@ -93,7 +93,7 @@ fn rules(planned: &[Planned]) -> String {
     let width = planned.iter().map(|planned| planned.rule.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for Planned { rule, at_ns, lasts_ns, waits_for, what } in planned {
-        let lasts = lasts_ns.map_or(String::new(), |ns| format!(" for {:.3}s", ns as f64 / 1e9));
+        let lasts = lasts_ns.as_ref().map_or(String::new(), |ns| format!(" for {:#}", Time::from_nanos(*ns)));
         let did = format!("{rule:<width$}  {what}{lasts}");
         text += &match (at_ns, waits_for) {
             (Some(at), None) => format!("  {:>9.3}s  {did}\n", *at as f64 / 1e9),

@@ -43,7 +43,7 @@ impl Director {
         let state = self.state.borrow();
         kernel::with(|kernel| {
             let line = |happened: &Happened| {
-                let lasts = happened.lasts.map_or(String::new(), |lasts| format!(" for {}", Time::from_nanos(lasts)));
+                let lasts = happened.lasts.map_or(String::new(), |lasts| format!(" for {:#}", Time::from_nanos(lasts)));
                 let at = crate::time::Stamp(happened.exact.ns);
                 format!("{at} {}: {}{lasts}", happened.name, fault::describe(kernel, &happened.fault))
             };
