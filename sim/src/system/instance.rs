@@ -1,0 +1,167 @@
+//! A system whose parameter type is not known, and one with its parameters, in a run.
+
+use std::rc::Rc;
+
+use super::manifest::{Find, Groups, Judge, Manifest, Offer};
+use super::{Client, Cluster, Description, OPERATOR, System};
+use crate::kernel::BoxFuture;
+
+/// A system whose parameter type is not known: what the tools hold. Implemented for every [`System`].
+pub trait DynSystem: Send + Sync {
+    /// What there is to know about it.
+    fn description(&self) -> Description;
+
+    /// Reads parameters and builds the cluster.
+    fn instantiate(&self, params: toml::Table) -> Result<Box<dyn Instance>, toml::de::Error>;
+}
+
+/// A system with its parameters, in one run.
+pub trait Instance {
+    /// The nodes: name and role.
+    fn nodes(&self) -> Vec<(String, String)>;
+    /// All parameters, with their defaults. Empty if they cannot be written as TOML.
+    fn params(&self) -> toml::Table;
+    /// The role of the client nodes.
+    fn client_role(&self) -> Option<String>;
+    /// The code of a role, with the instance's parameters or with some of them replaced.
+    #[doc(hidden)]
+    fn boot(&self, role: &str, with: Option<&toml::Table>) -> Result<Option<RoleMain>, toml::de::Error>;
+    #[doc(hidden)]
+    fn workload(&self, name: &str, client: ClientSlot, args: toml::Table)
+    -> Result<Option<BoxFuture>, toml::de::Error>;
+    /// `None` if there is no such action.
+    #[doc(hidden)]
+    fn action(&self, name: &str, args: toml::Table) -> Result<Option<BoxFuture>, toml::de::Error>;
+    /// Reads the arguments of a workload, without starting it.
+    ///
+    /// # Errors
+    ///
+    /// If the workload could not start with them.
+    fn check_args(&self, name: &str, args: toml::Table) -> Result<(), toml::de::Error>;
+    /// As [`Instance::check_args`], for an action.
+    fn check_action(&self, name: &str, args: toml::Table) -> Result<(), toml::de::Error>;
+    #[doc(hidden)]
+    fn install_selectors(&self) -> Vec<(&'static str, Find)>;
+    #[doc(hidden)]
+    fn install_protected(&self) -> Vec<Groups>;
+    #[doc(hidden)]
+    fn install_invariants(&self);
+    #[doc(hidden)]
+    fn checks(&self) -> Vec<Judge>;
+}
+
+/// Makes the main future of a node, once for each boot.
+pub type RoleMain = Rc<dyn Fn() -> BoxFuture>;
+
+/// Which client a workload runs on.
+#[doc(hidden)]
+pub struct ClientSlot {
+    pub(crate) index: usize,
+    pub(crate) count: usize,
+    pub(crate) stop: Rc<std::cell::Cell<bool>>,
+}
+
+impl<S: System> DynSystem for S {
+    fn description(&self) -> Description {
+        Manifest::<S>::of().description
+    }
+
+    fn instantiate(&self, params: toml::Table) -> Result<Box<dyn Instance>, toml::de::Error> {
+        let typed: S::Params = params.clone().try_into()?;
+        let mut cluster = Cluster::default();
+        self.build(&typed, &mut cluster);
+        let manifest = Manifest::of();
+        if !manifest.actions.is_empty() {
+            cluster.nodes(OPERATOR, 1);
+        }
+        Ok(Box::new(Typed::<S> { manifest, params, typed: Rc::new(typed), cluster }))
+    }
+}
+
+struct Typed<S: System> {
+    manifest: Manifest<S>,
+    params: toml::Table,
+    typed: Rc<S::Params>,
+    cluster: Cluster,
+}
+
+impl<S: System> Instance for Typed<S> {
+    fn nodes(&self) -> Vec<(String, String)> {
+        self.cluster.nodes.clone()
+    }
+
+    fn params(&self) -> toml::Table {
+        toml::Table::try_from(&*self.typed).unwrap_or_default()
+    }
+
+    fn client_role(&self) -> Option<String> {
+        self.manifest.client_role.clone()
+    }
+
+    fn boot(&self, role: &str, with: Option<&toml::Table>) -> Result<Option<RoleMain>, toml::de::Error> {
+        let params = match with {
+            None => self.typed.clone(),
+            Some(with) => {
+                let mut table = self.params.clone();
+                table.extend(with.clone());
+                Rc::new(table.try_into()?)
+            }
+        };
+        Ok(self.manifest.boots.iter().find(|(name, _)| name == role).map(|(_, boot)| {
+            let boot = boot.clone();
+            Rc::new(move || boot(params.clone())) as RoleMain
+        }))
+    }
+
+    fn workload(
+        &self,
+        name: &str,
+        client: ClientSlot,
+        args: toml::Table,
+    ) -> Result<Option<BoxFuture>, toml::de::Error> {
+        let ClientSlot { index, count, stop } = client;
+        match self.manifest.workloads.iter().find(|(known, ..)| known == name) {
+            None => Ok(None),
+            Some((_, start, _)) => start(Client { params: self.typed.clone(), index, count, stop }, args).map(Some),
+        }
+    }
+
+    fn check_args(&self, name: &str, args: toml::Table) -> Result<(), toml::de::Error> {
+        could_start(&self.manifest.workloads, name, args)
+    }
+
+    fn check_action(&self, name: &str, args: toml::Table) -> Result<(), toml::de::Error> {
+        could_start(&self.manifest.actions, name, args)
+    }
+
+    fn action(&self, name: &str, args: toml::Table) -> Result<Option<BoxFuture>, toml::de::Error> {
+        let client = || Client { params: self.typed.clone(), index: 0, count: 1, stop: Rc::default() };
+        match self.manifest.actions.iter().find(|(known, ..)| known == name) {
+            None => Ok(None),
+            Some((_, start, _)) => start(client(), args).map(Some),
+        }
+    }
+
+    fn install_selectors(&self) -> Vec<(&'static str, Find)> {
+        self.manifest.selectors.iter().map(|(name, install)| (*name, install())).collect()
+    }
+
+    fn install_protected(&self) -> Vec<Groups> {
+        self.manifest.protected.iter().map(|install| install()).collect()
+    }
+
+    fn install_invariants(&self) {
+        self.manifest.invariants.iter().for_each(|install| install());
+    }
+
+    fn checks(&self) -> Vec<Judge> {
+        self.manifest.checks.clone()
+    }
+}
+
+fn could_start<P>(offers: &[Offer<P>], name: &str, args: toml::Table) -> Result<(), toml::de::Error> {
+    match offers.iter().find(|(known, ..)| known == name) {
+        None => Ok(()),
+        Some((_, _, accept)) => accept(args),
+    }
+}

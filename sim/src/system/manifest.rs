@@ -1,0 +1,195 @@
+//! The manifest: what a system says that it has.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+
+use serde::de::DeserializeOwned;
+
+use super::description::{Description, EventInfo, PlantedInfo, Suggested};
+use super::{Client, OPERATOR, Protect, Selector, System};
+use crate::check::{Check, Finished, Invariant, Verdict};
+use crate::event::{Event, On};
+use crate::history::Op;
+use crate::kernel::BoxFuture;
+use crate::node::NodeId;
+use crate::scenario::plan::Phase;
+
+pub(super) type Boot<P> = Rc<dyn Fn(Rc<P>) -> BoxFuture>;
+pub(super) type Start<P> = Rc<dyn Fn(Client<P>, toml::Table) -> Result<BoxFuture, toml::de::Error>>;
+pub(super) type Accept = Rc<dyn Fn(toml::Table) -> Result<(), toml::de::Error>>;
+/// What a scenario can ask for by name, with arguments: how to start it, and whether it could.
+pub(super) type Offer<P> = (String, Start<P>, Accept);
+pub(super) type Judge = (&'static str, Rc<dyn Fn(&Finished) -> Result<Verdict, String>>);
+pub(super) type Find = Rc<dyn Fn() -> Vec<NodeId>>;
+pub(super) type Groups = Rc<dyn Fn() -> Vec<Vec<NodeId>>>;
+/// Subscribes an oracle or a selector to the run that is about to begin.
+pub(super) type Install<T> = Rc<dyn Fn() -> T>;
+
+/// Collects what a system has.
+pub struct Manifest<S: System> {
+    pub(super) description: Description,
+    pub(super) boots: Vec<(String, Boot<S::Params>)>,
+    pub(super) client_role: Option<String>,
+    pub(super) workloads: Vec<Offer<S::Params>>,
+    pub(super) actions: Vec<Offer<S::Params>>,
+    pub(super) checks: Vec<Judge>,
+    pub(super) selectors: Vec<(&'static str, Install<Find>)>,
+    pub(super) protected: Vec<Install<Groups>>,
+    pub(super) invariants: Vec<Install<()>>,
+}
+
+impl<S: System> Manifest<S> {
+    pub(crate) fn of() -> Manifest<S> {
+        let mut manifest = Manifest {
+            description: Description::default(),
+            boots: Vec::new(),
+            client_role: None,
+            workloads: Vec::new(),
+            actions: Vec::new(),
+            checks: Vec::new(),
+            selectors: Vec::new(),
+            protected: Vec::new(),
+            invariants: Vec::new(),
+        };
+        manifest.event::<crate::event::Booted>().event::<crate::event::Crashed>();
+        S::describe(&mut manifest);
+        manifest
+    }
+
+    /// Its name in scenario files, and one sentence about it.
+    pub fn name(&mut self, name: &str, doc: &str) -> &mut Self {
+        self.description.name = name.to_owned();
+        self.description.doc = doc.to_owned();
+        self
+    }
+
+    /// A role, and the code that its nodes run from each boot on.
+    pub fn role<F, Fut>(&mut self, name: &str, boot: F) -> &mut Self
+    where
+        F: Fn(Rc<S::Params>) -> Fut + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        self.description.roles.push(name.to_owned());
+        self.boots.push((name.to_owned(), Rc::new(move |params| Box::pin(boot(params)))));
+        self
+    }
+
+    /// The role of the nodes on which workloads run.
+    pub fn client_role(&mut self, name: &str) -> &mut Self {
+        self.description.roles.push(name.to_owned());
+        self.client_role = Some(name.to_owned());
+        self
+    }
+
+    /// An event that scenarios may be triggered by.
+    pub fn event<E: Event>(&mut self) -> &mut Self {
+        let kind = E::kind();
+        self.description.events.push(EventInfo {
+            name: kind.name.to_owned(),
+            fields: kind.fields.iter().map(|&field| field.to_owned()).collect(),
+            types: kind.types.iter().map(|&name| name.to_owned()).collect(),
+        });
+        self
+    }
+
+    /// The client operations, by kind.
+    pub fn ops<O: Op>(&mut self) -> &mut Self {
+        self.description.ops.extend(O::KINDS.iter().map(|&kind| kind.to_owned()));
+        self
+    }
+
+    /// A way to name nodes in scenarios.
+    pub fn selector<T: Selector>(&mut self) -> &mut Self {
+        self.description.selectors.push(T::NAME.to_owned());
+        self.selectors.push((
+            T::NAME,
+            Rc::new(|| {
+                let state = Rc::new(RefCell::new(T::default()));
+                T::subscribe(&mut On::new(state.clone(), T::NAME));
+                Rc::new(move || state.borrow().nodes())
+            }),
+        ));
+        self
+    }
+
+    /// What a fault must not destroy.
+    pub fn protected<T: Protect>(&mut self) -> &mut Self {
+        self.protected.push(Rc::new(|| {
+            let state = Rc::new(RefCell::new(T::default()));
+            T::subscribe(&mut On::new(state.clone(), "protected"));
+            Rc::new(move || state.borrow().groups())
+        }));
+        self
+    }
+
+    /// What clients can be told to do. The arguments are the scenario's `args`.
+    pub fn workload<A, F, Fut>(&mut self, name: &str, start: F) -> &mut Self
+    where
+        A: DeserializeOwned + 'static,
+        F: Fn(Client<S::Params>, A) -> Fut + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        self.description.workloads.push(name.to_owned());
+        self.workloads.push(offer(name, start));
+        self
+    }
+
+    /// The workload that a new scenario should have in that phase. Without a word, it has the first one, in the main phase.
+    pub fn suggest(&mut self, phase: Phase, workload: &str) -> &mut Self {
+        self.description.suggested.push(Suggested { phase, workload: workload.to_owned() });
+        self
+    }
+
+    /// Something that an operator can do in the middle of a run, when a scenario says so: add a server, move a shard. It
+    /// runs on a node of its own, `operator-0`, which a system with actions has besides its others. The arguments are the
+    /// scenario's `args`.
+    pub fn action<A, F, Fut>(&mut self, name: &str, start: F) -> &mut Self
+    where
+        A: DeserializeOwned + 'static,
+        F: Fn(Client<S::Params>, A) -> Fut + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        if self.actions.is_empty() {
+            self.description.roles.push(OPERATOR.to_owned());
+        }
+        self.description.actions.push(name.to_owned());
+        self.actions.push(offer(name, start));
+        self
+    }
+
+    /// An oracle on finished runs.
+    pub fn check<C: Check>(&mut self) -> &mut Self {
+        self.description.checks.push(C::NAME.to_owned());
+        self.checks.push((C::NAME, Rc::new(C::check)));
+        self
+    }
+
+    /// An oracle on events.
+    pub fn invariant<I: Invariant>(&mut self) -> &mut Self {
+        self.description.checks.push(I::NAME.to_owned());
+        self.invariants.push(Rc::new(|| {
+            I::subscribe(&mut On::new(Rc::new(RefCell::new(I::default())), I::NAME));
+        }));
+        self
+    }
+
+    /// A known bug, and the oracles that may report it.
+    pub fn planted<const N: usize>(&mut self, name: &str, breaks: [&str; N]) -> &mut Self {
+        self.description.planted.push(PlantedInfo {
+            name: name.to_owned(),
+            breaks: breaks.iter().map(|&oracle| oracle.to_owned()).collect(),
+        });
+        self
+    }
+}
+
+fn offer<P, A, F, Fut>(name: &str, start: F) -> Offer<P>
+where
+    A: DeserializeOwned + 'static,
+    F: Fn(Client<P>, A) -> Fut + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let accept: Accept = Rc::new(|args| args.try_into::<A>().map(drop));
+    (name.to_owned(), Rc::new(move |client, args| Ok(Box::pin(start(client, args.try_into::<A>()?)))), accept)
+}

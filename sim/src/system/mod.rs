@@ -1,0 +1,108 @@
+//! What a system under test implements.
+//!
+//! [`System::describe`] lists what there is: roles, workloads, events, selectors, oracles, known bugs. It needs no
+//! parameters, so listing, checking a scenario and completion work from it alone. [`System::build`] says which nodes a
+//! cluster of given parameters has. Everything else is the system's own code on its nodes, talking to the world through
+//! `sim::{time, task, net, rpc, fs, rand}`.
+
+mod description;
+mod instance;
+mod manifest;
+
+use std::rc::Rc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::event::On;
+use crate::history::{self, Call, Op};
+use crate::node::NodeId;
+
+pub use description::{Description, EventInfo, PlantedInfo, Suggested};
+#[doc(hidden)]
+pub use instance::ClientSlot;
+pub use instance::{DynSystem, Instance, RoleMain};
+pub use manifest::Manifest;
+
+/// A system under test.
+pub trait System: Send + Sync + Sized + 'static {
+    /// Its parameters: the keys of a scenario's `[system]` table.
+    type Params: Serialize + DeserializeOwned + Clone + 'static;
+
+    /// Lists roles, workloads, events, selectors, oracles and known bugs.
+    fn describe(manifest: &mut Manifest<Self>);
+
+    /// Says which nodes there are.
+    fn build(&self, params: &Self::Params, cluster: &mut Cluster);
+}
+
+/// The nodes of a cluster, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    nodes: Vec<(String, String)>,
+}
+
+impl Cluster {
+    /// Adds `count` nodes of a role, named `role-0`, `role-1` and so on.
+    pub fn nodes(&mut self, role: &str, count: usize) -> &mut Self {
+        let first = self.nodes.iter().filter(|(_, of)| of == role).count();
+        self.nodes.extend((first..first + count).map(|i| (format!("{role}-{i}"), role.to_owned())));
+        self
+    }
+
+    /// All nodes: name and role.
+    pub fn list(&self) -> &[(String, String)] {
+        &self.nodes
+    }
+}
+
+/// Finds nodes by what is known of them at a moment: the leader, the primary. A fold over events.
+///
+/// A frozen run does not ask it, so it must leave no trace: no `sim::rand`, no `HashMap` (std gives each map made on a
+/// thread other keys).
+pub trait Selector: Default + 'static {
+    /// Its name in scenario files.
+    const NAME: &'static str;
+
+    /// Says which events it folds over.
+    fn subscribe(on: &mut On<Self>);
+
+    /// The nodes, in a deterministic order. Empty if there is none at present.
+    fn nodes(&self) -> Vec<NodeId>;
+}
+
+/// Knows what a fault must not destroy, because it would be lost for good and by no bug. A fold over events.
+pub trait Protect: Default + 'static {
+    /// Says which events it folds over.
+    fn subscribe(on: &mut On<Self>);
+
+    /// Groups of nodes: of each, at least one must keep its memory. A fault that would leave a group without does not
+    /// happen.
+    fn groups(&self) -> Vec<Vec<NodeId>>;
+}
+
+/// The role of the node that actions run on.
+pub(crate) const OPERATOR: &str = "operator";
+
+/// The client that a workload runs on, or the operator that acts.
+pub struct Client<P> {
+    /// The system's parameters.
+    pub params: Rc<P>,
+    /// Which client this is, from 0, and how many there are.
+    pub index: usize,
+    /// How many clients run the workload.
+    pub count: usize,
+    pub(crate) stop: Rc<std::cell::Cell<bool>>,
+}
+
+impl<P> Client<P> {
+    /// Whether to go on: false once the workload's phase is over and nothing more is asked of it.
+    pub fn running(&self) -> bool {
+        !self.stop.get()
+    }
+
+    /// Begins an operation.
+    pub fn invoke<O: Op>(&self, op: O) -> Call<O> {
+        history::invoke(op)
+    }
+}
