@@ -110,17 +110,25 @@ fn faults(description: &Description, instance: &dyn Instance, target: &str) -> S
          do = {{ crash = {} }}\n\n",
         quoted(&format!("random({target})"))
     );
-    text +=
-        "# More ideas. A fault may also wait for something that the system reports, and strike at that very moment.\n";
+    text += "# More ideas. A fault may also wait for something that the system reports, and strike at that very moment, or only\n\
+         # `while` another one is in force; `self` is the node that reported it.\n";
     text += &comment("events", &description.events.iter().map(|event| event.name.clone()).collect::<Vec<_>>());
     let trigger = match own_event(&description.events) {
         Some(event) => format!("when = {{ event = {}, nth = 3 }}", quoted(&event.name)),
         None => "at = \"3s\"".to_owned(),
     };
+    // The second one, aimed at whoever does something while the first is in force.
+    let aimed = match own_event(&description.events) {
+        Some(event) => format!(
+            "#[[fault]]\n#name = \"aimed\"\n#when = {{ event = {} }}\n#while = \"cut\"\n#for = \"200ms\"\n#do = {{ pause = \"self\" }}\n\n",
+            quoted(&event.name)
+        ),
+        None => String::new(),
+    };
     let (isolated, all) = (quoted(&format!("random({target})")), quoted("all"));
     let _ = write!(
         text,
-        "#[[fault]]\n#name = \"cut\"\n#{trigger}\n#for = \"1s\"\n#do = {{ isolate = {isolated} }}\n\n\
+        "#[[fault]]\n#name = \"cut\"\n#{trigger}\n#for = \"1s\"\n#do = {{ isolate = {isolated} }}\n\n{aimed}\
          #[[fault]]\n#name = \"bad-links\"\n#enabled = {{ chance = 0.5 }}\n#every = {{ draw = [\"1s\", \"3s\"] }}\n#for = \"1s\"\n\
          #do = {{ link = {{ from = {all}, to = {}, set = {{ loss = {{ draw = [0.1, 0.5] }} }} }} }}\n\n",
         quoted(target)
