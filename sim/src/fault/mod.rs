@@ -236,8 +236,8 @@ impl<N> Fault<N> {
             }
             Fault::Clog { .. } => Some((|effects| effects.held, "no message was held")),
             Fault::Pause(_) => Some((|effects| effects.stalled, "nothing was due on the nodes")),
-            // Another latency alone is no count; it shows in what the clients see.
-            Fault::Link { set, .. } if set.latency.is_none() => Some((
+            // Another latency or bandwidth shows in what the clients see, and in no count.
+            Fault::Link { set, .. } if set.latency.is_none() && set.bandwidth.is_none() => Some((
                 |effects| {
                     effects.lost
                         + effects.duplicated

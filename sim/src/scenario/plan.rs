@@ -139,7 +139,7 @@ impl<'de> Deserialize<'de> for MaxDown {
                 match text {
                     "minority" => Ok(MaxDown::Minority),
                     "all" => Ok(MaxDown::All),
-                    _ => Err(E::unknown_variant(text, &["minority", "all"])),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
                 }
             }
             fn visit_i64<E: Error>(self, nodes: i64) -> Result<MaxDown, E> {

@@ -179,8 +179,10 @@ const SIZES: [(&str, u64); 7] = [
 /// Units of data a second that count bits.
 const BITS: [(&str, u64); 3] = [("Gbit/s", 125_000_000), ("Mbit/s", 125_000), ("kbit/s", 125)];
 
-const EXPECTED_SIZE: &str = "expected an amount of data such as \"512B\", \"64KiB\" or \"1MB\"";
-const EXPECTED_RATE: &str = "expected a bandwidth such as \"10Mbit/s\", \"1MB/s\" or \"unlimited\"";
+const EXPECTED_SIZE: &str =
+    "an amount of data is a number and a unit (B, kB, KiB, MB, MiB, GB, GiB), such as \"64KiB\"";
+const EXPECTED_RATE: &str = "a bandwidth is a number and a unit (kbit/s, Mbit/s, Gbit/s, B/s, kB/s, KiB/s, MB/s, MiB/s), \
+                             such as \"10Mbit/s\", or \"unlimited\"";
 
 fn amount(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim();
@@ -227,19 +229,48 @@ impl Serialize for Rate {
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        amount(&text, &SIZES).map(Size).ok_or_else(|| {
-            D::Error::custom(format!("not an amount of data\nlabel: found {text:?}\nhelp: {EXPECTED_SIZE}"))
-        })
+        deserializer
+            .deserialize_any(Data {
+                what: "not an amount of data",
+                help: EXPECTED_SIZE,
+                read: |text| amount(text, &SIZES),
+            })
+            .map(Size)
     }
 }
 
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_rate(&text)
-            .map(Rate)
-            .ok_or_else(|| D::Error::custom(format!("not a bandwidth\nlabel: found {text:?}\nhelp: {EXPECTED_RATE}")))
+        deserializer.deserialize_any(Data { what: "not a bandwidth", help: EXPECTED_RATE, read: parse_rate }).map(Rate)
+    }
+}
+
+/// Reads a text with a unit, and says what that is to whoever wrote something else: a number without, say.
+struct Data {
+    what: &'static str,
+    help: &'static str,
+    read: fn(&str) -> Option<u64>,
+}
+
+impl Data {
+    fn error<E: Error>(&self, found: &dyn fmt::Display) -> E {
+        E::custom(format!("{}\nlabel: found {found}\nhelp: {}", self.what, self.help))
+    }
+}
+
+impl serde::de::Visitor<'_> for Data {
+    type Value = u64;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+    fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
+        (self.read)(text).ok_or_else(|| self.error(&format_args!("{text:?}")))
+    }
+    fn visit_i64<E: Error>(self, number: i64) -> Result<u64, E> {
+        Err(self.error(&format_args!("{number} without a unit")))
+    }
+    fn visit_f64<E: Error>(self, number: f64) -> Result<u64, E> {
+        Err(self.error(&format_args!("{number} without a unit")))
     }
 }
 

@@ -13,6 +13,8 @@ use crate::console::Console;
 use crate::exit::{BadScenarios, Exit};
 use crate::registry::Registry;
 
+const DRIFTED: &str = "drifted";
+
 /// Lists them, and deletes them if told to.
 pub fn run(args: &PruneArgs, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
     let entries = super::load(&super::find(&args.entries)?)?;
@@ -36,14 +38,21 @@ pub fn run(args: &PruneArgs, registry: &Registry<'_>, console: &Console) -> Resu
         let checked = checked?;
         match checked.status {
             Status::Held => {}
-            Status::Drifted => drop(useless.insert(entry.path.clone(), format!("drifted: {}", checked.what))),
+            Status::Drifted => drop(useless.insert(entry.path.clone(), format!("{DRIFTED}: {}", checked.what))),
             Status::Broken => broken.push(format!("{}  {}", entry.path, checked.what)),
         }
         Ok(())
     })?;
     // Only one that stays makes another one useless.
     let mut kept: Vec<&Entry> = Vec::new();
-    for (entry, _) in ready.iter().filter(|(entry, _)| !useless.contains_key(&entry.path)) {
+    let mut stay: Vec<&Entry> = ready.iter().map(|(entry, _)| entry).collect();
+    stay.retain(|entry| !useless.contains_key(&entry.path));
+    // Of two searches for one bug the stricter stays.
+    stay.sort_by_key(|entry| match entry.expectation {
+        Expectation::Within(seeds) => seeds,
+        Expectation::Run { .. } => 0,
+    });
+    for entry in stay {
         match kept.iter().find(|earlier| is_duplicate(earlier, entry)) {
             Some(earlier) => duplicates.push((entry.path.clone(), format!("duplicate of {}", earlier.path))),
             None => kept.push(entry),
@@ -59,6 +68,9 @@ pub fn run(args: &PruneArgs, registry: &Registry<'_>, console: &Console) -> Resu
     }
     for line in &broken {
         console.print(&format!("{}   {line}: kept, since something is wrong\n", "broken".red().bold()))?;
+    }
+    if useless.values().any(|why| why.starts_with(DRIFTED)) {
+        console.print("what has drifted may be recorded anew instead: cargo dst corpus add --refresh FILE...\n")?;
     }
     let found = if useless.len() == 1 { "1 entry".to_owned() } else { format!("{} entries", useless.len()) };
     let hint = if args.yes || useless.is_empty() { "" } else { "; to delete them: cargo dst corpus prune --yes" };
