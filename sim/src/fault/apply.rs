@@ -214,6 +214,7 @@ impl State {
     /// Adds to what is wrong with the clocks.
     fn set_clocks(&mut self, nodes: &[NodeId], offset: i64, drift_ppm: i64) {
         let now = self.now;
+        self.drifts |= drift_ppm != 0;
         for &node in nodes {
             self.node(node).clock.go_wrong(now, offset, drift_ppm);
         }
