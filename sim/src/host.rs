@@ -284,6 +284,10 @@ impl Stage for NoSystem {
         None
     }
 
+    fn is_held_down(&self, _: NodeId) -> bool {
+        false
+    }
+
     fn reconfigure(&self, _: NodeId, _: u32, _: Option<&toml::Table>) {}
 
     fn action(&self, _: &str, _: &toml::Table) -> Option<(NodeId, kernel::BoxFuture)> {

@@ -96,6 +96,7 @@ pub fn shown_by(node: NodeId) -> Instant {
 }
 
 /// The monotonic clock's reading.
+#[inline]
 pub fn now() -> Instant {
     Instant(kernel::with(|state| state.clock_now()))
 }

@@ -190,3 +190,127 @@ fn freezing_a_frozen_run_changes_nothing_but_the_names_of_its_faults() {
         assert_eq!(report.frozen.unwrap().lines().count(), thrice.frozen.unwrap().lines().count());
     }
 }
+
+/// Each of these had an edge of its own: what strikes at the last moment, in the middle of a poll, at the same moment as
+/// another, for no time at all, on a node that is already down, or on a clock whose timers are set.
+const EDGES: &str = r#"
+[[fault]]
+name = "to-the-end"
+at = "2s"
+for = "2s"
+do = { crash_loop = { nodes = "server-2", up = "30ms", down = "20ms" } }
+[[fault]]
+name = "at-the-end"
+at = "2999999999ns"
+for = "5ms"
+do = { halves = "all" }
+[[fault]]
+name = "loop-a"
+at = "300ms"
+for = "400ms"
+do = { crash_loop = { nodes = "server-1", up = "20ms", down = "20ms" } }
+[[fault]]
+name = "loop-b"
+at = "310ms"
+for = "400ms"
+do = { crash_loop = { nodes = "server-1", up = "10ms", down = "20ms" } }
+[[fault]]
+name = "loop-c"
+every = "200ms"
+for = "0s"
+do = { crash_loop = { nodes = "random(server)", up = "10ms", down = "20ms" } }
+[[fault]]
+name = "drift"
+every = "20ms"
+for = { draw = ["20ms", "60ms"] }
+do = { clock = { nodes = "random(all)", drift_ppm = { draw = [-400_000, 900_000] } } }
+[[fault]]
+name = "inside"
+when = { event = "toy.handling", nth = 3 }
+times = 40
+for = { draw = ["0s", "30ms"] }
+do = { one_of = [
+    { halves = "server" }, { bridge = "all" }, { swizzle = "all" },
+    { crash_loop = { nodes = "self", up = "3ms", down = "4ms" } },
+    { action = { name = "poke", args = { round = 9 } } }, { buggify = "toy.*" },
+    { clock = { nodes = "self", drift_ppm = -200_000 } }, { reconfigure = { nodes = "self", with = { batch = 3 } } },
+    { ring = "server" }, { kill = "self" }, { slow_cpu = { nodes = "self", poll = "1us" } },
+] }
+[[fault]]
+name = "rolling-inside"
+when = { event = "toy.handled", nth = 9 }
+do = { rolling_restart = { nodes = "server", down = "5ms", pause = "0s" } }
+[[fault]]
+name = "after-rolling"
+after = "rolling-inside"
+for = "0s"
+do = { wipe = "server-0" }
+[[fault]]
+name = "while-every"
+every = "15ms"
+while = "inside"
+times = 12
+for = "15ms"
+do = { one_of = [{ kill = "random(server)" }, { pause = "random(2, server)" }, { clog = { from = "client", to = "all" } }] }
+[[fault]]
+name = "after-while"
+after = "while-every"
+times = 12
+for = "15ms"
+do = { one_way = { from = "server-0", to = "all", in_flight = "deliver" } }
+[[fault]]
+name = "by-the-operator"
+when = { event = "toy.poked" }
+times = 3
+for = "4ms"
+do = { one_of = [{ crash = "self" }, { pause = "self" }] }
+[[fault]]
+name = "by-a-client"
+when = { op = "put", node = "client-1", nth = 30 }
+do = { kill = "self" }
+[[fault]]
+name = "chain"
+when = { event = "sim.crashed" }
+times = 30
+for = "1ms"
+do = { one_of = [{ crash = "random(server)" }, { isolate = "self" }, { link = { from = "self", to = "all", set = { bandwidth = "9kB/s" } } }] }
+"#;
+
+#[test]
+fn so_has_one_with_edges() {
+    let scenario = scenario("", "buggify = true\nmax_down = \"all\"", EDGES);
+    let mut seen = BTreeSet::new();
+    for seed in 0..60 {
+        let report = run(&scenario, seed, RunOptions { freeze: true, ..RunOptions::default() });
+        same_run(&report, &frozen_again(&report));
+        seen.extend(
+            report.faults.iter().filter_map(|line| Some(line.split_once("s ")?.1.split_once(": ")?.0.to_owned())),
+        );
+    }
+    let rules: BTreeSet<String> = EDGES
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("name = \"")?.trim_end_matches('"').to_owned()))
+        .collect();
+    assert_eq!(seen, rules, "every rule happens");
+}
+
+/// What its expectations count by rules is counted in the frozen run too, where each fault is a rule of its own; what only
+/// rules can do, to be refused or to find nobody, is no longer expected there.
+#[test]
+fn so_has_one_whose_expectations_are_about_rules() {
+    let rules = "[[fault]]\nname = \"down-2\"\nevery = \"300ms\"\nfor = \"500ms\"\ndo = { crash = \"server-1\" }\n\
+                 [[fault]]\nname = \"both\"\nat = \"1s\"\ndo = { crash = [\"server-0\", \"server-2\"] }\n";
+    for (expected, met) in [
+        ("\"rule.down-2\" = 4\n\"fault.refused\" = 1\n\"fault.missed\" = 4", true),
+        ("\"rule.down-2\" = 99", false),
+        ("\"fault.refused\" = 99", false),
+    ] {
+        let scenario = scenario("", "", &format!("{rules}[expect.run]\n{expected}"));
+        let report = run(&scenario, 1, RunOptions { freeze: true, ..RunOptions::default() });
+        assert_eq!(report.failure.is_none(), met, "{:?}", report.failure);
+        let replay = frozen_again(&report);
+        let signature = |report: &Report| report.failure.as_ref().map(|failure| failure.signature.clone());
+        assert_eq!(signature(&report), signature(&replay), "{expected}");
+        assert_eq!(report.dose["rule.down-2"], replay.dose["rule.down-2"]);
+    }
+}

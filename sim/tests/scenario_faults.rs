@@ -366,3 +366,42 @@ fn reconfigure_brings_other_parameters_and_takes_them_back() {
         holding.map(|record| (record.node.as_deref().unwrap(), record.text.as_str())).collect();
     assert_eq!(seen[2..], [("server-0", "toy.holding { batch: 7 }"), ("server-0", "toy.holding { batch: 1 }")]);
 }
+
+#[test]
+fn reconfigures_stack_and_come_off_in_any_order() {
+    let rule = "[[fault]]\nat = \"1s\"\nfor = \"1s\"\ndo = { reconfigure = { nodes = \"server-0\", with = { batch = 7 } } }\n\
+                [[fault]]\nat = \"1500ms\"\nfor = \"1s\"\ndo = { reconfigure = { nodes = \"server-0\", with = { batch = 8 } } }";
+    let (records, report) = recorded("holders = 1", "protect = false", rule);
+    assert_eq!(report.failure, None);
+    let seen: Vec<&str> =
+        records.iter().filter_map(|record| record.text.strip_prefix("toy.holding { batch: ")).collect();
+    assert_eq!(seen, ["1 }", "7 }", "8 }", "8 }", "1 }"]);
+}
+
+#[test]
+fn a_node_is_down_for_as_long_as_a_fault_holds_it_down() {
+    let down = "[[fault]]\nat = \"1s\"\nfor = \"1500ms\"\ndo = { crash = \"server-0\" }\n";
+    for other in [
+        "at = \"500ms\"\nfor = \"1s\"\ndo = { reconfigure = { nodes = \"server-0\", with = { batch = 7 } } }",
+        "at = \"1200ms\"\nfor = \"100ms\"\ndo = { wipe = \"server-0\" }",
+        "at = \"1200ms\"\nfor = \"2s\"\ndo = { reconfigure = { nodes = \"server-0\", with = { batch = 7 } } }",
+    ] {
+        let (records, report) = recorded("", "", &format!("{down}[[fault]]\n{other}"));
+        assert_eq!((report.failure, report.faults.len()), (None, 2), "{other}");
+        let boots = records
+            .iter()
+            .filter(|record| record.node.as_deref() == Some("server-0") && record.text.starts_with("boot"));
+        let while_down: Vec<u64> =
+            boots.map(|record| record.at_ns).filter(|at| (1_000_000_000..2_500_000_000).contains(at)).collect();
+        assert_eq!(while_down, [], "{other}");
+    }
+}
+
+#[test]
+fn while_another_fault_is_in_force_may_be_one_that_only_sometimes_is() {
+    let rules = "[[fault]]\nname = \"either\"\nevery = \"200ms\"\nfor = \"100ms\"\n\
+                 do = { one_of = [{ restart = \"server-0\" }, { isolate = \"server-0\" }] }\n\
+                 [[fault]]\nevery = \"50ms\"\nwhile = \"either\"\nfor = \"1ms\"\ndo = { pause = \"client-1\" }";
+    let report = passed(rules, 1);
+    assert!(report.dose["isolate"] > 0 && report.dose["restart"] > 0 && report.dose["pause"] > 0, "{:?}", report.dose);
+}

@@ -33,6 +33,7 @@ do = { pause = "client-1" }
 name = "meanwhile"
 every = "150ms"
 while = "often"
+times = 9
 for = { draw = ["1ms", "30ms"] }
 do = { one_of = [{ pause = "client-1" }, { clog = { from = "client-1", to = "server-1" } }] }
 [[fault]]

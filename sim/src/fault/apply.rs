@@ -17,6 +17,9 @@ pub(crate) trait Stage {
     /// The code of a node with the parameters that it has by now.
     fn main_of(&self, node: NodeId) -> Option<RoleMain>;
 
+    /// Whether a fault that is still in force holds the node down.
+    fn is_held_down(&self, node: NodeId) -> bool;
+
     /// Puts other parameters on top of a node's, under the number of the fault, or takes them off again.
     fn reconfigure(&self, node: NodeId, fault: u32, with: Option<&toml::Table>);
 
@@ -52,14 +55,16 @@ pub(crate) fn apply(id: u32, fault: &Resolved, stage: &dyn Stage) {
     }
 }
 
-/// Undoes it. What was crashed is started again unless something else has done so.
+/// Undoes it. What was crashed is started again, unless it runs or another fault holds it down.
 pub(crate) fn undo(id: u32, fault: &Resolved, stage: &dyn Stage) {
     kernel::with(|state| {
         state.digest.event(Tag::Undo, u64::from(id), 0, state.now);
         state.record(NodeId::HOST, Kind::Fault, |state| format!("undo {}", describe(state, fault)));
     });
     match fault {
-        Fault::Crash(nodes) | Fault::Kill(nodes) | Fault::Wipe(nodes) => host::boot_all(nodes),
+        Fault::Crash(nodes) | Fault::Kill(nodes) | Fault::Wipe(nodes) => {
+            nodes.iter().filter(|&&node| !stage.is_held_down(node)).for_each(|&node| host::boot(node));
+        }
         Fault::Restart(_) | Fault::Action { .. } => {}
         Fault::Reconfigure { nodes, .. } => {
             nodes.iter().for_each(|&node| stage.reconfigure(node, id, None));
@@ -69,12 +74,13 @@ pub(crate) fn undo(id: u32, fault: &Resolved, stage: &dyn Stage) {
     }
 }
 
+/// One that another fault holds down has its new code when it starts again.
 fn restart_with_new_code(nodes: &[NodeId], stage: &dyn Stage) {
     host::crash(nodes, Death::Power);
     for &node in nodes {
         host::set_main(node, stage.main_of(node));
     }
-    host::boot_all(nodes);
+    nodes.iter().filter(|&&node| !stage.is_held_down(node)).for_each(|&node| host::boot(node));
 }
 
 /// The directed links that a fault cuts.
@@ -153,7 +159,8 @@ impl State {
             }
             Fault::Clog { from, to } => pairs(from, to).into_iter().for_each(|(a, b)| self.net.link(a, b).clogged += 1),
             Fault::Link { from, to, set } => {
-                pairs(from, to).into_iter().for_each(|(a, b)| self.net.link(a, b).patch(id, *set));
+                let now = self.now;
+                pairs(from, to).into_iter().for_each(|(a, b)| self.net.link(a, b).patch(now, id, *set));
             }
             Fault::Clock { nodes, offset, drift_ppm } => self.set_clocks(nodes, offset.nanos(), *drift_ppm),
             Fault::Buggify(points) => self.probes.force_buggify(self.seed, 1, |name| glob_matches(points, name)),
@@ -186,7 +193,8 @@ impl State {
                 }
             }
             Fault::Link { from, to, .. } => {
-                pairs(from, to).into_iter().for_each(|(a, b)| self.net.link(a, b).unpatch(id));
+                let now = self.now;
+                pairs(from, to).into_iter().for_each(|(a, b)| self.net.link(a, b).unpatch(now, id));
             }
             Fault::Clock { nodes, offset, drift_ppm } => self.set_clocks(nodes, -offset.nanos(), -drift_ppm),
             Fault::Buggify(points) => self.probes.force_buggify(self.seed, -1, |name| glob_matches(points, name)),
@@ -206,6 +214,7 @@ impl State {
     /// Adds to what is wrong with the clocks.
     fn set_clocks(&mut self, nodes: &[NodeId], offset: i64, drift_ppm: i64) {
         let now = self.now;
+        self.drifts |= drift_ppm != 0;
         for &node in nodes {
             self.node(node).clock.go_wrong(now, offset, drift_ppm);
         }

@@ -248,7 +248,7 @@ impl<N> Fault<N> {
                 },
                 "it happened to no message",
             )),
-            Fault::Buggify(_) => Some((|effects| effects.buggified, "no such point was reached")),
+            Fault::Buggify(_) => Some((|effects| effects.buggified, "no such point fired")),
             _ => None,
         }
     }

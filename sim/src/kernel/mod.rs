@@ -139,6 +139,8 @@ pub(crate) struct State {
     timers: Timers,
     pub graveyard: Vec<Remains>,
     pub nodes: Vec<Node>,
+    /// Whether any node's monotonic clock was ever off. Until then nobody has to look at the node's.
+    pub drifts: bool,
     pub net: Net,
     pub disks: Disks,
     pub probes: ProbeState,
@@ -208,6 +210,7 @@ impl State {
             timers: Timers::default(),
             graveyard: Vec::new(),
             nodes: Vec::new(),
+            drifts: false,
             net: Net::default(),
             disks: Disks::default(),
             probes: ProbeState::new(),
@@ -294,7 +297,13 @@ impl State {
     /// What the monotonic clock of the running node shows; true time on the host.
     #[inline]
     pub fn clock_now(&self) -> u64 {
-        self.nodes.get(self.current.node.index()).map_or(self.now, |node| node.clock.monotonic(self.now))
+        if self.drifts { self.own_clock().monotonic(self.now) } else { self.now }
+    }
+
+    /// The clock of the running node; a right one on the host.
+    #[cold]
+    fn own_clock(&self) -> Clock {
+        self.nodes.get(self.current.node.index()).map_or_else(Clock::default, |node| node.clock)
     }
 
     /// Sets a timer for when the running node's clock shows `deadline`. If the clock slows down meanwhile, it fires early:
@@ -303,8 +312,7 @@ impl State {
         let id = self.timers.insert(waker);
         // A timer that never fires is kept, and not queued.
         if deadline < clock::NEVER {
-            let clock = self.nodes.get(self.current.node.index()).map(|node| &node.clock);
-            let at = clock.map_or(deadline, |clock| clock.true_time_of(deadline));
+            let at = if self.drifts { self.own_clock().true_time_of(deadline) } else { deadline };
             self.queue.push(at.max(self.now), 0, Event::Timer(id));
         }
         id

@@ -249,14 +249,22 @@ impl Link {
         self.settle();
     }
 
-    pub fn patch(&mut self, fault: u32, patch: LinkPatch) {
+    pub fn patch(&mut self, now: u64, fault: u32, patch: LinkPatch) {
         self.patches.push((fault, patch));
-        self.settle();
+        self.change(now);
     }
 
-    pub fn unpatch(&mut self, fault: u32) {
+    pub fn unpatch(&mut self, now: u64, fault: u32) {
         self.patches.retain(|(owner, _)| *owner != fault);
+        self.change(now);
+    }
+
+    /// What is in the queue keeps the pace at which it was sent; what comes after it waits for as long as that many bytes
+    /// take from now on. A link that was slow would otherwise be busy, and full, long after it is fast again.
+    fn change(&mut self, now: u64) {
+        let waiting = self.effective.bandwidth.bytes_in(self.busy_until.saturating_sub(now));
         self.settle();
+        self.busy_until = now.saturating_add(self.effective.bandwidth.time_for(waiting));
     }
 
     fn settle(&mut self) {
@@ -277,7 +285,7 @@ impl Link {
             return Some((0, 0));
         }
         let wait = self.busy_until.saturating_sub(now);
-        if rate.bytes_in(wait) + bytes as u64 > self.effective.queue.bytes() {
+        if rate.bytes_in(wait).saturating_add(bytes as u64) > self.effective.queue.bytes() {
             return None;
         }
         let takes = wait.saturating_add(rate.time_for(bytes as u64));
@@ -372,19 +380,36 @@ mod tests {
         assert_eq!(link.enqueue(0, 1_000), None);
         assert_eq!(link.enqueue(1_000_000, 1_000), Some((2_000_000, 1_000_000)));
         assert_eq!(link.enqueue(9_000_000, 500), Some((500_000, 0)));
-        link.patch(1, LinkPatch { bandwidth: Some(Rate::UNLIMITED), ..LinkPatch::default() });
+        link.patch(9_000_000, 1, LinkPatch { bandwidth: Some(Rate::UNLIMITED), ..LinkPatch::default() });
         assert_eq!(link.enqueue(9_000_000, 1 << 20), Some((0, 0)));
+    }
+
+    #[test]
+    fn a_link_that_is_fast_again_is_not_full_of_what_it_got_when_it_was_slow() {
+        let bandwidth = Rate::from_bytes_per_second(1_000_000);
+        let config = LinkConfig { bandwidth, queue: Size::from_bytes(10_000), ..LinkConfig::default() };
+        let mut link = Link::new(Seed(1).key(Purpose::Link, "a->b"), config);
+        let slow = LinkPatch { bandwidth: Some(Rate::from_bytes_per_second(1_000)), ..LinkPatch::default() };
+        link.patch(0, 1, slow);
+        // Nine seconds' worth, of which one is through when the fault is undone.
+        assert_eq!(link.enqueue(0, 9_000), Some((9_000_000_000, 0)));
+        link.unpatch(1_000_000_000, 1);
+        assert_eq!(link.enqueue(1_000_000_000, 1_000), Some((9_000_000, 8_000_000)));
+        // And the other way round: what waits takes longer.
+        link.patch(1_000_000_000, 2, slow);
+        assert_eq!(link.enqueue(1_000_000_000, 500), Some((9_500_000_000, 9_000_000_000)));
+        assert_eq!(link.enqueue(1_000_000_000, 501), None);
     }
 
     #[test]
     fn patches_stack_and_come_off_in_any_order() {
         let mut link = Link::new(Seed(1).key(Purpose::Link, "a->b"), LinkConfig::default());
-        link.patch(1, LinkPatch { loss: Some(0.5), ..LinkPatch::default() });
-        link.patch(2, LinkPatch { loss: Some(0.9), duplicate: Some(0.1), ..LinkPatch::default() });
+        link.patch(0, 1, LinkPatch { loss: Some(0.5), ..LinkPatch::default() });
+        link.patch(0, 2, LinkPatch { loss: Some(0.9), duplicate: Some(0.1), ..LinkPatch::default() });
         assert_eq!((link.effective.loss, link.effective.duplicate), (0.9, 0.1));
-        link.unpatch(1);
+        link.unpatch(0, 1);
         assert_eq!((link.effective.loss, link.effective.duplicate), (0.9, 0.1));
-        link.unpatch(2);
+        link.unpatch(0, 2);
         assert_eq!(link.effective, LinkConfig::default());
     }
 }

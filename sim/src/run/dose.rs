@@ -70,6 +70,9 @@ effects! {
     panics_on_dead_nodes => "panics_on_dead_nodes",
 }
 
+/// What only rules can do, and the faults of a frozen file, which happen as they did, cannot.
+pub(crate) const ONLY_BY_RULES: [&str; 2] = ["fault.refused", "fault.missed"];
+
 /// All names that a dose may have, but for those of events.
 pub(crate) fn counted(ops: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Fault::<()>::NAMES.iter().chain(Effects::NAMES).map(|&name| name.to_owned()).collect();

@@ -61,7 +61,9 @@ pub fn timeline(plan: &Plan, seed: u64) -> Vec<Planned> {
 
 /// When a rule comes up, as far as the clock says.
 fn known_times(rule: &Rule, main: u64, rules: &[Rule], times: &BTreeMap<&str, Vec<u64>>) -> Vec<u64> {
-    let most = usize::try_from(rule.times()).unwrap_or(MOST).min(MOST);
+    // What another fault makes it pass over does not count: any of its times may be one of those that it fires.
+    let may_fire = if rule.rule.during.is_some() { u64::MAX } else { rule.times() };
+    let most = usize::try_from(may_fire).unwrap_or(MOST).min(MOST);
     let mut known = Vec::new();
     if let Some(first) = rule.first() {
         let mut at = first;

@@ -44,6 +44,11 @@ impl What {
         }
     }
 
+    /// Whether it is over as soon as it has happened.
+    pub fn is_momentary(&self) -> bool {
+        matches!(self, What::Fault(fault) if fault.is_momentary())
+    }
+
     /// All its node lists, in the order in which they are written.
     pub fn targets(&self) -> Vec<&Targets> {
         match self {

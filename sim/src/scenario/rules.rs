@@ -197,7 +197,7 @@ impl Rules<'_> {
             if during == name {
                 self.say("a fault waits for itself", during.span(), "expected the name of another fault", "");
             } else if let Some(other) = other {
-                if other.what.get_ref().faults().iter().any(|fault| fault.is_momentary()) {
+                if other.what.get_ref().all().iter().all(|what| what.is_momentary()) {
                     let title = format!("`{during}` is never in force: it is over when it has happened");
                     self.say(title, during.span(), "expected a fault that lasts", "use `after` to follow it");
                 }

@@ -143,7 +143,7 @@ impl Look<'_, '_> {
             let mut entries = self.warnings.entries("fault");
             let entry = entries.find(|entry| entry.get("do").is_some_and(|action| action.span() == what));
             let place = entry.and_then(|entry| entry.get("for")).map_or(what.clone(), Spanned::span);
-            let bad = all.iter().all(|what| matches!(what, What::Fault(fault) if fault.is_momentary()));
+            let bad = all.iter().all(|what| what.is_momentary());
             self.note(place, "for", bad, || {
                 Diagnostic::warning(format!("`for` has no effect on `{}`", all[0].name()))
                     .label("nothing is undone after this time")

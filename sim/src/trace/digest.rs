@@ -45,10 +45,10 @@ impl Digest {
     /// One event: its kind, who (56 bits), what, and when.
     #[inline]
     pub fn event(&mut self, tag: Tag, who: u64, what: u64, now: u64) {
-        if self.used + 24 > BUFFER {
+        if self.used > BUFFER - 24 {
             self.flush();
         }
-        let record = &mut self.buffer[self.used..self.used + 24];
+        let record = &mut self.buffer[self.used..][..24];
         record[..8].copy_from_slice(&((tag as u64) << 56 ^ who).to_le_bytes());
         record[8..16].copy_from_slice(&what.to_le_bytes());
         record[16..].copy_from_slice(&now.to_le_bytes());

@@ -48,6 +48,7 @@ sim::event! {
     "toy.beat" => pub struct Beat { pub server: NodeId, pub round: u64 }
     "toy.gossip" => pub struct Gossip { pub round: u64 }
     "toy.holding" => pub struct Holding { pub batch: u64 }
+    "toy.poked" => pub struct Poked { pub round: u64 }
 }
 
 #[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
@@ -87,9 +88,10 @@ impl System for Toy {
     fn describe(m: &mut Manifest<Self>) {
         m.name("toy", "Servers that answer and beat.").role("server", server).client_role("client");
         m.event::<Handling>().event::<Handled>().event::<Spawned>().event::<Written>().event::<Beat>();
-        m.event::<Gossip>().event::<Holding>();
+        m.event::<Gossip>().event::<Holding>().event::<Poked>();
         m.ops::<Ask>().workload("load", load).workload("probe", probe);
         m.action("poke", async |_: Client<Params>, poke: Poke| {
+            observe!(Poked { round: poke.round });
             let _ = rpc::send::<Toy>(node::of_role("server")[0].port(1), &Ask::Gossip { round: poke.round });
         });
         m.selector::<First>().protected::<Holders>();

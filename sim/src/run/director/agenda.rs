@@ -72,25 +72,23 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Lets a rule come up at that time, unless the main phase is over by then.
+    /// Lets a rule come up at that time.
     pub fn schedule(&mut self, at: u64, rule: usize, about: Option<NodeId>) {
-        if at >= self.main_ends {
-            return;
-        }
         self.sequence += 1;
         let sequence = self.sequence;
         self.push(at, Due::Fire { rule, sequence, about });
     }
 
+    /// Puts it on the agenda, unless it would begin something when the main phase is over.
     pub fn push(&mut self, at: u64, due: Due) {
         // In the middle of a poll other polls of this nanosecond may follow: the next moment that is surely between two
-        // steps, and the same in a frozen run, is the next nanosecond. The kernel is under way to a horizon that may lie
-        // behind it.
-        let at = kernel::with(|state| {
-            let at = if state.current.node == NodeId::HOST { at } else { at.max(state.now + 1) };
-            state.horizon = state.horizon.min(at);
-            at
-        });
+        // steps, and the same in a frozen run, is the next nanosecond.
+        let at = kernel::with(|state| if state.current.node == NodeId::HOST { at } else { at.max(state.now + 1) });
+        if matches!(due, Due::Step { .. } | Due::Fire { .. }) && at >= self.main_ends {
+            return;
+        }
+        // The kernel is under way to a horizon that may lie behind it.
+        kernel::with(|state| state.horizon = state.horizon.min(at));
         self.agenda.push(Reverse((at, due)));
     }
 

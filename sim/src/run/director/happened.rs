@@ -17,7 +17,18 @@ impl Director {
         }
         // Others go by the position in the file, which is nothing to expect by.
         let named = |rule: &&Rule| rule.happened > 0 && !rule.name.starts_with("fault-");
-        dose.extend(state.rules.iter().filter(named).map(|rule| (format!("rule.{}", rule.name), rule.happened)));
+        for rule in state.rules.iter().filter(named) {
+            *dose.entry(format!("rule.{}", self.original(&rule.name))).or_default() += rule.happened;
+        }
+    }
+
+    /// The rule that a fault is of: in a frozen file each has a number behind the name of its rule.
+    fn original<'n>(&self, name: &'n str) -> &'n str {
+        let numbered = |(rule, number): &(&str, &str)| !rule.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        match name.rsplit_once('-').filter(numbered) {
+            Some((rule, _)) if self.frozen => rule,
+            _ => name,
+        }
     }
 
     /// For an expectation that was not met: what became of each rule, and why it was no more.
@@ -30,7 +41,8 @@ impl Director {
         let name_of = |id: NodeId| self.nodes[id.index()].1.clone();
         let state = self.state.borrow();
         let each = state.happened.iter().enumerate().map(|(i, happened)| FrozenFault {
-            name: format!("{}-{}", happened.name, i + 1),
+            // In a frozen file each has a name of its own already.
+            name: if self.frozen { happened.name.clone() } else { format!("{}-{}", happened.name, i + 1) },
             fault: happened.fault.clone().map(|nodes| nodes.into_iter().map(name_of).collect()),
             exact: happened.exact,
             lasts: happened.lasts.map(Time::from_nanos),

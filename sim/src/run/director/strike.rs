@@ -205,6 +205,10 @@ impl Stage for Director {
         self.instance.boot(&self.nodes[node.index()].2, Some(&with)).ok().flatten()
     }
 
+    fn is_held_down(&self, node: NodeId) -> bool {
+        self.state.borrow().active.values().any(|active| active.fault.takes_down().contains(&node))
+    }
+
     fn reconfigure(&self, node: NodeId, fault: u32, with: Option<&toml::Table>) {
         let mut parameters = self.parameters.borrow_mut();
         match with {
