@@ -210,6 +210,22 @@ fn the_budget_refuses_what_takes_too_many_down() {
 }
 
 #[test]
+fn what_is_refused_is_tried_again_and_said() {
+    let rules = "[[fault]]\nname = \"first\"\nat = \"0s\"\nfor = \"1s\"\ndo = { crash = \"server-0\" }\n\
+                 [[fault]]\nname = \"second\"\nwhen = { event = \"toy.beat\", node = \"server-1\" }\ntimes = 2\n\
+                 for = \"10ms\"\ndo = { crash = \"server-1\" }\n\
+                 [[fault]]\nname = \"third\"\nevery = \"100ms\"\nwhile = \"first\"\ntimes = 1\ndo = { restart = \"client-9*\" }";
+    let report = passed(&rules.replace("client-9*", "first"), 1);
+    let seconds: Vec<f64> =
+        faults(&report).into_iter().filter(|(_, what)| what.contains("second")).map(|(at, _)| at).collect();
+    assert!(seconds.len() == 2 && seconds.iter().all(|at| (1_000.0..1_400.0).contains(at)), "{seconds:?}");
+    assert!(report.dose["fault.refused"] >= 8, "{:?}", report.dose);
+    let [line] = &report.prevented[..] else { panic!("{:?}", report.prevented) };
+    assert!(line.starts_with("second happened twice, "), "{line}");
+    assert!(line.ends_with("times it did not because 1 of 3 server nodes are down and max_down allows 1"), "{line}");
+}
+
+#[test]
 fn what_would_destroy_the_last_copy_is_refused() {
     for (holders, fault, happened) in [
         (0, "crash = \"server-0\"", 1),

@@ -189,6 +189,7 @@ impl Run<'_> {
         director.add_to(&mut dose);
         add_operations(&history, &mut dose);
         let faults = director.lines();
+        let prevented = director.prevented();
         let frozen_faults = director.frozen_faults();
         let sometimes = kernel::with(|state| state.probes.held());
         sim.end();
@@ -271,6 +272,7 @@ impl Run<'_> {
             sometimes: sometimes.into_iter().map(str::to_owned).collect(),
             draws: self.plan.draws.clone(),
             faults,
+            prevented,
             expect_sweep: expect.over_a_sweep(),
             frozen,
             history,

@@ -53,6 +53,8 @@ pub struct Report {
     pub draws: Vec<(String, String)>,
     /// Faults that happened, one line each.
     pub faults: Vec<String>,
+    /// What did not happen although the scenario asks for it, and why: one line for each such rule.
+    pub prevented: Vec<String>,
     /// Sweep-level expectations of the scenario.
     pub expect_sweep: BTreeMap<String, u64>,
     /// The run as a frozen scenario file, if it was asked for.

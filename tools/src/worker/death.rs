@@ -95,6 +95,7 @@ pub fn report(task: &Task<'_>, seed: u64, failure: Failure) -> Report {
         sometimes: Vec::new(),
         draws: Vec::new(),
         faults: Vec::new(),
+        prevented: Vec::new(),
         expect_sweep: BTreeMap::new(),
         frozen: None,
         history: None,

@@ -37,6 +37,13 @@ impl Director {
         state.rules.iter().map(fate).collect::<Vec<_>>().join("; ")
     }
 
+    /// A line for each rule of which something did not happen: refused, found nobody, or never came up.
+    pub fn prevented(&self) -> Vec<String> {
+        let state = self.state.borrow();
+        let did_not = |rule: &&Rule| !rule.prevented.is_empty() || (rule.tried == 0 && rule.rule.exact.is_none());
+        state.rules.iter().filter(did_not).map(fate).collect()
+    }
+
     pub fn frozen_faults(&self) -> Vec<FrozenFault> {
         let name_of = |id: NodeId| self.nodes[id.index()].1.clone();
         let state = self.state.borrow();
@@ -66,7 +73,7 @@ impl Director {
 
 fn fate(rule: &Rule) -> String {
     let name = &rule.name;
-    let mut text = match (rule.fired, rule.happened) {
+    let mut text = match (rule.tried, rule.happened) {
         (0, _) => match &rule.rule.when {
             Some(when) => {
                 let nth = when.get_ref().nth.unwrap_or(1);
@@ -79,6 +86,9 @@ fn fate(rule: &Rule) -> String {
     let mut add = |reason: String| {
         text += &format!(", {reason}");
     };
+    if let Some(during) = rule.rule.during.as_ref().filter(|_| rule.outside > 0) {
+        add(format!("{} it did not because `{}` was not in force", times(rule.outside), during.get_ref()));
+    }
     for (why, count) in &rule.prevented {
         add(format!("{} it did not because {why}", times(*count)));
     }

@@ -161,6 +161,7 @@ impl Director {
             let mut state = self.state.borrow_mut();
             let rule = &mut state.rules[index];
             rule.came += 1;
+            rule.scheduled = rule.scheduled.saturating_sub(1);
             rule.rule.when.is_some()
         };
         by_event || self.is_time_for(index)

@@ -20,11 +20,16 @@ pub(crate) struct Rule {
     pub name: String,
     pub rule: FaultRule,
     pub key: Key,
-    /// How often its trigger matched, its time came, it fired, and a fault of it happened.
+    /// How often its trigger matched, its time came, and how many delayed ones are still to come.
     pub matched: u64,
     pub came: u64,
+    pub scheduled: u64,
+    /// How often it was tried, how often that led to something, and how many faults that came to.
+    pub tried: u64,
     pub fired: u64,
     pub happened: u64,
+    /// How often it came up while the fault that it wants to be in force was not.
+    pub outside: u64,
     /// How often what happened had no effect that could be counted, and what that means.
     pub idle: u64,
     pub idle_means: &'static str,
@@ -37,9 +42,21 @@ impl Rule {
     pub fn all(rules: &[FaultRule], seed: Seed) -> Vec<Rule> {
         let one = |(i, rule): (usize, &FaultRule)| {
             let name = rule.name.as_ref().map_or_else(|| format!("fault-{}", i + 1), |name| name.get_ref().clone());
-            let key = seed.key(Purpose::Nemesis, &name);
-            let (rule, prevented) = (rule.clone(), BTreeMap::new());
-            Rule { name, rule, key, matched: 0, came: 0, fired: 0, happened: 0, idle: 0, idle_means: "", prevented }
+            Rule {
+                key: seed.key(Purpose::Nemesis, &name),
+                name,
+                rule: rule.clone(),
+                matched: 0,
+                came: 0,
+                scheduled: 0,
+                tried: 0,
+                fired: 0,
+                happened: 0,
+                outside: 0,
+                idle: 0,
+                idle_means: "",
+                prevented: BTreeMap::new(),
+            }
         };
         rules.iter().enumerate().map(one).collect()
     }
@@ -94,7 +111,7 @@ impl Rule {
         }
     }
 
-    /// How often it may fire.
+    /// How often it may happen: what is refused or finds nobody does not count.
     pub fn times(&self) -> u64 {
         self.rule.times.unwrap_or(if self.rule.every.is_some() { u64::MAX } else { 1 })
     }

@@ -32,8 +32,8 @@ impl Director {
                 return;
             }
             // By the clock a rule draws for the i-th time that it comes up, so that a plan can tell beforehand.
-            let i = if rule.rule.when.is_some() { rule.fired } else { rule.came.saturating_sub(1) };
-            rule.fired += 1;
+            let i = if rule.rule.when.is_some() { rule.tried } else { rule.came.saturating_sub(1) };
+            rule.tried += 1;
             let rule = &state.rules[index];
             (rule.what(i).clone(), rule.lasts(i), i)
         };
@@ -78,6 +78,7 @@ impl Director {
             state.begun += 1;
             let firing = state.begun;
             let first = course.first();
+            state.rules[cause.rule].fired += 1;
             state.firings.insert(firing, Firing { rule: cause.rule, course, ends });
             if lasts.is_some() {
                 state.push(ends, Due::Over { firing });
@@ -150,6 +151,7 @@ impl Director {
             let mut state = self.state.borrow_mut();
             let rule = &mut state.rules[index];
             rule.happened += 1;
+            rule.fired += u64::from(ends_rule);
             let name = rule.name.clone();
             state.happened.push(Happened { name, fault: fault.clone(), exact, lasts });
             if !fault.is_momentary() {

@@ -99,7 +99,8 @@ impl Director {
             // happens at this nanosecond, which a frozen run has too.
             if delay > 0 || moment.observation == 0 {
                 // Counted now, so that a storm of events before the delay is over fires it no more often than `times`.
-                if rule.matched - when.nth.unwrap_or(1) < rule.times() {
+                if rule.fired + rule.scheduled < rule.times() {
+                    rule.scheduled += 1;
                     state.schedule(moment.at_ns + delay, index, Some(moment.node));
                 }
                 return;
@@ -119,8 +120,7 @@ impl Director {
         let other = state.rules.iter().position(|rule| rule.name == *during.get_ref());
         let is_time = other.is_some_and(|other| state.in_force(other));
         if !is_time {
-            let why = format!("`{}` was not in force", during.get_ref());
-            state.rules[index].prevent(why);
+            state.rules[index].outside += 1;
         }
         is_time
     }
