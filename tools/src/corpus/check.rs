@@ -34,9 +34,10 @@ pub struct Checked {
     pub report: Option<Box<Report>>,
 }
 
-/// How a run ended, as entries write it.
+/// How a run ended, as entries write it. That a scenario declares a failure does not make it none: an entry of such a run is
+/// kept to see it again.
 pub fn ending(report: &Report) -> &str {
-    report.failure.as_ref().map_or(PASS, |failure| &failure.signature)
+    report.violations().next().map_or(PASS, |failure| &failure.signature)
 }
 
 /// Makes the entry's run, or as many as it takes to find its bug.
@@ -64,7 +65,7 @@ pub fn check(entry: &Entry, target: &Target<'_>) -> Result<Checked> {
                 report: Some(report),
             });
         }
-        others.extend(report.failure.map(|failure| failure.signature));
+        others.extend(report.violations().next().map(|failure| failure.signature.clone()));
     }
     others.sort_unstable();
     others.dedup();
@@ -79,8 +80,8 @@ pub fn check(entry: &Entry, target: &Target<'_>) -> Result<Checked> {
 /// The signature by which the run shows the bug that the entry searches for.
 fn hit(entry: &Entry, target: &Target<'_>, report: &Report) -> Option<String> {
     let bug = entry.bug(target)?;
-    let mut failures = report.failure.iter().chain(&report.also);
-    failures.find(|failure| bug.is_broken_by(&failure.signature)).map(|failure| failure.signature.clone())
+    let found = report.violations().find(|failure| bug.is_broken_by(&failure.signature));
+    found.map(|failure| failure.signature.clone())
 }
 
 /// Whether a run is what the entry expects, and that in words.

@@ -40,7 +40,7 @@ pub fn ending(report: &Report) -> String {
         text += &format!("  {fault}\n");
     }
     text += &format!("\n{}\n", verdict(report));
-    if let Some(failure) = &report.failure {
+    if let Some(failure) = report.failure.as_ref().or(report.declared.as_ref()) {
         text += &indented(&failure.explanation);
     }
     for also in &report.also {
@@ -52,9 +52,12 @@ pub fn ending(report: &Report) -> String {
 }
 
 fn verdict(report: &Report) -> String {
-    let what = |word: &str| match &report.failure {
-        Some(failure) => format!("{word} {} at {}", failure.signature, Stamp(failure.at_ns)),
-        None => word.to_owned(),
+    let what = |word: &str| match (&report.failure, &report.declared) {
+        (Some(failure), _) => format!("{word} {} at {}", failure.signature, Stamp(failure.at_ns)),
+        (None, Some(declared)) => {
+            format!("{word}: as declared, it failed with {} at {}", declared.signature, Stamp(declared.at_ns))
+        }
+        (None, None) => word.to_owned(),
     };
     match report.verdict {
         Outcome::Pass => what("PASS").green().bold().to_string(),

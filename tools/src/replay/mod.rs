@@ -153,6 +153,7 @@ pub(crate) fn object(report: &Report, planted: &[String]) -> serde_json::Value {
         "at_ns": failure.map(|failure| failure.at_ns),
         "explanation": failure.map(|failure| &failure.explanation),
         "also": report.also,
+        "declared": report.declared,
         "virtual_ns": report.virtual_ns,
         "events": report.events,
         "draws": report.draws.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),

@@ -1,10 +1,10 @@
 //! `--out DIR`: a folder for each distinct failure, with everything about the run that shows it best.
 //!
 //! That run is made once more, with a recorder. Each folder is made beside its place and renamed, and replaces an older one
-//! of the same failure as a whole: its name depends on the system and the signature alone.
+//! of the same failure as a whole: its name depends on the system and the signature alone, and on the scenario if only a whole sweep shows it.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,6 +27,9 @@ const PROCESS: &str = "process:";
 
 /// The most letters of a signature that go into a folder's name.
 const LONGEST_SLUG: usize = 60;
+
+/// How often a folder is put in its place when other sweeps put theirs there.
+const ATTEMPTS: u32 = 100;
 
 /// Where the bundles go.
 pub struct Out(PathBuf);
@@ -61,7 +64,7 @@ impl Out {
             let Some(target) = targets.iter().find(|target| target.loaded.scenario.path() == failure.scenario) else {
                 continue;
             };
-            let place = self.0.join(name(&failure.system, &failure.signature));
+            let place = self.0.join(name(failure));
             let note = bundle(&self.0, &place, failure, target)
                 .with_context(|| format!("cannot write the bundle `{}`", place.display()))?;
             if let Some(note) = note {
@@ -74,10 +77,13 @@ impl Out {
 }
 
 /// The name of a failure's folder: readable, and different for different failures.
-fn name(system: &str, signature: &str) -> String {
+fn name(failure: &Failure) -> String {
+    let Failure { system, signature, scenario, seed, .. } = failure;
+    // What only a whole sweep shows is another failure in each scenario.
+    let whole = if seed.is_none() { format!("\0{scenario}") } else { String::new() };
     let words = signature.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let slug: String = words.collect::<Vec<_>>().join("-").to_lowercase().chars().take(LONGEST_SLUG).collect();
-    let hash = xxh3_64(format!("{system}\0{signature}").as_bytes()) >> 32;
+    let hash = xxh3_64(format!("{system}\0{signature}{whole}").as_bytes()) >> 32;
     let slug = if slug.is_empty() { "failure" } else { slug.trim_end_matches('-') };
     format!("{slug}-{hash:08x}")
 }
@@ -204,21 +210,33 @@ fn beside(out: &Path) -> io::Result<TempDir> {
 
 /// Puts the new folder where the old one was. A folder cannot be renamed over another, so the old one steps aside first.
 fn replace(new: TempDir, place: &Path, out: &Path) -> io::Result<()> {
-    let aside = beside(out)?;
-    let old = aside.path().join("old");
-    let had_old = place.exists();
-    if had_old {
-        fs::rename(place, &old)?;
-    }
-    if let Err(error) = fs::rename(new.path(), place) {
-        if had_old {
-            fs::rename(&old, place)?;
+    for attempt in 1.. {
+        let aside = beside(out)?;
+        let old = aside.path().join("old");
+        // Another sweep may write to the same folder: what it takes away or puts there meanwhile is no error.
+        let had_old = match fs::rename(place, &old) {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        match fs::rename(new.path(), place) {
+            Ok(()) => break,
+            Err(error) if is_taken(&error) && attempt < ATTEMPTS => {}
+            Err(error) => {
+                if had_old {
+                    fs::rename(&old, place)?;
+                }
+                return Err(error);
+            }
         }
-        return Err(error);
     }
     // It is not where it would be deleted any more.
     let _ = new.keep();
     Ok(())
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists)
 }
 
 #[cfg(test)]
@@ -227,6 +245,11 @@ mod tests {
 
     #[test]
     fn a_name_is_readable_and_its_own() {
+        let of = |system: &str, signature: &str, scenario: &str, seed| {
+            let failure = failure(signature, seed);
+            super::name(&Failure { system: system.to_owned(), scenario: scenario.to_owned(), ..failure })
+        };
+        let name = |system, signature| of(system, signature, "a.toml", Some(1));
         let one =
             name("kv", "panic:src/server.rs:index out of bounds: the len is # but the index is #, which is too much");
         assert!(one.starts_with("panic-src-server-rs-index-out-of-bounds-"), "{one}");
@@ -234,6 +257,8 @@ mod tests {
         assert_ne!(name("kv", "linearizable"), name("kw", "linearizable"));
         assert_eq!(name("kv", "linearizable"), name("kv", "linearizable"));
         assert!(name("kv", "../..").starts_with("failure-"));
+        assert_eq!(name("kv", "dose:crash"), of("kv", "dose:crash", "b.toml", Some(2)));
+        assert_ne!(of("kv", "dose:crash", "a.toml", None), of("kv", "dose:crash", "b.toml", None));
     }
 
     fn failure(signature: &str, seed: Option<u64>) -> Failure {
@@ -260,6 +285,26 @@ mod tests {
         for text in ["cargo dst replay x.toml 3", "it was not made again here", "last words"] {
             assert!(readme.contains(text), "{readme}");
         }
+    }
+
+    #[test]
+    fn sweeps_that_write_the_same_bundle_do_not_disturb_each_other() {
+        let out = tempfile::tempdir().unwrap();
+        let place = out.path().join("bug");
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let (out, place) = (out.path(), &place);
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        let new = beside(out).unwrap();
+                        fs::write(new.path().join("file"), [writer]).unwrap();
+                        replace(new, place, out).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read(place.join("file")).unwrap().len(), 1);
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
     #[test]

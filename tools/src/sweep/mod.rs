@@ -145,12 +145,14 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console, workers
         _ => Crew::Steps(maker(), args.verify.then(maker), None),
     };
     pool::in_order(jobs, crew, Schedule::new(&plan), &stop, &mut sweep);
-    let Sweep { mut tally, written, progress, .. } = sweep;
+    let Sweep { tally, written, progress, .. } = sweep;
     drop(progress);
     written?;
 
-    let bad_scenario = tally.bad_scenario.take();
-    let cost = Cost { jobs, cpu: cpu::used().saturating_sub(cpu_before), interrupted: stop.is_interrupted() };
+    let bad_scenario = tally.bad_scenario.as_ref().map(|(fault, error)| (fault.seed, error.clone()));
+    // A signal that came after the last run has interrupted nothing.
+    let interrupted = stop.is_interrupted() && tally.counts.runs + tally.broken.count < plan.total();
+    let cost = Cost { jobs, cpu: cpu::used().saturating_sub(cpu_before), interrupted };
     let mut summary = Summary::new(tally, &plan, &targets, registry, &cost);
     // What cannot be written must not hide what was found.
     let bundles = out.map_or(Ok(Vec::new()), |out| out.write(&mut summary, &targets));
