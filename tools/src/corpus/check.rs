@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use sim::{Report, RunOptions};
+use sim::Report;
 
 use super::entry::{Entry, Expectation, PASS};
 use crate::sweep::Target;
 use crate::text;
+use crate::worker::{self, Maker, Run};
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -40,21 +41,22 @@ pub fn ending(report: &Report) -> &str {
     report.violations().next().map_or(PASS, |failure| &failure.signature)
 }
 
-/// Makes the entry's run, or as many as it takes to find its bug.
+/// Makes the entry's run, or as many as it takes to find its bug. `task` is what `maker` knows its scenario by.
 ///
 /// # Errors
 ///
 /// If the scenario turns out to be wrong, or the harness fails.
-pub fn check(entry: &Entry, target: &Target<'_>) -> Result<Checked> {
+pub fn check(entry: &Entry, target: &Target<'_>, task: usize, maker: &mut dyn Maker) -> Result<Checked> {
+    let mut make = |seed| worker::report(maker, Run { scenario: task, seed });
     let Expectation::Within(most) = entry.expectation else {
-        let report = Box::new(target.run(entry.seed, RunOptions::default())?);
+        let report = make(entry.seed)?;
         let (status, what) = judge(entry, target, &report);
         let found = Some(ending(&report).to_owned());
         return Ok(Checked { status, what, found, seed: Some(entry.seed), report: Some(report) });
     };
     let mut others: Vec<String> = Vec::new();
     for seed in (entry.seed..=u64::MAX).take(usize::try_from(most).unwrap_or(usize::MAX)) {
-        let report = Box::new(target.run(seed, RunOptions::default())?);
+        let report = make(seed)?;
         if let Some(signature) = hit(entry, target, &report) {
             let after = text::count(seed - entry.seed + 1, "seed");
             return Ok(Checked {

@@ -1,32 +1,32 @@
 //! `--out DIR`: a folder for each distinct failure, with everything about the run that shows it best.
 //!
-//! That run is made once more, with a recorder. Each folder is made beside its place and renamed, and replaces an older one
+//! That run is made once more, with a recorder, by a worker like all others. Each folder is made beside its place and renamed, and replaces an older one
 //! of the same failure as a whole: its name depends on the system and the signature alone, and on the scenario if only a whole sweep shows it.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use anstream::adapter::strip_str;
 use anyhow::{Context, Result};
+use sim::Report;
 use sim::scenario::PROFILES;
-use sim::trace::record::{Record, Recorder};
-use sim::{Report, RunOptions};
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Target;
 use super::summary::{Failure, Summary};
 use crate::exit::BadInput;
-use crate::replay;
 use crate::text;
+use crate::worker::{Maker, Run};
 
 /// How the signatures of runs begin that ended their process: here they would end this one.
 const PROCESS: &str = "process:";
 
 /// The most letters of a signature that go into a folder's name.
 const LONGEST_SLUG: usize = 60;
+
+/// What is written down of a run.
+const FILES: [&str; 4] = ["trace.txt", "history.jsonl", "frozen.toml", "report.json"];
 
 /// How often a folder is put in its place when other sweeps put theirs there.
 const ATTEMPTS: u32 = 100;
@@ -58,14 +58,13 @@ impl Out {
     /// # Errors
     ///
     /// If a bundle cannot be written.
-    pub fn write(&self, summary: &mut Summary, targets: &[Target<'_>]) -> Result<Vec<String>> {
+    pub fn write(&self, summary: &mut Summary, targets: &[Target<'_>], maker: &mut dyn Maker) -> Result<Vec<String>> {
         let mut differing = Vec::new();
         for failure in &mut summary.failures {
-            let Some(target) = targets.iter().find(|target| target.loaded.scenario.path() == failure.scenario) else {
-                continue;
-            };
+            let is_its = |target: &Target<'_>| target.loaded.scenario.path() == failure.scenario;
+            let Some(index) = targets.iter().position(is_its) else { continue };
             let place = self.0.join(name(failure));
-            let note = bundle(&self.0, &place, failure, target)
+            let note = bundle(&self.0, &place, failure, &targets[index], index, maker)
                 .with_context(|| format!("cannot write the bundle `{}`", place.display()))?;
             if let Some(note) = note {
                 differing.push(format!("{}: {note}", place.display()));
@@ -89,10 +88,19 @@ fn name(failure: &Failure) -> String {
 }
 
 /// Writes one. Returns how the run was another one the second time.
-fn bundle(out: &Path, place: &Path, failure: &Failure, target: &Target<'_>) -> Result<Option<String>> {
+fn bundle(
+    out: &Path,
+    place: &Path,
+    failure: &Failure,
+    target: &Target<'_>,
+    index: usize,
+    maker: &mut dyn Maker,
+) -> Result<Option<String>> {
     let new = beside(out)?;
     let folder = new.path();
     scenario(folder, target)?;
+    // Half of a run's files would be none: they are put beside the others once all are there.
+    let run = beside(folder)?;
     let (note, has_run) = match failure.seed {
         None => (Some("Only the sweep as a whole shows it: there is no run to keep.".to_owned()), false),
         Some(_) if failure.signature.starts_with(PROCESS) => {
@@ -100,11 +108,17 @@ fn bundle(out: &Path, place: &Path, failure: &Failure, target: &Target<'_>) -> R
                         and no frozen run.";
             (Some(note.to_owned()), false)
         }
-        Some(seed) => match run_again(folder, seed, target)? {
+        Some(seed) => match maker.keep(Run { scenario: index, seed }, run.path()) {
             Err(error) => (Some(format!("The run could not be made again: {error}")), false),
-            Ok(report) => (difference(failure, &report), true),
+            Ok(report) => {
+                for file in FILES {
+                    fs::rename(run.path().join(file), folder.join(file))?;
+                }
+                (difference(failure, &report), true)
+            }
         },
     };
+    drop(run);
     fs::write(folder.join("README.md"), readme(failure, place, note.as_deref(), has_run))?;
     replace(new, place, out)?;
     let is_expected = failure.seed.is_none() || failure.signature.starts_with(PROCESS);
@@ -123,41 +137,6 @@ fn scenario(folder: &Path, target: &Target<'_>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Makes the run with everything written down. The inner error is the harness's.
-fn run_again(folder: &Path, seed: u64, target: &Target<'_>) -> Result<Result<Report, String>> {
-    let names = replay::nodes(&target.loaded, &target.loaded.scenario.plan(seed)?)?;
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let trace = Arc::new(Mutex::new((BufWriter::new(File::create(folder.join("trace.txt"))?), Ok(()))));
-    let sink = trace.clone();
-    let recorder = Recorder::new(Box::new(move |record: Record| {
-        let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, written) = &mut *sink;
-        if written.is_ok() {
-            *written = write!(file, "{}", strip_str(&replay::trace_line(&record, width)));
-        }
-    }));
-    let options = RunOptions { recorder: Some(recorder), freeze: true, history: true, ..RunOptions::default() };
-    let report = match target.run(seed, options) {
-        Ok(report) => report,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
-    std::mem::replace(&mut trace.1, Ok(()))?;
-    trace.0.flush()?;
-    let mut history = BufWriter::new(File::create(folder.join("history.jsonl"))?);
-    for line in report.history.iter().flatten() {
-        serde_json::to_writer(&mut history, line)?;
-        writeln!(history)?;
-    }
-    history.flush()?;
-    if let Some(frozen) = &report.frozen {
-        fs::write(folder.join("frozen.toml"), frozen)?;
-    }
-    let object = replay::object(&report, &target.planted);
-    fs::write(folder.join("report.json"), serde_json::to_string_pretty(&object)? + "\n")?;
-    Ok(Ok(report))
 }
 
 fn difference(failure: &Failure, report: &Report) -> Option<String> {
@@ -276,7 +255,11 @@ mod tests {
         let target = Target { loaded, planted: Vec::new() };
         let out = tempfile::tempdir().unwrap();
         let place = out.path().join("hang");
-        let note = bundle(out.path(), &place, &failure("process:hang", Some(3)), &target).unwrap();
+        let note = {
+            let tasks = [target.task()];
+            let mut here = crate::worker::here::Here::new(&tasks);
+            bundle(out.path(), &place, &failure("process:hang", Some(3)), &target, 0, &mut here).unwrap()
+        };
         assert_eq!(note, None, "that it is not made again is as it should be");
         let mut files: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         files.sort();
