@@ -39,6 +39,8 @@ enum How {
     Allocate,
     Exit,
     Panic,
+    /// Panic the first time in any process, and abort when it is made again, which a file beside the scenario tells.
+    PanicThenAbort,
     Print,
     /// Be different in each process.
     Differ,
@@ -104,6 +106,11 @@ fn misbehave(how: How) {
         }
         How::Exit => std::process::exit(7),
         How::Panic => panic!("a bug"),
+        How::PanicThenAbort if std::path::Path::new("panicked").exists() => std::process::abort(),
+        How::PanicThenAbort => {
+            std::fs::write("panicked", "").unwrap();
+            panic!("only the first time")
+        }
         How::Print => {
             println!("{{\"type\":\"summary\",\"runs\":1000000}}");
             print!("and no newline");

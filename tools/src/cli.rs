@@ -106,12 +106,9 @@ pub struct SweepArgs {
     /// Run every seed twice, the second time in another process, and compare the two
     #[arg(long)]
     pub verify: bool,
-    /// End a run that takes longer in real time: it hangs, and that is its failure [default: 60s]
-    #[arg(long, value_name = "DURATION", value_parser = timeout)]
-    pub timeout: Option<Duration>,
-    /// End a run that takes more memory, or `none` for no limit: that is its failure [default: 4GiB on Linux]
-    #[arg(long, value_name = "SIZE", value_parser = memory)]
-    pub memory: Option<Memory>,
+    /// What a run may take.
+    #[command(flatten)]
+    pub limits: Limits,
     /// Stop at the first run that does not pass
     #[arg(long, conflicts_with = "max_failures")]
     pub fail_fast: bool,
@@ -184,6 +181,17 @@ Examples:
 
 All shards must be there, from the same build, with the same seeds, scenarios and planted bugs. \
 What `[expect.sweep]` asks for is judged here.";
+
+/// What a run may take, before it is ended.
+#[derive(Debug, Default, Args)]
+pub struct Limits {
+    /// End a run that takes longer in real time: it hangs, and that is its failure [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = timeout)]
+    pub timeout: Option<Duration>,
+    /// End a run that takes more memory, or `none` for no limit: that is its failure [default: 4GiB on Linux]
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<Memory>,
+}
 
 /// Files that a sweep's summary is written to, for other programs to show.
 #[derive(Debug, Args)]

@@ -140,7 +140,7 @@ fn dispatch(
         cli::Command::Check(args) => check::run(&args, &registry, console),
         cli::Command::New(args) => new::run(&args, &registry, console),
         cli::Command::Merge(args) => merge::run(&args, &registry, console),
-        cli::Command::Corpus(command) => corpus::run(&command, &registry, console),
+        cli::Command::Corpus(command) => corpus::run(&command, &registry, console, workers),
         cli::Command::Worker => worker::serve::run(&registry),
     }
 }

@@ -26,6 +26,8 @@ pub struct Loaded<'a> {
     pub frozen: Option<Frozen>,
     /// What a whole sweep of it must have seen.
     pub expect_sweep: std::collections::BTreeMap<String, u64>,
+    /// Failures that it is there to show.
+    pub fails: Vec<String>,
 }
 
 impl Loaded<'_> {
@@ -122,7 +124,8 @@ pub fn load_one<'a>(path: &Path, registry: &'a Registry<'_>) -> Result<Loaded<'a
     match (entry, scenario) {
         (Some(entry), Some(scenario)) if !findings.has_errors() => {
             let plan = scenario.plan(0)?;
-            Ok(Loaded { scenario, entry, frozen: plan.frozen, expect_sweep: plan.expect.over_a_sweep() })
+            let expect_sweep = plan.expect.over_a_sweep();
+            Ok(Loaded { scenario, entry, frozen: plan.frozen, expect_sweep, fails: plan.expect.fails })
         }
         _ => Err(findings),
     }

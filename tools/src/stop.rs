@@ -40,6 +40,12 @@ impl Stop {
         self.interrupted.load(Ordering::Relaxed)
     }
 
+    /// What stops the work that is left after this has been stopped: the next signal, not the last one.
+    pub fn renewed(&self) -> Stop {
+        let interrupted = if self.is_interrupted() { Arc::default() } else { self.interrupted.clone() };
+        Stop { interrupted, ..Stop::default() }
+    }
+
     /// Nobody wants any more results.
     pub fn end(&self) {
         self.over.store(true, Ordering::Relaxed);

@@ -62,3 +62,10 @@ pub struct Report {
     /// What clients invoked and were answered, if it was asked for.
     pub history: Option<Vec<history::Line>>,
 }
+
+impl Report {
+    /// All that did not hold, be it that the scenario declares it.
+    pub fn violations(&self) -> impl Iterator<Item = &Failure> {
+        self.failure.iter().chain(&self.also).chain(&self.declared)
+    }
+}

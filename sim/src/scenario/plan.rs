@@ -347,7 +347,7 @@ pub struct Expect {
 }
 
 /// The name under which runs are counted that failed as [`Expect::fails`] declares.
-pub(crate) const DECLARED: &str = "declared_failures";
+pub const DECLARED: &str = "declared_failures";
 
 impl Expect {
     /// What must have happened over a whole sweep, a declared failure included.

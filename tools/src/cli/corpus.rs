@@ -78,6 +78,9 @@ pub struct RunArgs {
     /// Fail for entries that have drifted, too
     #[arg(long)]
     pub strict: bool,
+    /// What a run may take.
+    #[command(flatten)]
+    pub limits: super::Limits,
     /// Print JSON, one object a line; the last is the summary
     #[arg(long)]
     pub json: bool,
@@ -90,7 +93,9 @@ Examples:
   cargo dst corpus run --strict
 
 An entry is held (all is as it was), drifted (what is expected holds, but the run is another one than \
-was recorded, so it may not test any more what it was kept for), or broken.";
+was recorded, so it may not test any more what it was kept for), or broken. Runs are made in worker \
+processes, as those of a sweep are: an entry whose run hangs or aborts is broken by `process:hang` or \
+`process:abort`.";
 
 /// `dst corpus prune`
 #[derive(Debug, Args)]
@@ -102,6 +107,9 @@ pub struct PruneArgs {
     /// Entries at the same time [default: one per core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
+    /// What a run may take.
+    #[command(flatten)]
+    pub limits: super::Limits,
     /// Delete them
     #[arg(long)]
     pub yes: bool,

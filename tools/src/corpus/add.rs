@@ -6,21 +6,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use owo_colors::OwoColorize;
-use sim::RunOptions;
 
 use super::check::{self, Status};
 use super::entry::{Entry, Expectation};
+use crate::cli::Limits;
 use crate::cli::corpus::AddArgs;
 use crate::console::Console;
 use crate::exit::{BadInput, BadScenarios, Exit};
 use crate::files::{Place, Written};
 use crate::registry::Registry;
 use crate::scenarios;
+use crate::stop::Stop;
 use crate::sweep::Target;
 use crate::text;
+use crate::worker::team::Team;
+use crate::worker::{self, Run, Workers, death};
 
 /// Makes the run, and writes down how it ended.
-pub fn run(args: &AddArgs, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
+pub fn run(args: &AddArgs, registry: &Registry<'_>, console: &Console, workers: Workers) -> Result<Exit> {
     let (Some(scenario), Some(seed)) = (&args.scenario, args.seed) else {
         return Err(BadInput::error("which run?", "give a scenario and a seed"));
     };
@@ -51,19 +54,26 @@ pub fn run(args: &AddArgs, registry: &Registry<'_>, console: &Console) -> Result
     }
     let place = Place::check(&file)?;
     let target = Target { loaded, planted };
+    let (tasks, stop) = ([target.task()], Stop::default());
+    let team = Team::new(workers, &tasks, &Limits::default(), console)?;
+    let mut maker = team.maker(&stop);
     let path = file.display().to_string();
     let write = |ending: &str, digests: [&str; 2]| write(args, &scenario, seed, &target.planted, ending, digests);
 
     let (text, what) = if args.within.is_some() {
         let entry = Entry::parse(&path, &write("", ["", ""])).map_err(BadScenarios::from)?;
-        let checked = check::check(&entry, &target)?;
+        let checked = check::check(&entry, &target, 0, &mut *maker)?;
         if checked.status != Status::Held {
             console.say(&format!("{} {}; nothing was added\n", "error:".red().bold(), checked.what));
             return Ok(Exit::BugFound);
         }
         (entry.source().to_owned(), checked.what)
     } else {
-        let report = target.run(seed, RunOptions::default())?;
+        let report = worker::report(&mut *maker, Run { scenario: 0, seed })?;
+        if death::is_death(&report) {
+            let title = format!("the run ends with {}, and has no digest to be known by", check::ending(&report));
+            return Err(BadInput::error(title, "add it once it ends by itself"));
+        }
         let ending = check::ending(&report);
         (write(ending, [&report.digest, &report.world]), ending.to_owned())
     };
@@ -76,11 +86,13 @@ pub fn run(args: &AddArgs, registry: &Registry<'_>, console: &Console) -> Result
 }
 
 /// Writes down the present digests of entries that have drifted.
-pub fn refresh(files: &[PathBuf], registry: &Registry<'_>, console: &Console) -> Result<Exit> {
+pub fn refresh(files: &[PathBuf], registry: &Registry<'_>, console: &Console, workers: Workers) -> Result<Exit> {
     let mut exit = Exit::Held;
     for entry in super::load(&super::find(files)?)? {
         let target = entry.ready(registry).map_err(|unready| BadScenarios::from(unready.into_error()))?;
-        let checked = check::check(&entry, &target)?;
+        let (tasks, stop) = ([target.task()], Stop::default());
+        let team = Team::new(workers, &tasks, &Limits::default(), console)?;
+        let checked = check::check(&entry, &target, 0, &mut *team.maker(&stop))?;
         let word = match (checked.status, &entry.expectation, &checked.report) {
             (Status::Drifted, Expectation::Run { digest, world, .. }, Some(report)) => {
                 // Only the digests: what somebody wrote around them stays as it is. The later place first.

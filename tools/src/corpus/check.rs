@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use sim::{Report, RunOptions};
+use sim::Report;
 
 use super::entry::{Entry, Expectation, PASS};
 use crate::sweep::Target;
 use crate::text;
+use crate::worker::{self, Maker, Run};
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -34,26 +35,28 @@ pub struct Checked {
     pub report: Option<Box<Report>>,
 }
 
-/// How a run ended, as entries write it.
+/// How a run ended, as entries write it. That a scenario declares a failure does not make it none: an entry of such a run is
+/// kept to see it again.
 pub fn ending(report: &Report) -> &str {
-    report.failure.as_ref().map_or(PASS, |failure| &failure.signature)
+    report.violations().next().map_or(PASS, |failure| &failure.signature)
 }
 
-/// Makes the entry's run, or as many as it takes to find its bug.
+/// Makes the entry's run, or as many as it takes to find its bug. `task` is what `maker` knows its scenario by.
 ///
 /// # Errors
 ///
 /// If the scenario turns out to be wrong, or the harness fails.
-pub fn check(entry: &Entry, target: &Target<'_>) -> Result<Checked> {
+pub fn check(entry: &Entry, target: &Target<'_>, task: usize, maker: &mut dyn Maker) -> Result<Checked> {
+    let mut make = |seed| worker::report(maker, Run { scenario: task, seed });
     let Expectation::Within(most) = entry.expectation else {
-        let report = Box::new(target.run(entry.seed, RunOptions::default())?);
+        let report = make(entry.seed)?;
         let (status, what) = judge(entry, target, &report);
         let found = Some(ending(&report).to_owned());
         return Ok(Checked { status, what, found, seed: Some(entry.seed), report: Some(report) });
     };
     let mut others: Vec<String> = Vec::new();
     for seed in (entry.seed..=u64::MAX).take(usize::try_from(most).unwrap_or(usize::MAX)) {
-        let report = Box::new(target.run(seed, RunOptions::default())?);
+        let report = make(seed)?;
         if let Some(signature) = hit(entry, target, &report) {
             let after = text::count(seed - entry.seed + 1, "seed");
             return Ok(Checked {
@@ -64,7 +67,7 @@ pub fn check(entry: &Entry, target: &Target<'_>) -> Result<Checked> {
                 report: Some(report),
             });
         }
-        others.extend(report.failure.map(|failure| failure.signature));
+        others.extend(report.violations().next().map(|failure| failure.signature.clone()));
     }
     others.sort_unstable();
     others.dedup();
@@ -79,8 +82,8 @@ pub fn check(entry: &Entry, target: &Target<'_>) -> Result<Checked> {
 /// The signature by which the run shows the bug that the entry searches for.
 fn hit(entry: &Entry, target: &Target<'_>, report: &Report) -> Option<String> {
     let bug = entry.bug(target)?;
-    let mut failures = report.failure.iter().chain(&report.also);
-    failures.find(|failure| bug.is_broken_by(&failure.signature)).map(|failure| failure.signature.clone())
+    let found = report.violations().find(|failure| bug.is_broken_by(&failure.signature));
+    found.map(|failure| failure.signature.clone())
 }
 
 /// Whether a run is what the entry expects, and that in words.

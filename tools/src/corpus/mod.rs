@@ -22,11 +22,16 @@ use std::thread;
 
 use anyhow::{Context, Result};
 
+use crate::cli::Limits;
 use crate::cli::corpus::Command;
 use crate::console::Console;
 use crate::exit::{BadInput, BadScenarios, Exit};
 use crate::registry::Registry;
+use crate::stop::Stop;
 use crate::sweep::Target;
+use crate::worker::Workers;
+use crate::worker::one::Task;
+use crate::worker::team::Team;
 use check::Checked;
 use entry::Entry;
 
@@ -38,12 +43,12 @@ pub const FOLDER: &str = "seeds";
 /// # Errors
 ///
 /// If an entry or a scenario is wrong, the harness fails, or something cannot be written.
-pub fn run(command: &Command, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
+pub fn run(command: &Command, registry: &Registry<'_>, console: &Console, workers: Workers) -> Result<Exit> {
     match command {
-        Command::Add(args) if args.refresh.is_empty() => add::run(args, registry, console),
-        Command::Add(args) => add::refresh(&args.refresh, registry, console),
-        Command::Run(args) => run::run(args, registry, console),
-        Command::Prune(args) => prune::run(args, registry, console),
+        Command::Add(args) if args.refresh.is_empty() => add::run(args, registry, console, workers),
+        Command::Add(args) => add::refresh(&args.refresh, registry, console, workers),
+        Command::Run(args) => run::run(args, registry, console, workers),
+        Command::Prune(args) => prune::run(args, registry, console, workers),
     }
 }
 
@@ -95,23 +100,27 @@ fn load(paths: &[PathBuf]) -> Result<Vec<Entry>> {
     if errors.is_empty() { Ok(entries) } else { Err(BadScenarios(errors).into()) }
 }
 
-/// Checks entries on several threads, and hands them over in their order, until `take` fails.
+/// Checks entries, several at the same time, and hands them over in their order, until `take` fails.
 fn check_all(
     ready: &[(Entry, Target<'_>)],
     jobs: Option<u16>,
+    (workers, limits, console): (Workers, &Limits, &Console),
     mut take: impl FnMut(&Entry, Result<Checked>) -> Result<()>,
 ) -> Result<()> {
     let jobs = jobs.map_or_else(|| thread::available_parallelism().map_or(1, Into::into), usize::from);
+    let tasks: Vec<Task<'_>> = ready.iter().map(|(_, target)| target.task()).collect();
+    let (team, stop) = (Team::new(workers, &tasks, limits, console)?, Stop::default());
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         let (sender, results) = mpsc::channel();
         for _ in 0..jobs.min(ready.len()) {
-            let (sender, next) = (sender.clone(), &next);
+            let (sender, next, team, stop) = (sender.clone(), &next, &team, &stop);
             scope.spawn(move || {
+                let mut maker = team.maker(stop);
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some((entry, target)) = ready.get(index) else { return };
-                    let checked = check::check(entry, target);
+                    let checked = check::check(entry, target, index, &mut *maker);
                     let checked = checked.with_context(|| format!("`{}` cannot be checked", entry.path));
                     if sender.send((index, checked)).is_err() {
                         return;

@@ -12,11 +12,12 @@ use crate::cli::corpus::PruneArgs;
 use crate::console::Console;
 use crate::exit::{BadScenarios, Exit};
 use crate::registry::Registry;
+use crate::worker::Workers;
 
 const DRIFTED: &str = "drifted";
 
 /// Lists them, and deletes them if told to.
-pub fn run(args: &PruneArgs, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
+pub fn run(args: &PruneArgs, registry: &Registry<'_>, console: &Console, workers: Workers) -> Result<Exit> {
     let entries = super::load(&super::find(&args.entries)?)?;
     let mut useless: BTreeMap<String, String> = BTreeMap::new();
     let (mut ready, mut errors) = (Vec::new(), Vec::new());
@@ -34,7 +35,7 @@ pub fn run(args: &PruneArgs, registry: &Registry<'_>, console: &Console) -> Resu
         return Err(BadScenarios(errors).into());
     }
     let (mut broken, mut duplicates) = (Vec::new(), Vec::new());
-    super::check_all(&ready, args.jobs, |entry, checked| {
+    super::check_all(&ready, args.jobs, (workers, &args.limits, console), |entry, checked| {
         let checked = checked?;
         match checked.status {
             Status::Held => {}

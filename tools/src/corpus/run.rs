@@ -12,9 +12,10 @@ use crate::console::Console;
 use crate::exit::{self, BadScenarios, Exit};
 use crate::registry::Registry;
 use crate::text;
+use crate::worker::Workers;
 
 /// Makes the runs of all entries.
-pub fn run(args: &RunArgs, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
+pub fn run(args: &RunArgs, registry: &Registry<'_>, console: &Console, workers: Workers) -> Result<Exit> {
     let entries = super::load(&super::find(&args.entries)?)?;
     let (mut ready, mut errors) = (Vec::new(), Vec::new());
     for entry in entries {
@@ -27,7 +28,7 @@ pub fn run(args: &RunArgs, registry: &Registry<'_>, console: &Console) -> Result
         return Err(BadScenarios(errors).into());
     }
     let (mut counts, mut worst) = (Counts { entries: ready.len() as u64, ..Counts::default() }, Exit::Held);
-    super::check_all(&ready, args.jobs, |entry, checked| match checked {
+    super::check_all(&ready, args.jobs, (workers, &args.limits, console), |entry, checked| match checked {
         Ok(checked) => {
             counts.add(checked.status);
             if args.json { console.json(&object(entry, &checked)) } else { console.print(&line(entry, &checked)) }

@@ -39,6 +39,12 @@ pub fn ending(report: &Report) -> String {
     for fault in &report.faults {
         text += &format!("  {fault}\n");
     }
+    if !report.prevented.is_empty() {
+        text += &format!("\n{}\n", "what did not happen".bold());
+    }
+    for prevented in &report.prevented {
+        text += &format!("  {prevented}\n");
+    }
     text += &format!("\n{}\n", verdict(report));
     if let Some(failure) = report.failure.as_ref().or(report.declared.as_ref()) {
         text += &indented(&failure.explanation);
@@ -55,7 +61,7 @@ fn verdict(report: &Report) -> String {
     let what = |word: &str| match (&report.failure, &report.declared) {
         (Some(failure), _) => format!("{word} {} at {}", failure.signature, Stamp(failure.at_ns)),
         (None, Some(declared)) => {
-            format!("{word}: it failed as the scenario declares: {} at {}", declared.signature, Stamp(declared.at_ns))
+            format!("{word}: as declared, it failed with {} at {}", declared.signature, Stamp(declared.at_ns))
         }
         (None, None) => word.to_owned(),
     };

@@ -12,6 +12,7 @@ use crate::corpus::entry::{Entry, Expectation, Unready};
 use crate::exit::{BadInput, BadScenarios, Exit};
 use crate::registry::Registry;
 use crate::sweep::Target;
+use crate::worker::here::Here;
 
 /// An entry that is replayed.
 pub struct Kept<'a> {
@@ -38,7 +39,8 @@ pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Res
     let seed = match entry.expectation {
         Expectation::Run { .. } => entry.seed,
         Expectation::Within(_) => {
-            let checked = check::check(&entry, &target)?;
+            let tasks = [target.task()];
+            let checked = check::check(&entry, &target, 0, &mut Here::new(&tasks))?;
             let Some(seed) = checked.seed else {
                 let judged = Judged { entry: entry.path.clone(), status: checked.status, what: checked.what };
                 if args.json {

@@ -16,7 +16,7 @@ pub(crate) use trace::line as trace_line;
 use anyhow::{Result, anyhow};
 use serde_json::json;
 use sim::scenario::{Plan, suggest};
-use sim::{Outcome, Report, RunError, RunOptions};
+use sim::{DynSystem, Outcome, Report, RunError, RunOptions};
 
 use crate::cli::ReplayArgs;
 use crate::console::Console;
@@ -54,7 +54,7 @@ fn one(args: &ReplayArgs, kept: Option<&Kept<'_>>, registry: &Registry<'_>, cons
         frozen::check_free(file, args.force)?;
     }
     let plan = loaded.scenario.plan(seed).map_err(BadScenarios::from)?;
-    let nodes = nodes(&loaded, &plan)?;
+    let nodes = nodes(loaded.entry.system, &plan)?;
     if let Some(unknown) = args.node.iter().find(|node| !nodes.contains(node)) {
         let help = suggest(unknown, "nodes", nodes.iter().map(String::as_str));
         return Err(BadInput::error(format!("there is no node `{unknown}` with this seed"), help));
@@ -133,8 +133,8 @@ fn check_planted(args: &ReplayArgs, loaded: &Loaded<'_>) -> Result<()> {
 }
 
 /// The names of all nodes that there are with a plan.
-pub(crate) fn nodes(loaded: &Loaded<'_>, plan: &Plan) -> Result<Vec<String>> {
-    let cluster = loaded.entry.system.instantiate(plan.system_params()).map_err(|error| anyhow!("{error}"))?;
+pub(crate) fn nodes(system: &dyn DynSystem, plan: &Plan) -> Result<Vec<String>> {
+    let cluster = system.instantiate(plan.system_params()).map_err(|error| anyhow!("{error}"))?;
     Ok(cluster.nodes().into_iter().map(|(name, _)| name).collect())
 }
 
@@ -154,6 +154,7 @@ pub(crate) fn object(report: &Report, planted: &[String]) -> serde_json::Value {
         "at_ns": failure.map(|failure| failure.at_ns),
         "explanation": failure.map(|failure| &failure.explanation),
         "also": report.also,
+        "declared": report.declared,
         "virtual_ns": report.virtual_ns,
         "events": report.events,
         "draws": report.draws.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),

@@ -1,32 +1,35 @@
 //! `--out DIR`: a folder for each distinct failure, with everything about the run that shows it best.
 //!
-//! That run is made once more, with a recorder. Each folder is made beside its place and renamed, and replaces an older one
-//! of the same failure as a whole: its name depends on the system and the signature alone.
+//! That run is made once more, with a recorder, by a worker like all others. Each folder is made beside its place and renamed, and replaces an older one
+//! of the same failure as a whole: its name depends on the system and the signature alone, and on the scenario if only a whole sweep shows it.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use anstream::adapter::strip_str;
 use anyhow::{Context, Result};
+use sim::Report;
 use sim::scenario::PROFILES;
-use sim::trace::record::{Record, Recorder};
-use sim::{Report, RunOptions};
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Target;
 use super::summary::{Failure, Summary};
 use crate::exit::BadInput;
-use crate::replay;
 use crate::text;
+use crate::worker::{Maker, Run};
 
 /// How the signatures of runs begin that ended their process: here they would end this one.
 const PROCESS: &str = "process:";
 
 /// The most letters of a signature that go into a folder's name.
 const LONGEST_SLUG: usize = 60;
+
+/// What is written down of a run.
+const FILES: [&str; 4] = ["trace.txt", "history.jsonl", "frozen.toml", "report.json"];
+
+/// How often a folder is put in its place when other sweeps put theirs there.
+const ATTEMPTS: u32 = 100;
 
 /// Where the bundles go.
 pub struct Out(PathBuf);
@@ -55,14 +58,13 @@ impl Out {
     /// # Errors
     ///
     /// If a bundle cannot be written.
-    pub fn write(&self, summary: &mut Summary, targets: &[Target<'_>]) -> Result<Vec<String>> {
+    pub fn write(&self, summary: &mut Summary, targets: &[Target<'_>], maker: &mut dyn Maker) -> Result<Vec<String>> {
         let mut differing = Vec::new();
         for failure in &mut summary.failures {
-            let Some(target) = targets.iter().find(|target| target.loaded.scenario.path() == failure.scenario) else {
-                continue;
-            };
-            let place = self.0.join(name(&failure.system, &failure.signature));
-            let note = bundle(&self.0, &place, failure, target)
+            let is_its = |target: &Target<'_>| target.loaded.scenario.path() == failure.scenario;
+            let Some(index) = targets.iter().position(is_its) else { continue };
+            let place = self.0.join(name(failure));
+            let note = bundle(&self.0, &place, failure, &targets[index], index, maker)
                 .with_context(|| format!("cannot write the bundle `{}`", place.display()))?;
             if let Some(note) = note {
                 differing.push(format!("{}: {note}", place.display()));
@@ -74,19 +76,31 @@ impl Out {
 }
 
 /// The name of a failure's folder: readable, and different for different failures.
-fn name(system: &str, signature: &str) -> String {
+fn name(failure: &Failure) -> String {
+    let Failure { system, signature, scenario, seed, .. } = failure;
+    // What only a whole sweep shows is another failure in each scenario.
+    let whole = if seed.is_none() { format!("\0{scenario}") } else { String::new() };
     let words = signature.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let slug: String = words.collect::<Vec<_>>().join("-").to_lowercase().chars().take(LONGEST_SLUG).collect();
-    let hash = xxh3_64(format!("{system}\0{signature}").as_bytes()) >> 32;
+    let hash = xxh3_64(format!("{system}\0{signature}{whole}").as_bytes()) >> 32;
     let slug = if slug.is_empty() { "failure" } else { slug.trim_end_matches('-') };
     format!("{slug}-{hash:08x}")
 }
 
 /// Writes one. Returns how the run was another one the second time.
-fn bundle(out: &Path, place: &Path, failure: &Failure, target: &Target<'_>) -> Result<Option<String>> {
+fn bundle(
+    out: &Path,
+    place: &Path,
+    failure: &Failure,
+    target: &Target<'_>,
+    index: usize,
+    maker: &mut dyn Maker,
+) -> Result<Option<String>> {
     let new = beside(out)?;
     let folder = new.path();
     scenario(folder, target)?;
+    // Half of a run's files would be none: they are put beside the others once all are there.
+    let run = beside(folder)?;
     let (note, has_run) = match failure.seed {
         None => (Some("Only the sweep as a whole shows it: there is no run to keep.".to_owned()), false),
         Some(_) if failure.signature.starts_with(PROCESS) => {
@@ -94,11 +108,17 @@ fn bundle(out: &Path, place: &Path, failure: &Failure, target: &Target<'_>) -> R
                         and no frozen run.";
             (Some(note.to_owned()), false)
         }
-        Some(seed) => match run_again(folder, seed, target)? {
+        Some(seed) => match maker.keep(Run { scenario: index, seed }, run.path()) {
             Err(error) => (Some(format!("The run could not be made again: {error}")), false),
-            Ok(report) => (difference(failure, &report), true),
+            Ok(report) => {
+                for file in FILES {
+                    fs::rename(run.path().join(file), folder.join(file))?;
+                }
+                (difference(failure, &report), true)
+            }
         },
     };
+    drop(run);
     fs::write(folder.join("README.md"), readme(failure, place, note.as_deref(), has_run))?;
     replace(new, place, out)?;
     let is_expected = failure.seed.is_none() || failure.signature.starts_with(PROCESS);
@@ -117,41 +137,6 @@ fn scenario(folder: &Path, target: &Target<'_>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Makes the run with everything written down. The inner error is the harness's.
-fn run_again(folder: &Path, seed: u64, target: &Target<'_>) -> Result<Result<Report, String>> {
-    let names = replay::nodes(&target.loaded, &target.loaded.scenario.plan(seed)?)?;
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let trace = Arc::new(Mutex::new((BufWriter::new(File::create(folder.join("trace.txt"))?), Ok(()))));
-    let sink = trace.clone();
-    let recorder = Recorder::new(Box::new(move |record: Record| {
-        let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, written) = &mut *sink;
-        if written.is_ok() {
-            *written = write!(file, "{}", strip_str(&replay::trace_line(&record, width)));
-        }
-    }));
-    let options = RunOptions { recorder: Some(recorder), freeze: true, history: true, ..RunOptions::default() };
-    let report = match target.run(seed, options) {
-        Ok(report) => report,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
-    std::mem::replace(&mut trace.1, Ok(()))?;
-    trace.0.flush()?;
-    let mut history = BufWriter::new(File::create(folder.join("history.jsonl"))?);
-    for line in report.history.iter().flatten() {
-        serde_json::to_writer(&mut history, line)?;
-        writeln!(history)?;
-    }
-    history.flush()?;
-    if let Some(frozen) = &report.frozen {
-        fs::write(folder.join("frozen.toml"), frozen)?;
-    }
-    let object = replay::object(&report, &target.planted);
-    fs::write(folder.join("report.json"), serde_json::to_string_pretty(&object)? + "\n")?;
-    Ok(Ok(report))
 }
 
 fn difference(failure: &Failure, report: &Report) -> Option<String> {
@@ -204,21 +189,33 @@ fn beside(out: &Path) -> io::Result<TempDir> {
 
 /// Puts the new folder where the old one was. A folder cannot be renamed over another, so the old one steps aside first.
 fn replace(new: TempDir, place: &Path, out: &Path) -> io::Result<()> {
-    let aside = beside(out)?;
-    let old = aside.path().join("old");
-    let had_old = place.exists();
-    if had_old {
-        fs::rename(place, &old)?;
-    }
-    if let Err(error) = fs::rename(new.path(), place) {
-        if had_old {
-            fs::rename(&old, place)?;
+    for attempt in 1.. {
+        let aside = beside(out)?;
+        let old = aside.path().join("old");
+        // Another sweep may write to the same folder: what it takes away or puts there meanwhile is no error.
+        let had_old = match fs::rename(place, &old) {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        match fs::rename(new.path(), place) {
+            Ok(()) => break,
+            Err(error) if is_taken(&error) && attempt < ATTEMPTS => {}
+            Err(error) => {
+                if had_old {
+                    fs::rename(&old, place)?;
+                }
+                return Err(error);
+            }
         }
-        return Err(error);
     }
     // It is not where it would be deleted any more.
     let _ = new.keep();
     Ok(())
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists)
 }
 
 #[cfg(test)]
@@ -227,6 +224,11 @@ mod tests {
 
     #[test]
     fn a_name_is_readable_and_its_own() {
+        let of = |system: &str, signature: &str, scenario: &str, seed| {
+            let failure = failure(signature, seed);
+            super::name(&Failure { system: system.to_owned(), scenario: scenario.to_owned(), ..failure })
+        };
+        let name = |system, signature| of(system, signature, "a.toml", Some(1));
         let one =
             name("kv", "panic:src/server.rs:index out of bounds: the len is # but the index is #, which is too much");
         assert!(one.starts_with("panic-src-server-rs-index-out-of-bounds-"), "{one}");
@@ -234,6 +236,8 @@ mod tests {
         assert_ne!(name("kv", "linearizable"), name("kw", "linearizable"));
         assert_eq!(name("kv", "linearizable"), name("kv", "linearizable"));
         assert!(name("kv", "../..").starts_with("failure-"));
+        assert_eq!(name("kv", "dose:crash"), of("kv", "dose:crash", "b.toml", Some(2)));
+        assert_ne!(of("kv", "dose:crash", "a.toml", None), of("kv", "dose:crash", "b.toml", None));
     }
 
     fn failure(signature: &str, seed: Option<u64>) -> Failure {
@@ -251,7 +255,11 @@ mod tests {
         let target = Target { loaded, planted: Vec::new() };
         let out = tempfile::tempdir().unwrap();
         let place = out.path().join("hang");
-        let note = bundle(out.path(), &place, &failure("process:hang", Some(3)), &target).unwrap();
+        let note = {
+            let tasks = [target.task()];
+            let mut here = crate::worker::here::Here::new(&tasks);
+            bundle(out.path(), &place, &failure("process:hang", Some(3)), &target, 0, &mut here).unwrap()
+        };
         assert_eq!(note, None, "that it is not made again is as it should be");
         let mut files: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         files.sort();
@@ -260,6 +268,26 @@ mod tests {
         for text in ["cargo dst replay x.toml 3", "it was not made again here", "last words"] {
             assert!(readme.contains(text), "{readme}");
         }
+    }
+
+    #[test]
+    fn sweeps_that_write_the_same_bundle_do_not_disturb_each_other() {
+        let out = tempfile::tempdir().unwrap();
+        let place = out.path().join("bug");
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let (out, place) = (out.path(), &place);
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        let new = beside(out).unwrap();
+                        fs::write(new.path().join("file"), [writer]).unwrap();
+                        replace(new, place, out).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read(place.join("file")).unwrap().len(), 1);
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
     #[test]

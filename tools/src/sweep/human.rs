@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Row, Table, presets};
 use owo_colors::OwoColorize;
-use sim::fault::Fault;
+use sim::fault::Fault as Kind;
+use sim::scenario::plan::DECLARED;
 
 use super::planted::Search;
 use super::summary::{Failure, Harness, ScenarioRow, Summary};
+use super::tally::Fault;
 use crate::exit::Exit;
 use crate::registry::Registry;
 use crate::text::{self, Stamp, count};
@@ -137,11 +139,13 @@ fn dose(summary: &Summary, registry: &Registry<'_>) -> String {
     let mut groups = [("faults", vec![]), ("effects", vec![]), ("operations", vec![]), ("events", vec![])];
     for (name, times) in &summary.dose {
         let group = match name.as_str() {
-            name if Fault::<()>::NAMES.contains(&name) => 0,
+            name if Kind::<()>::NAMES.contains(&name) => 0,
             name if events.contains(name) => 3,
             "ops_ok" | "ops_failed" | "ops_unknown" => 2,
             // Already among the faults and in `ops_ok`; `--json` has them apart.
             name if name.starts_with("op.") || name.starts_with("rule.") => continue,
+            // They have lines of their own.
+            DECLARED => continue,
             _ => 1,
         };
         groups[group].1.push(format!("{name} {times}"));
@@ -159,6 +163,11 @@ fn dose(summary: &Summary, registry: &Registry<'_>) -> String {
 /// What a reader should know, but nothing fails for.
 fn notes(summary: &Summary) -> String {
     let mut text = String::new();
+    let declared = summary.scenarios.iter().filter_map(|row| Some((&row.path, row.declared()?)));
+    let declared: String = declared.map(|(path, declared)| format!("  {path}: {declared}\n")).collect();
+    if !declared.is_empty() {
+        text += &format!("\n{}\n{declared}", "counted as passed".bold());
+    }
     if !summary.never.is_empty() {
         text += &format!("\n{}\n", "never held in any run".yellow().bold());
         for never in summary.never.iter().take(MOST_PROBES) {
@@ -186,6 +195,10 @@ fn notes(summary: &Summary) -> String {
 
 fn harness(summary: &Summary) -> String {
     let mut text = String::new();
+    if let Some(Fault { scenario, seed, replay, .. }) = &summary.bad_scenario {
+        let title = format!("{scenario} is wrong with seed {seed}, and the sweep ended there");
+        text += &format!("\n{}\n  {}\n", title.red().bold(), replay.cyan());
+    }
     for (n, what) in
         [(summary.nondeterministic, "ran differently the second time"), (summary.harness_failures, "could not be run")]
     {
@@ -213,21 +226,11 @@ fn last_lines(summary: &Summary) -> String {
     let jobs_text = count(*jobs as u64, "job");
     let speed = format!("{wall:.1}s with {jobs_text}: {:.0} runs/s", runs / wall);
     let virtual_time = format!("{:.0} virtual seconds per CPU-second", virtual_seconds / cpu.max(f64::MIN_POSITIVE));
-    let mut ran = counts.line();
-    if let Some(asked) = summary.asked().filter(|_| !summary.complete) {
-        ran += &format!(", of {asked} asked for");
-    }
-    if summary.interrupted {
-        ran = format!("interrupted: {ran}");
-    }
-    // A sweep may fail without a run that does, so the word comes first.
+    let (word, ran) = summary.verdict();
+    let verdict = format!("{word}: {ran}");
     let verdict = match summary.exit() {
-        Exit::Held => format!("PASS: {ran}").green().bold().to_string(),
-        Exit::BugFound => {
-            let bugs = count(summary.failures.len() as u64, "distinct bug");
-            format!("FAIL, {bugs}: {ran}").red().bold().to_string()
-        }
-        Exit::BadInput | Exit::HarnessFailed => format!("HARNESS FAILED: {ran}").red().bold().to_string(),
+        Exit::Held => verdict.green().bold().to_string(),
+        _ => verdict.red().bold().to_string(),
     };
     text + &format!("\n{speed}, {virtual_time}\n{verdict}\n")
 }

@@ -37,7 +37,14 @@ fn case(row: &ScenarioRow, summary: &Summary) -> TestCase {
         let fault = &harness.fault;
         format!("the harness failed: seed {}: {}\n  {}\n", fault.seed, fault.what, fault.replay)
     }));
-    let status = if row.harness_failures > 0 {
+    let wrong = summary.bad_scenario.as_ref().filter(|wrong| wrong.scenario == row.path);
+    texts.extend(
+        wrong.map(|wrong| format!("seed {}:\n{}  {}\n", wrong.seed, text::indented(&wrong.what), wrong.replay)),
+    );
+    let status = if let Some(wrong) = wrong {
+        let message = format!("the scenario is wrong with seed {}, and the sweep ended there", wrong.seed);
+        failed(NonSuccessKind::Error, "bad-scenario", &message, &texts)
+    } else if row.harness_failures > 0 {
         let what = count(row.harness_failures, "run");
         failed(NonSuccessKind::Error, "harness", &format!("the harness failed in {what}"), &texts)
     } else if !failures.is_empty() {
@@ -56,7 +63,8 @@ fn case(row: &ScenarioRow, summary: &Summary) -> TestCase {
     };
     let mut case = TestCase::new(row.path.as_str(), status);
     case.set_classname(row.system.as_str());
-    case.set_system_out(row.counts.line());
+    let declared = row.declared().map_or(String::new(), |declared| format!("; {declared}"));
+    case.set_system_out(row.counts.line() + &declared);
     case
 }
 

@@ -2,6 +2,7 @@
 
 use super::junit::at;
 use super::summary::{Failure, ScenarioRow, Summary};
+use super::tally::Fault;
 use crate::exit::Exit;
 use crate::text::{self, count};
 
@@ -13,16 +14,21 @@ pub fn page(summary: &Summary) -> String {
     let word = match summary.exit() {
         Exit::Held => "All held",
         Exit::BugFound => "A bug was found",
-        Exit::BadInput | Exit::HarnessFailed => "The harness failed",
+        Exit::BadInput => "A scenario is wrong",
+        Exit::HarnessFailed if summary.nondeterministic + summary.harness_failures == 0 => "Interrupted: no verdict",
+        Exit::HarnessFailed => "The harness failed",
     };
-    let mut page = format!("# {word}\n\n{}", summary.counts.line());
+    let mut page = format!("# {word}\n\n{}", summary.verdict().1);
     if let Some(shard) = summary.shard {
         page += &format!(", in {shard}");
     }
     page += &format!("; commit {}\n", code(&summary.build.commit));
     page += &bugs(summary);
+    page += &bad_scenario(summary);
     page += &harness(summary);
     page += &scenarios(&summary.scenarios);
+    let declared = summary.scenarios.iter().filter_map(|row| Some([code(&row.path), row.declared()?]));
+    page += &table("Counted as passed", ["scenario", "runs"], declared);
     page += &planted(summary);
     page += &table("Dose", ["what", "times"], summary.dose.iter().map(|(name, times)| [code(name), times.to_string()]));
     let never = summary.never.iter().map(|never| [format!("{}!", never.kind), code(&never.name), code(&never.at)]);
@@ -59,6 +65,12 @@ fn bugs(summary: &Summary) -> String {
         }
     }
     text
+}
+
+fn bad_scenario(summary: &Summary) -> String {
+    let Some(Fault { scenario, seed, what, replay }) = &summary.bad_scenario else { return String::new() };
+    let title = format!("\n## {} is wrong with seed {seed}, and the sweep ended there\n\n", code(scenario));
+    title + &block("console", replay) + "\n" + &block("text", what)
 }
 
 fn harness(summary: &Summary) -> String {

@@ -28,27 +28,23 @@ mod tally;
 mod verify;
 
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
-use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use owo_colors::OwoColorize;
 use serde_json::json;
-use sim::{Report, RunError, RunOptions};
+use sim::Report;
 
-use crate::cli::{Memory, SweepArgs};
+use crate::cli::SweepArgs;
 use crate::console::Console;
 use crate::exit::{self, BadInput, BadScenarios, Exit};
 use crate::registry::Registry;
 use crate::scenarios::{self, Loaded};
 use crate::stop::Stop;
 use crate::text;
-use crate::worker::here::Here;
 use crate::worker::one::Task;
-use crate::worker::process::Launch;
-use crate::worker::remote::Remote;
-use crate::worker::{Maker, Ran, Run, Workers};
+use crate::worker::team::Team;
+use crate::worker::{Ran, Run, Workers};
 use bundle::Out;
 use pages::Pages;
 use plan::Plan;
@@ -59,39 +55,15 @@ use schedule::{Job, Schedule};
 use summary::{Cost, Summary};
 use tally::Tally;
 
-/// How long a run may take when nobody says. Runs take milliseconds; slow ones on a busy machine seconds.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-/// How much memory a worker may have when nobody says: far more than a run needs, and less than a machine has. Only Linux
-/// counts address space in a way that makes a limit useful.
-const DEFAULT_MEMORY: Memory = Memory(if cfg!(target_os = "linux") { Some(4 << 30) } else { None });
-
 /// A scenario, and the known bugs that are on in its runs.
 pub(crate) struct Target<'a> {
     pub(crate) loaded: Loaded<'a>,
     pub(crate) planted: Vec<String>,
 }
 
-impl Target<'_> {
-    /// Makes one run in this process.
-    ///
-    /// # Errors
-    ///
-    /// If the scenario is wrong, with this seed at least, or the harness fails.
-    pub(crate) fn run(&self, seed: u64, options: RunOptions) -> Result<Report> {
-        let options = RunOptions { planted: self.planted.clone(), ..options };
-        let run = || sim::run(self.loaded.entry.system, &self.loaded.scenario, seed, options);
-        match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Ok(report)) => Ok(report),
-            Ok(Err(RunError::Scenario(error))) => Err(BadScenarios::from(*error).into()),
-            Ok(Err(RunError::Harness(error))) => Err(error.into()),
-            Err(_) => Err(anyhow!("the harness panicked; the panic's message is above")),
-        }
-    }
-}
-
 impl<'a> Target<'a> {
     /// What a worker must know of it.
-    fn task(&self) -> Task<'a> {
+    pub(crate) fn task(&self) -> Task<'a> {
         let Target { loaded: Loaded { scenario, entry, .. }, planted } = self;
         Task { scenario: scenario.clone(), system: entry.system, planted: planted.clone() }
     }
@@ -116,14 +88,8 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console, workers
     };
     let stop_after = if args.fail_fast { Some(1) } else { args.max_failures.map(Into::into) };
     let tasks: Vec<Task<'_>> = targets.iter().map(Target::task).collect();
-    let (launch, stop) = match workers {
-        Workers::Processes => (Some(launch(args, &tasks, console)?), Stop::on_signals()?),
-        Workers::Threads => (None, Stop::default()),
-    };
-    if launch.is_none() && (args.timeout.is_some() || args.memory.is_some()) {
-        let help = "they are for worker processes, which only a `dst` program has: `tools::main`";
-        return Err(BadInput::error("runs in this process have no --timeout and no --memory", help));
-    }
+    let team = Team::new(workers, &tasks, &args.limits, console)?;
+    let stop = if workers == Workers::Processes { Stop::on_signals()? } else { Stop::default() };
     let plan = Plan::new(args, targets.len());
     let cpu_before = cpu::used();
     let mut sweep = Sweep {
@@ -134,26 +100,25 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console, workers
         json: args.json,
         written: Ok(()),
     };
-    let maker = || -> Box<dyn Maker + '_> {
-        match &launch {
-            Some(launch) => Box::new(Remote::new(launch, &tasks, &stop)),
-            None => Box::new(Here::new(&tasks)),
-        }
-    };
-    let crew = || match &launch {
-        Some(launch) if !args.verify => Crew::Ahead(Box::new(Remote::new(launch, &tasks, &stop)), Vec::new()),
-        _ => Crew::Steps(maker(), args.verify.then(maker), None),
+    let crew = || match team.remote(&stop) {
+        Some(remote) if !args.verify => Crew::Ahead(Box::new(remote), Vec::new()),
+        _ => Crew::Steps(team.maker(&stop), args.verify.then(|| team.maker(&stop)), None),
     };
     pool::in_order(jobs, crew, Schedule::new(&plan), &stop, &mut sweep);
-    let Sweep { mut tally, written, progress, .. } = sweep;
+    let Sweep { tally, written, progress, .. } = sweep;
     drop(progress);
     written?;
 
-    let bad_scenario = tally.bad_scenario.take();
-    let cost = Cost { jobs, cpu: cpu::used().saturating_sub(cpu_before), interrupted: stop.is_interrupted() };
+    let bad_scenario = tally.bad_scenario.as_ref().map(|(fault, error)| (fault.seed, error.clone()));
+    // A signal that came after the last run has interrupted nothing.
+    let interrupted = stop.is_interrupted() && tally.counts.runs + tally.broken.count < plan.total();
+    let cost = Cost { jobs, cpu: cpu::used().saturating_sub(cpu_before), interrupted };
     let mut summary = Summary::new(tally, &plan, &targets, registry, &cost);
     // What cannot be written must not hide what was found.
-    let bundles = out.map_or(Ok(Vec::new()), |out| out.write(&mut summary, &targets));
+    let bundles = match out {
+        Some(out) => out.write(&mut summary, &targets, &mut *team.maker(&stop.renewed())),
+        None => Ok(Vec::new()),
+    };
     let paged = pages.write(&summary);
     if args.json {
         console.json(&summary)?;
@@ -175,12 +140,6 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console, workers
         }
     };
     Ok(exit)
-}
-
-/// How to start workers for these tasks.
-fn launch(args: &SweepArgs, tasks: &[Task<'_>], console: &Console) -> Result<Launch> {
-    let memory = args.memory.unwrap_or(DEFAULT_MEMORY).0;
-    Launch::new(tasks, memory, args.timeout.unwrap_or(DEFAULT_TIMEOUT), console)
 }
 
 /// The scenarios that were asked for, all of them known to be right.

@@ -45,18 +45,17 @@ impl Search {
             return;
         }
         let Some(info) = target.loaded.entry.planted_info(&self.name) else { return };
-        let mut failures = report.failure.iter().chain(&report.also);
         let hit = |signature: &str| Hit {
             scenario: report.scenario.clone(),
             seed: report.seed,
             signature: signature.to_owned(),
             replay: text::replay_line(&report.scenario, report.seed, &target.planted),
         };
-        if let Some(failure) = failures.find(|failure| info.is_broken_by(&failure.signature)) {
+        if let Some(failure) = report.violations().find(|failure| info.is_broken_by(&failure.signature)) {
             self.found = true;
             self.after_seeds = Some(plan.seeds_until(report.seed));
             self.first = Some(hit(&failure.signature));
-        } else if let (Some(failure), None) = (&report.failure, &self.first) {
+        } else if let (Some(failure), None) = (report.violations().next(), &self.first) {
             self.first = Some(hit(&failure.signature));
         }
     }

@@ -114,6 +114,7 @@ impl Summary {
             nondeterministic,
             harness_failures,
             harness,
+            bad_scenario,
         } = other;
         self.counts += counts;
         self.virtual_ns += virtual_ns;
@@ -150,7 +151,10 @@ impl Summary {
         self.nondeterministic += nondeterministic;
         self.harness_failures += harness_failures;
         self.harness.extend(harness);
+        // Each shard ended at its first: the first of all is where one sweep would have ended.
         let place = |path: &str, seed: u64| (seed, order.iter().position(|known| *known == path));
+        let wrong = self.bad_scenario.take().into_iter().chain(bad_scenario);
+        self.bad_scenario = wrong.min_by_key(|wrong| place(&wrong.scenario, wrong.seed));
         self.harness.sort_by_key(|harness| (harness.kind, place(&harness.fault.scenario, harness.fault.seed)));
         for kind in [HarnessKind::Nondeterministic, HarnessKind::Broken] {
             let mut kept = 0;
@@ -247,6 +251,7 @@ mod tests {
             serde_json::json!({
                 "path": path, "hash": "", "system": "kv", "planted": [], "runs": 1, "passed": 1, "failed": 0,
                 "unknown": 0, "harness_failures": 0, "virtual_seconds": 0.0, "virtual_ns": 1, "run_seconds": 0.0, "dose": {}, "expect": {},
+                "fails": [],
             })
         };
         let mut all = serde_json::json!({
@@ -255,7 +260,7 @@ mod tests {
             "virtual_seconds": 0.0, "virtual_ns": 2, "wall_seconds": index as f64, "cpu_seconds": 0.0, "jobs": 1, "interrupted": false, "complete": true,
             "failures": [], "only_later": [], "dose": {}, "sometimes": {}, "never": [], "not_yet": [],
             "scenarios": [row("b.toml"), row("a.toml")], "planted": [], "nondeterministic": 0, "harness_failures": 0,
-            "harness": [],
+            "harness": [], "bad_scenario": null,
         });
         for (key, value) in about.as_object().expect("an object") {
             all[key] = value.clone();

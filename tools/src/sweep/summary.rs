@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim::Dose;
+use sim::scenario::plan::DECLARED;
 
 use super::Target;
 use super::bugs::Bug;
@@ -79,6 +80,8 @@ pub struct Summary {
     pub harness_failures: u64,
     /// The first few of either.
     pub harness: Vec<Harness>,
+    /// The scenario that turned out to be wrong, with the seed that showed it: the sweep ended there.
+    pub bad_scenario: Option<Fault>,
 }
 
 /// How the harness failed.
@@ -199,6 +202,8 @@ pub struct ScenarioRow {
     pub dose: Dose,
     /// What must have happened, over all seeds.
     pub expect: BTreeMap<String, u64>,
+    /// Failures that the scenario is there to show: a run that fails so has passed.
+    pub fails: Vec<String>,
 }
 
 impl Summary {
@@ -248,6 +253,7 @@ impl Summary {
             nondeterministic: tally.differing.count,
             harness_failures: tally.broken.count,
             harness: differing.chain(broken).collect(),
+            bad_scenario: tally.bad_scenario.map(|(fault, _)| fault),
         };
         summary.judge();
         summary
@@ -279,10 +285,29 @@ impl Summary {
         Some(self.shard.map_or(all, |shard| shard.part_of(all)))
     }
 
+    /// What came of it, in a few words, and how much of what was asked for was done.
+    pub(super) fn verdict(&self) -> (String, String) {
+        // A sweep may fail without a run that does, so the word does not follow from the counts.
+        let word = match self.exit() {
+            Exit::Held => "PASS".to_owned(),
+            Exit::BugFound => format!("FAIL, {}", text::count(self.failures.len() as u64, "distinct bug")),
+            Exit::BadInput => "BAD SCENARIO".to_owned(),
+            Exit::HarnessFailed if self.nondeterministic + self.harness_failures == 0 => "NO VERDICT".to_owned(),
+            Exit::HarnessFailed => "HARNESS FAILED".to_owned(),
+        };
+        let mut ran = self.counts.line();
+        if let Some(asked) = self.asked().filter(|_| !self.complete) {
+            ran += &format!(", of {asked} asked for");
+        }
+        (word, if self.interrupted { format!("interrupted: {ran}") } else { ran })
+    }
+
     /// What the exit code says.
     pub fn exit(&self) -> Exit {
         if self.nondeterministic + self.harness_failures > 0 {
             Exit::HarnessFailed
+        } else if self.bad_scenario.is_some() {
+            Exit::BadInput
         } else if !self.failures.is_empty() {
             Exit::BugFound
         } else if self.interrupted {
@@ -298,6 +323,13 @@ impl ScenarioRow {
     /// Whether all held, in at least one run.
     pub fn held(&self) -> bool {
         self.counts.passed == self.counts.runs && self.counts.runs > 0 && self.harness_failures == 0
+    }
+
+    /// Runs that failed as the scenario declares, and so passed; none if it declares nothing.
+    pub fn declared(&self) -> Option<String> {
+        let runs = self.dose.get(DECLARED).copied().unwrap_or(0);
+        let what = || format!("{} failed as declared: {}", text::count(runs, "run"), self.fails.join(", "));
+        (!self.fails.is_empty()).then(what)
     }
 
     fn unmet(&self) -> impl Iterator<Item = Unmet> {
@@ -368,11 +400,18 @@ fn vacuous(unmet: Unmet, [first, end]: [u64; 2], row: &ScenarioRow) -> Failure {
     let Unmet { scenario, name, expected, found } = unmet;
     let flags = text::planted_flags(&row.planted);
     let why = row.why();
+    let what = match name.as_str() {
+        DECLARED if expected == 1 => {
+            let fails = row.fails.join(", ");
+            format!("the scenario declares that it fails with {fails}, and no run did: all passed otherwise")
+        }
+        _ => format!("expected `{name}` at least {expected} times over all seeds, found {found}"),
+    };
     Failure {
         signature: format!("dose:{name}"),
         system: row.system.clone(),
         count: 1,
-        explanation: format!("expected `{name}` at least {expected} times over all seeds, found {found}; {why}"),
+        explanation: format!("{what}; {why}"),
         replay: format!("cargo dst sweep {} --seeds {first}..{end}{flags}", text::quoted(&scenario)),
         scenarios: BTreeMap::from([(scenario.clone(), 1)]),
         scenario,
@@ -394,5 +433,6 @@ fn scenario_row(target: &Target<'_>, row: Row) -> ScenarioRow {
         run_seconds: row.took.as_secs_f64(),
         dose: row.dose,
         expect: target.loaded.expect_sweep.clone(),
+        fails: target.loaded.fails.clone(),
     }
 }

@@ -89,11 +89,15 @@ impl Faults {
     fn add(&mut self, target: &Target<'_>, seed: u64, what: String) {
         self.count += 1;
         if self.first.len() < KEPT {
-            let scenario = target.loaded.scenario.path().to_owned();
-            let replay = text::replay_line(&scenario, seed, &target.planted);
-            self.first.push(Fault { scenario, seed, what, replay });
+            self.first.push(fault(target, seed, what));
         }
     }
+}
+
+fn fault(target: &Target<'_>, seed: u64, what: String) -> Fault {
+    let scenario = target.loaded.scenario.path().to_owned();
+    let replay = text::replay_line(&scenario, seed, &target.planted);
+    Fault { scenario, seed, what, replay }
 }
 
 /// Everything that a sweep adds up.
@@ -116,7 +120,7 @@ pub struct Tally<'a> {
     /// Runs that the harness could not make.
     pub broken: Faults,
     /// The scenario that turned out to be wrong, with the seed that showed it. The sweep ends there.
-    pub bad_scenario: Option<(u64, Box<ScenarioError>)>,
+    pub bad_scenario: Option<(Fault, Box<ScenarioError>)>,
     /// Whether as many runs failed as were allowed to.
     pub enough_failures: bool,
 }
@@ -163,7 +167,7 @@ impl<'a> Tally<'a> {
                 return ControlFlow::Break(());
             }
             Ran::BadScenario(error) => {
-                self.bad_scenario = Some((seed, error));
+                self.bad_scenario = Some((fault(target, seed, error.render(false)), error));
                 return ControlFlow::Break(());
             }
         };

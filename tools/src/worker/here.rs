@@ -1,12 +1,15 @@
 //! Runs made in this process.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sim::trace::record::{Record, Recorder};
+use sim::{Report, RunOptions};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::keep::keep;
 use super::one::{self, Task};
 use super::{Maker, Ran, Run};
 use crate::text::Stamp;
@@ -30,7 +33,7 @@ impl<'a> Here<'a> {
 impl Maker for Here<'_> {
     fn make(&mut self, run: Run) -> Option<(Ran, Duration)> {
         let began = Instant::now();
-        Some((one::run(&self.tasks[run.scenario], run.seed, None), began.elapsed()))
+        Some((one::run(&self.tasks[run.scenario], run.seed, RunOptions::default()), began.elapsed()))
     }
 
     fn record(&mut self, run: Run) -> Result<Vec<u64>, String> {
@@ -42,12 +45,17 @@ impl Maker for Here<'_> {
                 lines.push(line(&record));
             }
         };
-        let ran = one::run(&self.tasks[run.scenario], run.seed, Some(Recorder::new(Box::new(sink))));
+        let options = RunOptions { recorder: Some(Recorder::new(Box::new(sink))), ..RunOptions::default() };
+        let ran = one::run(&self.tasks[run.scenario], run.seed, options);
         self.kept = std::mem::take(&mut lines.lock().unwrap_or_else(PoisonError::into_inner));
         match ran {
             Ran::Broken(why) => Err(why),
             _ => Ok(self.kept.iter().map(|line| xxh3_64(line.as_bytes())).collect()),
         }
+    }
+
+    fn keep(&mut self, run: Run, folder: &Path) -> Result<Report, String> {
+        keep(&self.tasks[run.scenario], run.seed, folder).map_err(|error| format!("{error:#}"))
     }
 
     fn lines(&mut self, range: Range<usize>) -> Result<Vec<String>, String> {

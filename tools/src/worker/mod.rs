@@ -1,9 +1,11 @@
-//! Worker processes: the runs of a sweep happen in processes of their own, so that one that hangs, aborts, overflows
-//! its stack or takes all memory costs one seed and not the sweep.
+//! Worker processes: the runs of a sweep and of the corpus happen in processes of their own, so that one that hangs,
+//! aborts, overflows its stack or takes all memory costs one run and not the command.
 //!
 //! | module | what |
 //! |---|---|
 //! | `one` | a run: the only place where one is made |
+//! | `team` | who makes the runs of a command: worker processes, or this one |
+//! | `keep` | a run with everything about it written down |
 //! | `here` | runs made in this process |
 //! | `serve` | the worker, `dst worker`: it makes runs as `here` does, and answers |
 //! | `protocol` | what a worker and its parent say to each other |
@@ -17,20 +19,26 @@
 
 pub(crate) mod death;
 pub(crate) mod here;
+mod keep;
 pub(crate) mod one;
 mod output;
 pub(crate) mod process;
 mod protocol;
 pub(crate) mod remote;
 pub(crate) mod serve;
+pub(crate) mod team;
 
 use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Result, anyhow};
 use sim::Report;
 use sim::scenario::ScenarioError;
 
-/// Who makes the runs of a sweep.
+use crate::exit::BadScenarios;
+
+/// Who makes the runs of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workers {
     /// Processes that run this program's `worker` command.
@@ -80,10 +88,31 @@ pub trait Maker {
     /// If it cannot be made.
     fn record(&mut self, run: Run) -> Result<Vec<u64>, String>;
 
+    /// Makes a run once more, and writes all there is to know of it to a folder.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made, or a file cannot be written.
+    fn keep(&mut self, run: Run, folder: &Path) -> Result<Report, String>;
+
     /// Lines of the trace that was kept last.
     ///
     /// # Errors
     ///
     /// If nobody has it any more.
     fn lines(&mut self, range: Range<usize>) -> Result<Vec<String>, String>;
+}
+
+/// Makes a run, for who wants nothing but its report.
+///
+/// # Errors
+///
+/// If the scenario is wrong, with this seed at least, or the harness fails.
+pub(crate) fn report(maker: &mut dyn Maker, run: Run) -> Result<Box<Report>> {
+    match maker.make(run).map(|(ran, _)| ran) {
+        Some(Ran::Ended(report)) => Ok(report),
+        Some(Ran::BadScenario(error)) => Err(BadScenarios::from(*error).into()),
+        Some(Ran::Broken(why) | Ran::NoWorker(why) | Ran::Differs { how: why, .. }) => Err(anyhow!(why)),
+        None => Err(anyhow!("interrupted")),
+    }
 }

@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use sim::trace::record::Recorder;
 use sim::{DynSystem, RunError, RunOptions, Scenario};
 
 use super::Ran;
@@ -18,9 +17,9 @@ pub struct Task<'a> {
     pub planted: Vec<String>,
 }
 
-/// Runs a seed.
-pub fn run(task: &Task<'_>, seed: u64, recorder: Option<Recorder>) -> Ran {
-    let options = RunOptions { planted: task.planted.clone(), recorder, ..RunOptions::default() };
+/// Runs a seed, with the known bugs of the task on.
+pub fn run(task: &Task<'_>, seed: u64, options: RunOptions) -> Ran {
+    let options = RunOptions { planted: task.planted.clone(), ..options };
     match catch_unwind(AssertUnwindSafe(|| sim::run(task.system, &task.scenario, seed, options))) {
         Ok(Ok(report)) => Ran::Ended(Box::new(report)),
         Ok(Err(RunError::Scenario(error))) => Ran::BadScenario(error),

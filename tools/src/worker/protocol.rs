@@ -50,6 +50,15 @@ pub enum Request {
         /// The seed.
         seed: u64,
     },
+    /// Make a run and write all there is to know of it to a folder; the answer is `Kept`.
+    Keep {
+        /// The task, by its index.
+        task: usize,
+        /// The seed.
+        seed: u64,
+        /// The bytes of the folder's path.
+        folder: Vec<u8>,
+    },
     /// Show lines of the trace that was kept last; the answer is `Lines`.
     Lines(Range<usize>),
 }
@@ -70,6 +79,8 @@ pub enum Reply {
     },
     /// A hash for each line of a trace.
     Hashes(Vec<u64>),
+    /// The report of a run that is written down.
+    Kept(Box<Report>),
     /// Lines of a trace.
     Lines(Vec<String>),
     /// It cannot do what it was asked to.

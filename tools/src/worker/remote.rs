@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use sim::Report;
 use sim::scenario::ScenarioError;
 
 use super::death::{self, Death};
@@ -181,6 +184,15 @@ impl Maker for Remote<'_> {
     fn record(&mut self, run: Run) -> Result<Vec<u64>, String> {
         match self.ask(&Request::Record { task: run.scenario, seed: run.seed })? {
             Reply::Hashes(hashes) => Ok(hashes),
+            Reply::Cannot(why) => Err(why),
+            _ => Err("an answer to another question".to_owned()),
+        }
+    }
+
+    fn keep(&mut self, run: Run, folder: &Path) -> Result<Report, String> {
+        let folder = folder.as_os_str().as_bytes().to_vec();
+        match self.ask(&Request::Keep { task: run.scenario, seed: run.seed, folder })? {
+            Reply::Kept(report) => Ok(*report),
             Reply::Cannot(why) => Err(why),
             _ => Err("an answer to another question".to_owned()),
         }

@@ -3,10 +3,13 @@
 //! One thread reads requests, another one works on them. When the parent is gone, the reader ends the process, whatever
 //! the run in flight does.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -115,6 +118,12 @@ fn answer(request: Request, here: &mut Here<'_>) -> Reply {
         Request::Record { task, seed } => {
             mark();
             here.record(Run { scenario: task, seed }).map_or_else(Reply::Cannot, Reply::Hashes)
+        }
+        Request::Keep { task, seed, folder } => {
+            mark();
+            let folder = Path::new(OsStr::from_bytes(&folder));
+            let kept = here.keep(Run { scenario: task, seed }, folder);
+            kept.map_or_else(Reply::Cannot, |report| Reply::Kept(Box::new(report)))
         }
         Request::Lines(range) => here.lines(range).map_or_else(Reply::Cannot, Reply::Lines),
     }

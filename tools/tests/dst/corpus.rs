@@ -39,6 +39,20 @@ fn drift(file: &str, key: &str) {
     edit(file, &line, &format!("{key} = \"{}\"", "0123456789abcdef".repeat(2)));
 }
 
+#[test]
+fn a_failure_that_the_scenario_declares_is_how_its_run_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let what = "tests/others/declared.toml 0 --planted forgetful.stale";
+    let search = add(folder.path(), &format!("{what} --within 20"));
+    let sweep = dst("sweep tests/others/declared.toml --seeds 20 --planted forgetful.stale --json").expect(Exit::Held);
+    let seed = &sweep.last()["planted"][0]["first"]["seed"];
+    let one = add(folder.path(), &format!("tests/others/declared.toml {seed} --planted forgetful.stale --name one"));
+    assert!(fs::read_to_string(&one).unwrap().contains("expect = \"linearizable\""));
+    let ended = dst(&format!("corpus run {search} {one} --json")).expect(Exit::Held);
+    assert_eq!(status(&ended), ["held", "held"]);
+    dst(&format!("replay {one}")).expect(Exit::Held);
+}
+
 fn status(ended: &crate::Ended) -> Vec<String> {
     let entries = ended.json().into_iter().filter(|line| line["type"] == "entry");
     entries.map(|line| line["status"].as_str().unwrap().to_owned()).collect()

@@ -55,6 +55,13 @@ fn a_sweep_in_which_the_harness_failed() {
 }
 
 #[test]
+fn a_scenario_that_turns_out_to_be_wrong_is_an_error() {
+    let (junit, markdown) = pages("tests/others/seldom-wrong.toml --seeds 100", Exit::BadInput);
+    assert!(junit.contains("errors=\"1\" failures=\"0\"") && junit.contains("type=\"bad-scenario\""), "{junit}");
+    assert!(markdown.starts_with("# A scenario is wrong\n") && markdown.contains("`writes`"), "{markdown}");
+}
+
+#[test]
 fn a_scenario_that_had_no_run_is_skipped() {
     let (junit, _) = pages("tests/others/vacuous.toml tests/scenarios --seeds 3 --fail-fast", Exit::BugFound);
     assert_eq!(junit.matches("<skipped ").count(), 3, "{junit}");

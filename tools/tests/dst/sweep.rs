@@ -158,6 +158,30 @@ fn a_planted_bug_is_found_by_the_check_that_it_breaks() {
 }
 
 #[test]
+fn a_planted_bug_is_found_by_a_failure_that_the_scenario_declares() {
+    let flags = "tests/others/declared.toml --seeds 20 --planted forgetful.stale";
+    let ended = dst(&format!("sweep {flags}")).expect(Exit::Held);
+    assert!(ended.out.contains("FOUND after"), "{}", ended.out);
+    assert!(ended.out.contains("failed as declared: linearizable"), "{}", ended.out);
+    let summary = dst(&format!("sweep {flags} --json")).expect(Exit::Held).last();
+    assert_eq!((&summary["passed"], &summary["planted"][0]["found"]), (&20.into(), &true.into()));
+    let replay = summary["planted"][0]["first"]["replay"].as_str().unwrap();
+    let ended = dst(replay.strip_prefix("cargo dst ").unwrap()).expect(Exit::Held);
+    assert!(ended.out.contains("PASS: as declared, it failed with linearizable at "), "{}", ended.out);
+    assert!(ended.out.contains("not linearizable from"), "{}", ended.out);
+}
+
+#[test]
+fn a_sweep_without_a_declared_failure_says_so() {
+    let ended = dst("sweep tests/others/declared.toml --seeds 3").expect(Exit::BugFound);
+    assert!(
+        ended.out.contains("the scenario declares that it fails with linearizable, and no run did"),
+        "{}",
+        ended.out
+    );
+}
+
+#[test]
 fn a_planted_bug_that_another_check_reports_is_not_found() {
     let flags = "--planted forgetful.panics --planted forgetful.harmless --planted forgetful.harmless";
     let ended = dst(&format!("sweep tests/scenarios --seeds 2 {flags}")).expect(Exit::BugFound);
@@ -190,6 +214,11 @@ fn a_seed_that_draws_an_error_ends_the_sweep_there() {
     assert_eq!(lasting(&one), lasting(&four));
     assert_eq!(one.err, four.err);
     let seed = one.last()["runs"].as_u64().unwrap();
+    assert_eq!(one.last()["bad_scenario"]["seed"], seed);
+    assert!(one.last()["bad_scenario"]["what"].as_str().unwrap().contains("`writes`"));
+    // Nobody may take it for a pass.
+    let ended = dst("sweep tests/others/seldom-wrong.toml --seeds 100").expect(Exit::BadInput);
+    assert!(ended.out.contains(&format!("BAD SCENARIO: {seed} runs, ")), "{}", ended.out);
     assert!(one.err.contains(&format!("seed {seed} draws what is wrong")), "{}", one.err);
     dst(&format!("replay tests/others/seldom-wrong.toml {seed}")).expect(Exit::BadInput);
 }

@@ -31,6 +31,17 @@ fn an_interrupted_sweep_says_what_was_done() {
 }
 
 #[test]
+fn an_interrupted_sweep_is_no_failure_of_the_harness_to_a_reader() {
+    let (folder, running) = hanging("", "--markdown page.md --junit page.xml");
+    running.signal(Signal::SIGINT);
+    let ended = running.end().expect(3);
+    let verdict = "NO VERDICT: interrupted: 5 runs, 5 passed, 0 failed, 0 unknown, of 1000 asked for";
+    assert!(ended.out.contains(verdict), "{}", ended.out);
+    let page = std::fs::read_to_string(folder.path().join("page.md")).unwrap();
+    assert!(page.starts_with("# Interrupted: no verdict\n\ninterrupted: 5 runs"), "{page}");
+}
+
+#[test]
 fn a_bug_that_was_found_before_is_still_found() {
     let (_folder, running) = hanging("abort = [2]", "");
     running.signal(Signal::SIGINT);

@@ -7,6 +7,7 @@
 mod deaths;
 mod determinism;
 mod interruption;
+mod kept;
 mod throughput;
 
 use std::collections::BTreeSet;
@@ -34,7 +35,7 @@ fn scenarios(all: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-/// A running `dst sweep`.
+/// A running `dst sweep`, or another command.
 struct Sweep {
     child: Child,
     out: JoinHandle<String>,
@@ -55,14 +56,22 @@ fn sweep(folder: &TempDir, flags: &str) -> Sweep {
     sweep_with(folder, flags, "")
 }
 
+/// `dst(&folder, "corpus run .")`
+fn dst(folder: &TempDir, line: &str) -> Sweep {
+    start(folder, line, "")
+}
+
 /// The same, with workers that are none.
 fn sweep_with(folder: &TempDir, flags: &str, workers: &str) -> Sweep {
+    start(folder, &format!("sweep . {flags}"), workers)
+}
+
+fn start(folder: &TempDir, line: &str, workers: &str) -> Sweep {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("examples/misbehaving");
     assert!(program.exists(), "first: cargo build --package tools --example misbehaving");
     let mut child = Command::new(program)
-        .args(["sweep", "."])
-        .args(flags.split_whitespace())
+        .args(line.split_whitespace())
         .current_dir(folder.path())
         .env("MISBEHAVING_WORKER", workers)
         .stdout(Stdio::piped())
