@@ -421,3 +421,16 @@ fn while_another_fault_is_in_force_may_be_one_that_only_sometimes_is() {
     let report = passed(rules, 1);
     assert!(report.dose["isolate"] > 0 && report.dose["restart"] > 0 && report.dose["pause"] > 0, "{:?}", report.dose);
 }
+
+#[test]
+fn the_faults_of_a_rule_are_counted_if_it_has_a_name() {
+    let rule =
+        |name: &str| format!("[[fault]]\n{name}every = \"500ms\"\nfor = \"1ms\"\ndo = {{ pause = \"client-1\" }}\n");
+    let dose = passed(&[rule(""), rule("name = \"fault-tolerance\"\n"), rule("name = \"x\"\n")].concat(), 1).dose;
+    let of_rules: Vec<(&str, u64)> = dose
+        .iter()
+        .filter(|(name, _)| name.starts_with("rule."))
+        .map(|(name, count)| (name.as_str(), *count))
+        .collect();
+    assert_eq!(of_rules, [("rule.fault-tolerance", 5), ("rule.x", 5)]);
+}

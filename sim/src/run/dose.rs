@@ -73,6 +73,13 @@ effects! {
 /// What only rules can do, and the faults of a frozen file, which happen as they did, cannot.
 pub(crate) const ONLY_BY_RULES: [&str; 2] = ["fault.refused", "fault.missed"];
 
+/// What the faults of a rule are counted as. One without a name goes by its position in the file, `fault-1`, which is
+/// nothing to expect by.
+pub(crate) fn counted_as(rule: &str) -> Option<String> {
+    let position = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
+    (!rule.strip_prefix("fault-").is_some_and(position)).then(|| format!("rule.{rule}"))
+}
+
 /// All names that a dose may have, but for those of events.
 pub(crate) fn counted(ops: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Fault::<()>::NAMES.iter().chain(Effects::NAMES).map(|&name| name.to_owned()).collect();

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::{MaxDown, Plan};
-use super::target::{Count, Target, Targets, ZONES, glob_matches};
+use super::target::{Target, Targets, ZONES, glob_matches};
 use crate::system::{Description, Instance};
 
 /// The nodes of a cluster, by their numbers.
@@ -75,6 +75,38 @@ impl Cluster {
         })
     }
 
+    /// The most nodes that several targets mean together; none if that depends on the moment.
+    pub fn most(&self, targets: &Targets) -> Option<usize> {
+        if let Some(nodes) = self.fixed(targets) {
+            return Some(nodes.len());
+        }
+        let most = |target: &Target| {
+            let pool = self.nodes_of(target.base())?.len();
+            match target {
+                Target::Random { count, .. } => Some(count.of(pool)),
+                _ => Some(pool),
+            }
+        };
+        targets.0.iter().map(most).sum()
+    }
+
+    /// Why none of these nodes can ever be down, not even alone, if none can.
+    pub fn none_alone(&self, targets: &Targets) -> Option<String> {
+        let mut pool = BTreeSet::new();
+        for target in &targets.0 {
+            pool.extend(self.nodes_of(target.base())?);
+        }
+        let roles: BTreeSet<&str> = pool.iter().map(|&node| self.nodes[node].1.as_str()).collect();
+        let refused: Option<Vec<String>> = roles
+            .into_iter()
+            .map(|role| {
+                let (all, allowed) = self.allowed(role)?;
+                (allowed == 0).then(|| format!("1 of {all} {role} nodes, and max_down allows 0"))
+            })
+            .collect();
+        refused?.into_iter().next()
+    }
+
     /// Why these nodes can never be down at once, if they cannot.
     pub fn refusal(&self, targets: &Targets) -> Option<String> {
         let mut least: BTreeMap<&str, usize> = BTreeMap::new();
@@ -122,13 +154,7 @@ impl Cluster {
         if by_role.len() != 1 {
             return BTreeMap::new();
         }
-        by_role.values_mut().for_each(|have| {
-            *have = match count {
-                Count::Nodes(wanted) => (*have).min(usize::try_from(*wanted).unwrap_or(usize::MAX)),
-                Count::Minority => have.saturating_sub(1) / 2,
-                Count::Majority => *have / 2 + 1,
-            }
-        });
+        by_role.values_mut().for_each(|have| *have = count.of(*have));
         by_role
     }
 }

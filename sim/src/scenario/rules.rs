@@ -186,7 +186,7 @@ impl Rules<'_> {
                 }
                 let help = suggest(after.get_ref(), "other faults", others);
                 self.say(format!("no fault is named `{after}`"), after.span(), "not a fault of this file", &help);
-            } else if in_circle(name.get_ref(), &rules) {
+            } else if in_circle(name.get_ref(), after.get_ref(), &rules) {
                 let help = "let one of them begin with `at`, `every` or `when`";
                 self.say("faults wait for each other", after.span(), "this leads back here", help);
             }
@@ -200,8 +200,11 @@ impl Rules<'_> {
                 if other.what.get_ref().all().iter().all(|what| what.is_momentary()) {
                     let title = format!("`{during}` is never in force: it is over when it has happened");
                     self.say(title, during.span(), "expected a fault that lasts", "use `after` to follow it");
+                } else if in_circle(name.get_ref(), during.get_ref(), &rules) {
+                    let help = "let one of them begin without the others";
+                    self.say("faults wait for each other", during.span(), "this leads back here", help);
                 }
-            } else {
+            } else if !self.doubts.names {
                 let others = rules.keys().copied().filter(|known| known != name.get_ref());
                 let help = suggest(during.get_ref(), "other faults", others);
                 self.say(format!("no fault is named `{during}`"), during.span(), "not a fault of this file", &help);
@@ -461,17 +464,17 @@ fn large_integers(value: &Spanned<DeValue<'_>>, found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Whether following `after` from a fault leads back to it.
-fn in_circle(name: &str, rules: &BTreeMap<&str, &FaultRule>) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut at = name;
-    while let Some(after) = rules.get(at).and_then(|rule| rule.after.as_ref()) {
-        at = after.get_ref();
+/// Whether what a fault waits for, by `after` or by `while`, waits for that fault in the end: then none of them comes first.
+fn in_circle(name: &str, first: &str, rules: &BTreeMap<&str, &FaultRule>) -> bool {
+    let (mut seen, mut ahead) = (BTreeSet::new(), vec![first]);
+    while let Some(at) = ahead.pop() {
         if at == name {
             return true;
         }
-        if !seen.insert(at) {
-            return false;
+        if seen.insert(at)
+            && let Some(rule) = rules.get(at)
+        {
+            ahead.extend([&rule.after, &rule.during].into_iter().flatten().map(|other| other.get_ref().as_str()));
         }
     }
     false

@@ -47,6 +47,18 @@ pub enum Count {
     Majority,
 }
 
+impl Count {
+    /// How many that is of so many.
+    pub(crate) fn of(self, all: usize) -> usize {
+        let wanted = match self {
+            Count::Nodes(n) => usize::try_from(n).unwrap_or(usize::MAX),
+            Count::Minority => all.saturating_sub(1) / 2,
+            Count::Majority => all / 2 + 1,
+        };
+        wanted.min(all)
+    }
+}
+
 impl Target {
     /// The target without `random(..)` and the like around it.
     pub fn base(&self) -> &Target {

@@ -17,7 +17,8 @@ use super::plan::{Action, DECLARED, FaultRule, Phase, Plan, What, When};
 use super::target::{Count, Target, Targets};
 use crate::event::EVENTS;
 use crate::fault::{Fault, Nemesis};
-use crate::run::dose::counted;
+use crate::net::LinkPatch;
+use crate::run::dose::{counted, counted_as};
 use crate::system::{Description, EventInfo, Instance};
 
 /// Warnings about one scenario, look by look.
@@ -187,6 +188,13 @@ impl Look<'_, '_> {
                     (Some(from), Some(to)) => from.len() == 1 && from == to,
                     _ => false,
                 };
+                if let Fault::Link { set, .. } = fault {
+                    self.note(within.clone(), "set", *set == LinkPatch::default(), || {
+                        Diagnostic::warning("`link` changes nothing")
+                            .label("the links stay as they are")
+                            .help("say what they are like meanwhile, for example: set = { loss = 0.3 }")
+                    });
+                }
                 self.note(within.clone(), "link", same, || {
                     Diagnostic::warning(format!("`{}` from a node to itself", fault.name()))
                         .label("there is no such link")
@@ -204,15 +212,24 @@ impl Look<'_, '_> {
             Nemesis::Halves(targets) => self.enough("halves", targets, 2, within),
             Nemesis::Bridge(targets) => self.enough("bridge", targets, 3, within),
             Nemesis::CrashLoop { nodes, .. } => self.budget(nemesis.name(), nodes, within),
-            // One after the other.
-            Nemesis::RollingRestart { .. } | Nemesis::Swizzle(_) => {}
+            Nemesis::RollingRestart { nodes, .. } => self.one_by_one(nodes, within),
+            Nemesis::Swizzle(_) => {}
         }
+    }
+
+    /// A rolling restart of nodes none of which may be down even alone.
+    fn one_by_one(&mut self, targets: &Targets, within: &Range<usize>) {
+        let why = self.cluster.none_alone(targets);
+        self.note(within.clone(), "budget", why.is_some(), || {
+            Diagnostic::warning("the `rolling_restart` never happens: the fault budget does not allow it")
+                .label(why.unwrap_or_default())
+                .help("raise `max_down` in [run], or give the system more nodes")
+        });
     }
 
     /// A shape that takes more nodes than it is given.
     fn enough(&mut self, name: &str, targets: &Targets, least: usize, within: &Range<usize>) {
-        let Some(nodes) = self.cluster.fixed(targets) else { return };
-        let have = nodes.len();
+        let Some(have) = self.cluster.most(targets) else { return };
         self.note(within.clone(), "enough", have < least, || {
             Diagnostic::warning(format!("`{name}` takes {least} nodes, and there are {have}"))
                 .label("it never happens")
@@ -318,7 +335,7 @@ impl Look<'_, '_> {
         known.extend(self.description.events.iter().map(|event| event.name.clone()));
         let plan = self.plan;
         let rules = plan.faults.iter().filter_map(|rule| rule.name.as_ref());
-        known.extend(rules.map(|name| format!("rule.{}", name.get_ref())));
+        known.extend(rules.filter_map(|name| counted_as(name.get_ref())));
         known.push(DECLARED.to_owned());
         let actions = || plan.faults.iter().flat_map(|rule| rule.what.get_ref().all());
         for name in expected.keys() {

@@ -5,7 +5,7 @@ use super::{Director, Rule};
 use crate::fault;
 use crate::kernel;
 use crate::node::NodeId;
-use crate::run::dose::Dose;
+use crate::run::dose::{Dose, counted_as};
 use crate::scenario::freeze::FrozenFault;
 use crate::scenario::units::Time;
 
@@ -15,10 +15,10 @@ impl Director {
         for happened in &state.happened {
             *dose.entry(happened.fault.name().to_owned()).or_default() += 1;
         }
-        // Others go by the position in the file, which is nothing to expect by.
-        let named = |rule: &&Rule| rule.happened > 0 && !rule.name.starts_with("fault-");
-        for rule in state.rules.iter().filter(named) {
-            *dose.entry(format!("rule.{}", self.original(&rule.name))).or_default() += rule.happened;
+        for rule in state.rules.iter().filter(|rule| rule.happened > 0) {
+            if let Some(name) = counted_as(self.original(&rule.name)) {
+                *dose.entry(name).or_default() += rule.happened;
+            }
         }
     }
 

@@ -140,12 +140,7 @@ impl Director {
 
 /// So many of them, drawn, in the order in which they were drawn.
 fn pick<T>(mut pool: Vec<T>, count: Count, draw: Draws<'_>) -> Vec<T> {
-    let wanted = match count {
-        Count::Nodes(n) => usize::try_from(n).unwrap_or(usize::MAX).min(pool.len()),
-        Count::Minority => pool.len().saturating_sub(1) / 2,
-        Count::Majority => pool.len() / 2 + 1,
-    };
-    (0..wanted.min(pool.len())).map(|_| pool.remove(draw().below(pool.len() as u64) as usize)).collect()
+    (0..count.of(pool.len())).map(|_| pool.remove(draw().below(pool.len() as u64) as usize)).collect()
 }
 
 /// The fault on those of its nodes that it can hit: what is down cannot be crashed or paused.

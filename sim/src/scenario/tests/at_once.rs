@@ -103,6 +103,10 @@ fn one_mistake_is_one_error() {
             "unknown key `naem`",
         ),
         (
+            fault("naem = \"x\"\nat = \"1s\"\ndo = { crash = \"server\" }\n[[fault]]\nat = \"1s\"\nwhile = \"x\"\ndo = { pause = \"server\" }"),
+            "unknown key `naem`",
+        ),
+        (
             fault("name = \"x\"\nat = \"1s\"\ndo = 5\n[[fault]]\nafter = \"x\"\ndo = { pause = \"server\" }"),
             "expected a fault",
         ),

@@ -139,6 +139,19 @@ fn triggers() {
             "after an unknown fault",
             "after = \"cot\"\ndo = { crash = \"primary\" }\n[[fault]]\nname = \"cut\"\nat = \"1s\"\ndo = { crash = \"primary\" }",
         ),
+        (
+            "while a fault that is not there",
+            "at = \"1s\"\nwhile = \"cot\"\ndo = { crash = \"primary\" }\n[[fault]]\nname = \"cut\"\nat = \"1s\"\ndo = { crash = \"primary\" }",
+        ),
+        ("while itself", "name = \"a\"\nat = \"1s\"\nwhile = \"a\"\ndo = { crash = \"primary\" }"),
+        (
+            "while what does not last",
+            "at = \"1s\"\nwhile = \"a\"\ndo = { crash = \"primary\" }\n[[fault]]\nname = \"a\"\nat = \"1s\"\ndo = { restart = \"primary\" }",
+        ),
+        (
+            "each while the other",
+            "name = \"a\"\nat = \"1s\"\nwhile = \"b\"\ndo = { pause = \"primary\" }\n[[fault]]\nname = \"b\"\nafter = \"a\"\ndo = { pause = \"primary\" }",
+        ),
         ("after itself", "name = \"a\"\nafter = \"a\"\ndo = { crash = \"primary\" }"),
         (
             "a circle",

@@ -122,6 +122,13 @@ fn what_is_in_vain() {
         ("two of three", at("{ crash = \"random(2, server)\" }")),
         ("a majority", at("{ wipe = \"majority(server)\" }")),
         ("all of them", fault("at = \"1s\"\ndo = { crash = [\"server-0\", \"server-1\"] }")),
+        (
+            "a view that may not restart",
+            at("{ rolling_restart = { nodes = \"view\", down = \"1s\", pause = \"1s\" } }"),
+        ),
+        ("a ring of two", at("{ ring = \"random(2, server)\" }")),
+        ("a link as it was", at("{ link = { from = \"server\", to = \"view\", set = {} } }")),
+        ("a rule without a name", format!("{}[expect.run]\n\"rule.fault-1\" = 1\n", at("{ pause = \"view\" }"))),
         ("nobody at all", format!("{}[run]\nmax_down = 0\n", at("{ crash = \"primary\" }"))),
         ("more than there are", at("{ pause = \"random(5, server)\" }")),
         ("a minority of one", at("{ pause = \"minority(view)\" }")),
@@ -164,6 +171,13 @@ fn what_some_seed_does_is_not_in_vain() {
         servers(at("{ pause = \"server-5\" }")).replace("[3, 7]", "[6, 7]"),
         at("{ crash = \"primary\" }"),
         at("{ crash = \"random(server)\" }"),
+        at("{ ring = [\"view\", \"random(2, server)\"] }"),
+        at("{ ring = [\"primary\", \"server-0\"] }"),
+        at("{ rolling_restart = { nodes = [\"view\", \"server\"], down = \"1s\", pause = \"1s\" } }"),
+        format!(
+            "{}[expect.run]\n\"rule.fault-x\" = 1\n",
+            fault("name = \"fault-x\"\nat = \"1s\"\ndo = { pause = \"view\" }")
+        ),
         at("{ crash = [\"primary\", \"backup\"] }"),
         format!("{}[run]\nmax_down = \"all\"\n", at("{ crash = \"all\" }")),
         format!("{}[run]\nmax_down = {{ one_of = [0, 1] }}\n", at("{ crash = \"view\" }")),
