@@ -107,6 +107,20 @@ fn a_worker_that_is_killed_from_outside() {
 }
 
 #[test]
+fn a_death_may_be_declared() {
+    let folder = scenarios(&[("s", "seeds = { abort = [1, 2], exit = [3] }")]);
+    let file = folder.path().join("s.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text + "[expect]\nfails = [\"process:abort\"]\n").unwrap();
+    for flags in ["", "--verify"] {
+        let summary = sweep(&folder, &format!("--seeds 4 --json {flags}")).end().expect(1).summary();
+        assert_eq!((&summary["passed"], &summary["dose"]["declared_failures"]), (&3.into(), &2.into()));
+        assert_eq!(summary["failures"][0]["signature"], "process:exit-7");
+        assert_eq!(summary["nondeterministic"], 0);
+    }
+}
+
+#[test]
 fn every_run_may_die() {
     let folder = scenarios(&[("s", "seeds = { abort = [0, 1, 2, 3, 4], exit = [5, 6], panic = [7] }")]);
     let summary = sweep(&folder, "--seeds 8 --json --jobs 2").end().expect(1).summary();
