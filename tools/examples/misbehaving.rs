@@ -42,6 +42,12 @@ enum How {
     /// Panic the first time in any process, and abort when it is made again, which a file beside the scenario tells.
     PanicThenAbort,
     Print,
+    /// Print without end.
+    Flood,
+    /// Print what is no text, without a newline, and abort.
+    Garbage,
+    /// Block when the run's futures are dropped.
+    BlockInDrop,
     /// Be different in each process.
     Differ,
     /// Be different in each process, but only the first time.
@@ -65,6 +71,7 @@ async fn mixed(cx: Client<Params>, _: toml::Table) {
     let params = &cx.params;
     let seed = seed();
     let how: Vec<How> = params.seeds.iter().filter(|(_, seeds)| seeds.contains(&seed)).map(|(how, _)| *how).collect();
+    let _blocks = how.contains(&How::BlockInDrop).then(|| Blocks);
     for value in 0.. {
         if !cx.running() {
             break;
@@ -88,6 +95,17 @@ async fn mixed(cx: Client<Params>, _: toml::Table) {
 fn seed() -> u64 {
     let thread = std::thread::current();
     thread.name().and_then(|name| name.strip_prefix("seed ")?.parse().ok()).expect("the thread of a run")
+}
+
+/// Its destructor does not end.
+struct Blocks;
+
+impl Drop for Blocks {
+    fn drop(&mut self) {
+        loop {
+            black_box(());
+        }
+    }
 }
 
 fn misbehave(how: How) {
@@ -115,7 +133,15 @@ fn misbehave(how: How) {
             println!("{{\"type\":\"summary\",\"runs\":1000000}}");
             print!("and no newline");
         }
-        How::Differ | How::DifferOnce => {}
+        How::Flood => loop {
+            println!("{}", "water ".repeat(1000));
+        },
+        How::Garbage => {
+            std::io::stdout().write_all(&[0xff, 0xfe, 0x1e, 0x1b, b'[', b'3', b'1', b'm', 0, 0x1e]).unwrap();
+            std::io::stdout().flush().unwrap();
+            std::process::abort();
+        }
+        How::BlockInDrop | How::Differ | How::DifferOnce => {}
     }
 }
 

@@ -44,7 +44,7 @@ use crate::stop::Stop;
 use crate::text;
 use crate::worker::one::Task;
 use crate::worker::team::Team;
-use crate::worker::{Ran, Run, Workers};
+use crate::worker::{Ran, Run, Workers, death};
 use bundle::Out;
 use pages::Pages;
 use plan::Plan;
@@ -218,7 +218,7 @@ fn failure_line(report: &Report, planted: &[String]) -> serde_json::Value {
         "scenario": report.scenario,
         "seed": report.seed,
         "verdict": report.verdict,
-        "at_ns": failure.map(|failure| failure.at_ns),
+        "at_ns": failure.filter(|_| !death::is_death(report)).map(|failure| failure.at_ns),
         "explanation": failure.map(|failure| &failure.explanation),
         "also": also,
         "digest": report.digest,

@@ -34,7 +34,7 @@ fn is_same(one: &Report, other: &Report) -> bool {
 }
 
 fn signature(report: &Report) -> &str {
-    report.failure.as_ref().map_or("it passed", |failure| &failure.signature)
+    report.violations().next().map_or("it passed", |failure| &failure.signature)
 }
 
 /// What two reports of the same seed disagree about, the most telling first.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{PipeReader, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -61,7 +61,8 @@ impl Output {
             while let Ok(read @ 1..) = pipe.read(&mut chunk) {
                 splitter.split(&chunk[..read], |line| take(line, &lines, &shown));
             }
-            splitter.rest(|line| take(line, &lines, &shown));
+            // A mark ends with a newline, so this is none.
+            splitter.rest(|line| keep(line, &mut lock(&lines), &shown));
         });
         Output { tail, ended }
     }
@@ -75,29 +76,37 @@ impl Output {
     /// The last lines of the run that was made last, after the worker's end.
     pub fn last_lines(&self) -> Vec<String> {
         self.wait();
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        lock(&self.tail).iter().cloned().collect()
     }
 }
 
+fn lock(tail: &Mutex<VecDeque<String>>) -> MutexGuard<'_, VecDeque<String>> {
+    tail.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn take(line: &[u8], tail: &Mutex<VecDeque<String>>, shown: &Shown) {
-    let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut tail = lock(tail);
     // Something printed without a newline may stand before it.
     let (line, is_mark) = match line.split_last() {
         Some((&MARK, before)) => (before, true),
         _ => (line, false),
     };
     if !(is_mark && line.is_empty()) {
-        let line = String::from_utf8_lossy(line).into_owned();
-        shown.line(&line);
-        if tail.len() < KEPT {
-            tail.push_back(line);
-        } else if tail.front().is_some_and(|first| !death::is_telling(first)) {
-            tail.pop_front();
-            tail.push_back(line);
-        }
+        keep(line, &mut tail, shown);
     }
     if is_mark {
         tail.clear();
+    }
+}
+
+fn keep(line: &[u8], tail: &mut VecDeque<String>, shown: &Shown) {
+    let line = String::from_utf8_lossy(line).into_owned();
+    shown.line(&line);
+    if tail.len() < KEPT {
+        tail.push_back(line);
+    } else if tail.front().is_some_and(|first| !death::is_telling(first)) {
+        tail.pop_front();
+        tail.push_back(line);
     }
 }
 
@@ -115,8 +124,8 @@ impl Splitter {
                     each(&self.line);
                     self.line.clear();
                 }
-                // Kept even if the line is too long already.
-                MARK => self.line.push(MARK),
+                // One is kept even if the line is too long already.
+                MARK if self.line.len() <= WIDTH => self.line.push(MARK),
                 _ if self.line.len() < WIDTH => self.line.push(byte),
                 _ => {}
             }
@@ -164,6 +173,16 @@ mod tests {
         let (kept, shown) = read(b"\x1e\none\ntw\x1e\nthree\nfo");
         assert_eq!(kept, ["three", "fo"]);
         assert_eq!(shown, "one\ntw\nthree\nfo\n");
+    }
+
+    #[test]
+    fn what_is_no_text_is_bounded_and_no_mark() {
+        let (kept, _) = read(b"\x1e\none\ntwo\xff\x1e");
+        assert_eq!(kept, ["one", "two\u{fffd}\u{1e}"]);
+        let (kept, _) = read(&[MARK].repeat(1 << 20));
+        assert_eq!(kept[0].len(), WIDTH + 1);
+        let (kept, _) = read(&[&b"x".repeat(1 << 20)[..], b"\x1e\nthree\n"].concat());
+        assert_eq!(kept, ["three"]);
     }
 
     #[test]

@@ -22,6 +22,8 @@ use crate::stop::Stop;
 const START: Duration = Duration::from_secs(60);
 /// How often a parent that waits looks whether the sweep goes on.
 const SLICE: Duration = Duration::from_millis(50);
+/// The shortest that it waits: a read that waits for no time at all is an error.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// How to start a worker.
 pub struct Launch {
@@ -56,6 +58,8 @@ pub struct Process {
     stream: UnixStream,
     inbox: Inbox,
     output: Output,
+    /// How long a read waits at most.
+    slice: Duration,
 }
 
 /// What came of waiting.
@@ -115,6 +119,10 @@ impl Process {
             }
             if stop.drops_runs() {
                 return Received::Stopped;
+            }
+            let left = deadline.saturating_duration_since(Instant::now()).clamp(LEAST, SLICE);
+            if left != self.slice && self.stream.set_read_timeout(Some(left)).is_ok() {
+                self.slice = left;
             }
             match self.inbox.fill(&self.stream) {
                 Ok(0) => return Received::Closed,
@@ -178,5 +186,6 @@ fn spawn(launch: &Launch) -> io::Result<Process> {
     let child = command.spawn()?;
     // It holds the worker's ends of socket and pipe; with them the end of the worker would not be seen.
     drop(command);
-    Ok(Process { child, stream, inbox: Inbox::default(), output: Output::read(pipe, launch.shown.clone()) })
+    let output = Output::read(pipe, launch.shown.clone());
+    Ok(Process { child, stream, inbox: Inbox::default(), output, slice: SLICE })
 }

@@ -28,7 +28,10 @@ fn costs_one_seed(params: &str, flags: &str, signature: &str) -> Value {
         let ops = |summary: &Value| summary["dose"]["ops_ok"].as_u64().unwrap();
         assert_eq!(ops(&summary), ops(&reference) / 10 * 9, "the dose of the other nine");
     }
-    failures(sweep(&bad, &format!("--seeds 10 --json {flags}")).end().json()).remove(0)
+    let all = failures(sweep(&bad, &format!("--seeds 10 --json {flags}")).end().json());
+    let failure = all.into_iter().next().unwrap();
+    assert_eq!(failure["at_ns"], Value::Null, "nobody saw when");
+    failure
 }
 
 #[test]
@@ -61,6 +64,35 @@ fn a_hang() {
 }
 
 #[test]
+fn a_time_that_no_run_can_keep() {
+    let folder = scenarios(&[("s", "seeds = {}\nwork = 3_000_000")]);
+    let summary = sweep(&folder, "--seeds 5 --json --timeout 5ms").end().expect(1).summary();
+    assert_eq!((&summary["failed"], &summary["failures"][0]["signature"]), (&5.into(), &"process:hang".into()));
+}
+
+#[test]
+fn a_flood_of_output() {
+    let failure = costs_one_seed("seeds = { flood = [3] }", "--timeout 5s", "process:hang");
+    assert!(failure["explanation"].as_str().unwrap().len() < 10_000, "{failure}");
+}
+
+#[test]
+fn output_that_is_no_text() {
+    let failure = costs_one_seed("seeds = { garbage = [3] }", "", "process:abort");
+    assert!(failure["explanation"].as_str().unwrap().contains('\u{fffd}'), "{failure}");
+    let folder = scenarios(&[("s", "seeds = { garbage = [3] }")]);
+    sweep(&folder, "--seeds 4 --junit page.xml --markdown page.md").end().expect(1);
+    let junit = std::fs::read_to_string(folder.path().join("page.xml")).unwrap();
+    let is_allowed = |c: char| c == '\n' || c == '\t' || !c.is_control();
+    assert!(junit.contains("process:abort") && junit.chars().all(is_allowed), "XML has no place for it: {junit:?}");
+}
+
+#[test]
+fn a_destructor_that_blocks() {
+    costs_one_seed("seeds = { block-in-drop = [3] }", "--timeout 5s", "process:hang");
+}
+
+#[test]
 fn a_worker_that_is_killed_from_outside() {
     let folder = scenarios(&[("s", "seeds = { hang = [3] }")]);
     let mut running = sweep(&folder, "--seeds 10 --json --jobs 1 --timeout 1h");
@@ -72,6 +104,20 @@ fn a_worker_that_is_killed_from_outside() {
     assert_eq!((&summary["runs"], &summary["passed"]), (&10.into(), &9.into()));
     assert_eq!(summary["failures"][0]["signature"], "process:signal-9");
     assert_eq!(summary["failures"][0]["seed"], 3);
+}
+
+#[test]
+fn a_death_may_be_declared() {
+    let folder = scenarios(&[("s", "seeds = { abort = [1, 2], exit = [3] }")]);
+    let file = folder.path().join("s.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text + "[expect]\nfails = [\"process:abort\"]\n").unwrap();
+    for flags in ["", "--verify"] {
+        let summary = sweep(&folder, &format!("--seeds 4 --json {flags}")).end().expect(1).summary();
+        assert_eq!((&summary["passed"], &summary["dose"]["declared_failures"]), (&3.into(), &2.into()));
+        assert_eq!(summary["failures"][0]["signature"], "process:exit-7");
+        assert_eq!(summary["nondeterministic"], 0);
+    }
 }
 
 #[test]
