@@ -68,7 +68,7 @@ fn human(loaded: &Loaded<'_>, plan: &Plan, seed: u64, planned: &[Planned]) -> St
     let mut phase = |name: &str, lasts: Time, when: Option<Phase>| {
         let names: Vec<String> = plan.workloads.iter().filter(|of| Some(of.phase) == when).map(workload).collect();
         let most = if name == "main" { "for" } else { "at most" };
-        text += &format!("{}  {most} {lasts}  {}", format!("{name:<8}").bold(), names.join(", ")).trim_end().to_owned();
+        text += format!("{}  {most} {lasts}  {}", format!("{name:<8}").bold(), names.join(", ")).trim_end();
         text += "\n";
         if name == "main" {
             text += &rules(planned);
