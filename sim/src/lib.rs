@@ -8,7 +8,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`host`] | [`simulate`]: a world of one's own, driven from outside |
-//! | [`run()`] | a scenario and a seed in, a [`Report`] out |
+//! | [`run()`], [`timeline`] | a scenario and a seed in, a [`Report`] out; and what a seed will do, before it is run |
 //! | [`system`] | what a system under test implements |
 //! | [`time`], [`task`], [`net`], [`rpc`], [`fs`], [`rand`], [`sync`], [`node`] | the world, as the code on a node sees it |
 //! | [`event`], [`probe`] | what that code says about itself |

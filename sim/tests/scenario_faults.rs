@@ -434,3 +434,11 @@ fn the_faults_of_a_rule_are_counted_if_it_has_a_name() {
         .collect();
     assert_eq!(of_rules, [("rule.fault-tolerance", 5), ("rule.x", 5)]);
 }
+
+#[test]
+fn arguments_that_an_action_cannot_read_are_an_error_of_the_run_too() {
+    let rule = "[[fault]]\nat = \"1s\"\ndo = { action = { name = \"poke\", args = { rond = 1 } } }";
+    let scenario = scenario("", "", rule);
+    let error = sim::run(&toy::Toy, &scenario, 1, RunOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("unknown key `rond`"), "{error}");
+}

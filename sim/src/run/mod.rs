@@ -33,7 +33,7 @@ use crate::kernel::{self, CpuModel, panics};
 use crate::node::NodeId;
 use crate::probe::ProbeKind;
 use crate::scenario::plan::DECLARED;
-use crate::scenario::plan::{Frozen, Phase};
+use crate::scenario::plan::{Frozen, Phase, What};
 use crate::scenario::{self, Plan, Scenario, ScenarioError};
 use crate::seed::Seed;
 use crate::system::{ClientSlot, DynSystem, Instance};
@@ -105,14 +105,17 @@ fn instantiate(system: &dyn DynSystem, scenario: &Scenario, plan: &Plan) -> Resu
     let instance = system.instantiate(plan.system_params()).map_err(|error| scenario.system_error(plan, &error))?;
     let nodes = instance.nodes();
     scenario::check(scenario, plan, &system.description(), &nodes)?;
-    // A `reconfigure` whose parameters the system cannot read would otherwise restart nodes and change nothing.
+    // What the system cannot read would otherwise restart nodes and change nothing, or do nothing at all.
     for rule in &plan.faults {
-        for fault in rule.what.get_ref().faults() {
-            if let Fault::Reconfigure { with, .. } = fault {
-                for (_, role) in &nodes {
-                    instance.boot(role, Some(with)).map_err(|error| scenario.action_error(rule, &error))?;
+        for what in rule.what.get_ref().all() {
+            let read = match what {
+                What::Fault(Fault::Reconfigure { with, .. }) => {
+                    nodes.iter().try_for_each(|(_, role)| instance.boot(role, Some(with)).map(drop))
                 }
-            }
+                What::Fault(Fault::Action { name, args }) => instance.check_action(name, args.clone()),
+                _ => Ok(()),
+            };
+            read.map_err(|error| scenario.action_error(rule, &error))?;
         }
     }
     Ok(instance)

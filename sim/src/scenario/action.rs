@@ -22,17 +22,6 @@ impl Action {
             Action::OneOf(choices) => choices.iter().map(|choice| &choice.what).collect(),
         }
     }
-
-    /// All faults that it may be.
-    pub fn faults(&self) -> Vec<&Fault<Targets>> {
-        let mut faults = Vec::new();
-        for what in self.all() {
-            if let What::Fault(fault) = what {
-                faults.push(fault);
-            }
-        }
-        faults
-    }
 }
 
 impl What {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::{MaxDown, Plan};
-use super::target::{Target, Targets, ZONES, glob_matches};
+use super::target::{Target, Targets, ZONES, glob_matches, zones_of};
 use crate::system::{Description, Instance};
 
 /// The nodes of a cluster, by their numbers.
@@ -53,18 +53,14 @@ impl Cluster {
             Target::Name(name) => {
                 let exact = matching(&|node| node.0 == *name);
                 let role = matching(&|node| node.1 == *name);
-                let zone = matching(&|node| self.zone_of(node) == *name);
+                let zones = zones_of(self.nodes.iter().map(|(_, role)| role.as_str()), self.zones);
+                let in_zone = |node: &usize| format!("{ZONES}-{}", zones[*node]) == *name;
+                let zone = (0..self.nodes.len()).filter(in_zone).collect();
                 let glob = matching(&|node| glob_matches(name, &node.0));
                 Some([exact, role, zone, glob].into_iter().find(|nodes| !nodes.is_empty()).unwrap_or_default())
             }
             Target::Rest | Target::This | Target::Random { .. } => None,
         }
-    }
-
-    /// The zone of a node: the n-th node of each role is in zone n modulo their number.
-    fn zone_of(&self, (name, role): &(String, String)) -> String {
-        let n = self.nodes.iter().filter(|(_, of)| of == role).position(|(known, _)| known == name);
-        format!("{ZONES}-{}", n.unwrap_or_default() % usize::from(self.zones.max(1)))
     }
 
     /// The nodes that several targets always mean together.

@@ -1,5 +1,6 @@
 //! Whom a fault hits: names as a scenario writes them, resolved when the fault fires.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -35,6 +36,17 @@ pub enum Target {
 
 /// What zones are drawn from: `random(zone)`.
 pub const ZONES: &str = "zone";
+
+/// The zone of each node, by the roles of all in order: the n-th node of a role is in zone n modulo `zones`.
+pub(crate) fn zones_of<'r>(roles: impl Iterator<Item = &'r str>, zones: u16) -> Vec<u16> {
+    let mut of_role = BTreeMap::<&str, usize>::new();
+    let mut zone = |role| {
+        let n = of_role.entry(role).or_default();
+        *n += 1;
+        ((*n - 1) % usize::from(zones.max(1))) as u16
+    };
+    roles.map(&mut zone).collect()
+}
 
 /// How many nodes to draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tools::Exit;
 
+use crate::sweep::lasting;
 use crate::{Ended, dst};
 
 /// Sweeps in shards, each with its output in a file of its own.
@@ -24,18 +25,6 @@ fn shards(flags: &str, of: u64) -> (TempDir, Vec<PathBuf>) {
 fn merge(files: &[PathBuf], flags: &str) -> Ended {
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     dst(&format!("merge {} {flags}", files.join(" ")))
-}
-
-/// The summary without what depends on the machine.
-fn lasting(ended: &Ended) -> Value {
-    let mut summary = ended.last();
-    for field in ["wall_seconds", "cpu_seconds", "jobs"] {
-        assert!(summary.as_object_mut().unwrap().remove(field).is_some());
-    }
-    for row in summary["scenarios"].as_array_mut().unwrap() {
-        assert!(row.as_object_mut().unwrap().remove("run_seconds").is_some());
-    }
-    summary
 }
 
 /// Changes the summary in a file.

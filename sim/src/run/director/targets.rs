@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::fault::nemesis::shuffled;
 use crate::kernel;
 use crate::node::NodeId;
-use crate::scenario::target::{Count, Target, Targets, ZONES, glob_matches};
+use crate::scenario::target::{Count, Target, Targets, ZONES, glob_matches, zones_of};
 use crate::seed::Draw;
 
 /// Where the i-th draw comes from.
@@ -101,18 +101,11 @@ impl Director {
         }
     }
 
-    /// The nodes of a zone: the n-th node of each role is in zone n modulo their number.
+    /// The nodes of a zone.
     fn in_zone(&self, zone: u16) -> Vec<NodeId> {
-        let mut of_role = std::collections::BTreeMap::<&str, u16>::new();
-        let mut found = Vec::new();
-        for (id, _, role) in &self.nodes {
-            let n = of_role.entry(role).or_default();
-            if *n % self.zones == zone {
-                found.push(*id);
-            }
-            *n += 1;
-        }
-        found
+        let zones = zones_of(self.nodes.iter().map(|(_, _, role)| role.as_str()), self.zones);
+        let nodes = self.nodes.iter().zip(zones).filter(|(_, of)| *of == zone);
+        nodes.map(|((id, ..), _)| *id).collect()
     }
 
     /// A selector, a node, a role, a zone or a glob, in this order.
