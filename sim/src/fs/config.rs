@@ -158,3 +158,10 @@ pub struct DiskPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lying_sync: Option<bool>,
 }
+
+impl DiskPatch {
+    /// Whether what is synced may be lost, or be something else, though nobody is told.
+    pub(crate) fn is_treacherous(&self) -> bool {
+        DiskConfig::default().patched(self).is_treacherous()
+    }
+}

@@ -154,6 +154,8 @@ pub(crate) struct Device {
     pub waiting: BTreeMap<u64, Waiting>,
     /// By fault: how many bytes may be in use.
     full: Vec<(u32, u64)>,
+    /// How often it was damaged at rest.
+    pub damages: u64,
     /// It said that something was durable that was not.
     lied: bool,
     /// It was wiped, and nothing was made durable since.
@@ -196,6 +198,7 @@ impl Device {
             stalls: 0,
             waiting: BTreeMap::new(),
             full: Vec::new(),
+            damages: 0,
             lied: false,
             empty: false,
         };
@@ -237,7 +240,7 @@ impl Device {
 
     /// A new operation.
     #[inline]
-    pub fn begin(&mut self, now: u64, operation: Operation) -> UnderWay {
+    pub(super) fn begin(&mut self, now: u64, operation: Operation) -> UnderWay {
         self.begun += 1;
         let config = &self.effective;
         let draw = self.key.draw(self.begun, slot::LATENCY);
@@ -262,6 +265,12 @@ impl Device {
     #[inline]
     fn happens(&self, number: u64, slot: u64, p: Probability) -> bool {
         !p.is_zero() && self.key.draw(number, slot).chance(p)
+    }
+
+    /// The i-th draw for the damage that comes next.
+    pub fn damage_draw(&self, i: u64) -> Draw {
+        // Numbers of operations begin at the other end.
+        self.key.draw(u64::MAX - self.damages, i)
     }
 
     /// How many bytes may be in use.

@@ -116,6 +116,18 @@ impl Disk {
         false
     }
 
+    pub fn durable_sectors(&self, _files: &str) -> u64 {
+        0
+    }
+
+    pub fn corrupt(&mut self, _files: &str, _n: u64, _bit: crate::seed::Draw) -> Option<(String, u64)> {
+        None
+    }
+
+    pub fn spoil(&mut self, _files: &str, _n: u64) -> Option<(String, u64)> {
+        None
+    }
+
     fn directory(&self, path: &str) -> io::Result<()> {
         match self.cached.get(path) {
             _ if path.is_empty() => Ok(()),

@@ -9,6 +9,7 @@
 //! Paths are `/`-separated and relative to the node's own disk. The directory `""` is its root and always exists.
 
 mod config;
+mod damage;
 mod device;
 mod disk;
 mod error;
