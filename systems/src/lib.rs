@@ -4,6 +4,7 @@
 //! then come the protocol's files, `client.rs`, `workload.rs`, `checks.rs`, and `system.rs`, its [`sim::System`].
 
 pub mod primary_backup;
+pub mod storage;
 
 /// All systems, as the tools take them.
 pub fn all() -> Vec<Box<dyn sim::DynSystem>> {
