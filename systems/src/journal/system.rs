@@ -1,0 +1,76 @@
+//! The system as `sim` sees it.
+
+use serde::{Deserialize, Serialize};
+use sim::scenario::plan::Phase;
+use sim::{Cluster, Manifest, System};
+
+use super::checks::{Durable, ReadBack};
+use super::events::{
+    Acked, Answered, Appended, Asked, Audited, Compacted, Listed, LostRecords, Poisoned, Reading, Recovered,
+    Recovering, SnapshotFailed, SnapshotSkipped, Snapshotted, Snapshotting, Torn, Unavailable,
+};
+use super::ordered::Ordered;
+use super::workload::JournalOp;
+use super::{server, workload};
+
+/// The keys of `[system]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Params {
+    /// How many clients.
+    pub clients: usize,
+    /// How many bytes a segment of the log has before the next one is begun.
+    pub segment: u64,
+    /// The longest record that the log takes, in bytes.
+    pub max_record: usize,
+    /// After how many records a snapshot is made, and the log cut.
+    pub snapshot_every: u64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Params { clients: 2, segment: 8 * 1024, max_record: 4 * 1024, snapshot_every: 60 }
+    }
+}
+
+/// A journal on one disk.
+pub struct Journal;
+
+impl System for Journal {
+    type Params = Params;
+
+    fn describe(m: &mut Manifest<Self>) {
+        m.name("journal", "A journal on one disk: appends are acknowledged when they would survive a crash")
+            .role("journal", server::boot)
+            .client_role("client")
+            .ops::<JournalOp>();
+        m.workload("append", workload::append)
+            .workload("read-all", workload::read_all)
+            .suggest(Phase::Main, "append")
+            .suggest(Phase::Final, "read-all");
+        m.event::<Asked>()
+            .event::<Answered>()
+            .event::<Reading>()
+            .event::<Listed>()
+            .event::<Audited>()
+            .event::<Appended>()
+            .event::<Acked>()
+            .event::<Recovering>()
+            .event::<Recovered>()
+            .event::<Unavailable>()
+            .event::<LostRecords>()
+            .event::<Torn>()
+            .event::<Snapshotting>()
+            .event::<Snapshotted>()
+            .event::<SnapshotFailed>()
+            .event::<SnapshotSkipped>()
+            .event::<Compacted>()
+            .event::<Poisoned>();
+        m.check::<Ordered>().invariant::<Durable>().invariant::<ReadBack>();
+        m.planted("journal.delete-before-snapshot", ["durable", "read-back"]);
+    }
+
+    fn build(&self, params: &Params, cluster: &mut Cluster) {
+        cluster.nodes("journal", 1).nodes("client", params.clients);
+    }
+}
