@@ -201,6 +201,21 @@ impl Look<'_, '_> {
                         .help("name two different nodes")
                 });
             }
+            Fault::Disk { set, .. } => {
+                self.note(within.clone(), "set", self.plan.disk.patched(set) == self.plan.disk, || {
+                    Diagnostic::warning("`disk` changes nothing")
+                        .label("in [disk] they are like this already")
+                        .help("say what is different meanwhile, for example: set = { sync_error = 0.1 }")
+                });
+            }
+            Fault::DiskFull { free, .. } => {
+                let capacity = self.plan.disk.capacity;
+                self.note(within.clone(), "free", free.bytes() >= capacity.bytes(), || {
+                    Diagnostic::warning("the `disk_full` changes nothing")
+                        .label(format!("no more than {capacity} ever fits"))
+                        .help("leave less free than the `capacity` in [disk]")
+                });
+            }
             Fault::Partition { groups, .. } => self.partition(groups, within),
             Fault::Ring(targets) => self.enough("ring", targets, 3, within),
             _ => {}
