@@ -180,23 +180,29 @@ impl Disk {
     fn fate(&self, index: u64, kept: &Kept) -> Fate {
         let Kept { record, place, .. } = kept;
         // Damage comes first: what is there, but behind a header that is not, cannot be read.
-        let in_log = place.as_ref().is_some_and(|place| in_image(&self.image, place) == Some(*record));
         let hit = place.as_ref().is_some_and(|place| place.is_damaged(self.node));
+        let in_log = place.as_ref().is_some_and(|place| in_image(&self.image, place) == Some(*record));
         if in_log && !hit {
             return Fate::There;
         }
         let holds = |snapshot: &Snapshot| snapshot.contents.as_ref().is_some_and(|has| has.get(index) == Some(*record));
-        if self.snapshots().iter().any(|snapshot| holds(snapshot) && !snapshot.damaged) {
+        if self.snapshots().iter().any(holds) {
             return Fate::There;
         }
-        // Of a record that only was read back nobody has said where it is.
-        let anywhere = || {
-            place.is_none()
-                && self.image.files().any(|(path, bytes)| fs::damaged(self.node, path, 0, bytes.len().max(1) as u64))
-        };
-        if hit || self.snapshots().iter().any(|snapshot| snapshot.damaged) || anywhere() {
+        // A log file that is gone was cut off because there were snapshots.
+        let cut = || place.as_ref().is_none_or(|place| self.image.read(&place.path).is_none());
+        if hit || cut() && self.snapshots().iter().any(|snapshot| snapshot.damaged) {
             return Fate::Destroyed;
         }
-        if in_log || place.is_none() { Fate::There } else { Fate::Gone }
+        match place {
+            Some(_) => Fate::Gone,
+            // Of a record that only was read back nobody has said where it is.
+            None if self.any_damage() => Fate::Destroyed,
+            None => Fate::There,
+        }
+    }
+
+    fn any_damage(&self) -> bool {
+        self.image.files().any(|(path, bytes)| fs::damaged(self.node, path, 0, bytes.len().max(1) as u64))
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sim::scenario::plan::Phase;
 use sim::{Cluster, Manifest, System};
 
-use super::checks::{Durable, ReadBack};
+use super::checks::{Durable, ReadBack, TheOnlyDisk};
 use super::events::{
     Acked, Answered, Appended, Asked, Audited, Compacted, Listed, LostRecords, Poisoned, Reading, Recovered,
     Recovering, SnapshotFailed, SnapshotSkipped, Snapshotted, Snapshotting, Torn, Unavailable,
@@ -66,6 +66,7 @@ impl System for Journal {
             .event::<SnapshotSkipped>()
             .event::<Compacted>()
             .event::<Poisoned>();
+        m.protected::<TheOnlyDisk>();
         m.check::<Ordered>().invariant::<Durable>().invariant::<ReadBack>();
         m.planted("journal.delete-before-snapshot", ["durable", "read-back"]);
     }
