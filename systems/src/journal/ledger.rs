@@ -11,7 +11,7 @@ use super::recovery::SNAPSHOTS;
 use super::state::{State, id_of};
 use crate::storage::snapshot;
 
-/// How far before a record's bytes its header may begin: damage there makes the record unreadable too.
+/// The header in front of a record's bytes: damage there makes the record unreadable too.
 const HEADER: u64 = 32;
 
 /// Where the bytes of a record are in the log.
@@ -32,10 +32,9 @@ impl Place {
         (!place.path.is_empty()).then_some(place)
     }
 
-    /// Whether a fault destroyed the bytes, or the header that comes before them, or the one of the file.
+    /// Whether a fault destroyed the bytes, or the header in front of them.
     fn is_damaged(&self, node: NodeId) -> bool {
         fs::damaged(node, &self.path, self.offset.saturating_sub(HEADER), self.offset + self.len)
-            || fs::damaged(node, &self.path, 0, 1)
     }
 }
 
@@ -165,7 +164,9 @@ impl Disk {
 
     fn snapshots(&self) -> &[Snapshot] {
         self.snapshots.get_or_init(|| {
-            let files = self.image.files().filter(|(path, _)| path.split('/').next() == Some(SNAPSHOTS));
+            // One that has not its name yet would not be looked at.
+            let finished = |path: &str| path.split('/').next() == Some(SNAPSHOTS) && !path.ends_with(".tmp");
+            let files = self.image.files().filter(|(path, _)| finished(path));
             let snapshots = files.map(|(path, bytes)| Snapshot {
                 contents: snapshot::decode(bytes)
                     .ok()
