@@ -439,7 +439,7 @@ impl Rules<'_> {
             }
             Fault::BitRot { sectors, files, .. } | Fault::BadSectors { sectors, files, .. } => {
                 if *sectors == 0 {
-                    self.say("`sectors` is zero", key("sectors"), "expected at least 1", "");
+                    self.say("`sectors` is zero", key("sectors"), "expected at least 1", "leave it out for one");
                 }
                 if files.is_empty() {
                     let help = "leave it out for all files, or use * for any characters: \"wal/*\"";

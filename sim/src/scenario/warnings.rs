@@ -148,7 +148,10 @@ impl Look<'_, '_> {
             self.note(place, "for", bad, || {
                 Diagnostic::warning(format!("`for` has no effect on `{}`", all[0].name()))
                     .label("nothing is undone after this time")
-                    .help("leave it out; a `crash` with a `for` stays down so long")
+                    .help(match all[0].name() {
+                        "bit_rot" | "bad_sectors" => "leave it out; damage stays until the sector is written again",
+                        _ => "leave it out; a `crash` with a `for` stays down so long",
+                    })
             });
         }
         let choices = table_at(tree, &what).and_then(|table| table.get("one_of"));
