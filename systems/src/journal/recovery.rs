@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use sim::{always, observe, sometimes};
+use sim::{always, fs, observe, sometimes};
 
 use super::Params;
 use super::events::{Contents, LostRecords, Recovered, SnapshotSkipped, Torn};
@@ -60,11 +60,15 @@ pub async fn open(params: &Params) -> Result<Open, StorageError> {
 /// The state of the newest good snapshot, and which that is.
 async fn load(snapshots: &Snapshots) -> Result<(State, u64), StorageError> {
     let (snapshot, skipped) = snapshots.latest().await?;
-    for skipped in skipped {
+    for skipped in &skipped {
         tracing::warn!(path = skipped.path, why = %skipped.why, "a snapshot is not good");
         observe!(SnapshotSkipped { index: skipped.index });
     }
     let Some(mut snapshot) = snapshot else { return Ok((State::default(), 0)) };
+    // Two are kept. One that is no good must not take the place of one that is.
+    for skipped in &skipped {
+        let _ = fs::remove_file(&skipped.path).await;
+    }
     let mut bytes = Vec::with_capacity(snapshot.len() as usize);
     while let Some(piece) = snapshot.read().await? {
         bytes.extend_from_slice(&piece);
