@@ -152,7 +152,8 @@ impl Sim {
 
     /// What every disk is like.
     pub fn disks(&self, config: DiskConfig) {
-        kernel::with(|state| state.disks.configure(config));
+        assert!(config.problem().is_none(), "disk configuration");
+        kernel::with(|state| state.configure_disks(config));
     }
 
     /// Shows what happens to `recorder`. The digest is the same with and without.

@@ -170,6 +170,7 @@ impl kernel::State {
         let names: Vec<String> = self.nodes.iter().map(|node| node.name.clone()).collect();
         self.net.add_node(self.seed, &names);
         self.disks.add(self.seed, name);
+        self.devices.add(self.seed, name);
         id
     }
 

@@ -17,8 +17,10 @@ pub enum Purpose {
     Schedule,
     /// Latency, loss and duplication on one directed link, named `from->to`.
     Link,
-    /// Latency and crash outcomes of one node's disk.
+    /// Crash outcomes and damage of one node's disk.
     Disk,
+    /// Latency and errors of the device under it.
+    Device,
     /// `sim::rand` as seen by the code on one node.
     Node,
     /// When a fault rule fires and whom it hits.
@@ -35,6 +37,7 @@ impl Purpose {
             Purpose::Schedule => "schedule",
             Purpose::Link => "link",
             Purpose::Disk => "disk",
+            Purpose::Device => "device",
             Purpose::Node => "node",
             Purpose::Nemesis => "nemesis",
             Purpose::Scenario => "scenario",

@@ -3,11 +3,12 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sim::fs::{self, File, FsError};
+use sim::fs::{self, File, OpenOptions};
 use sim::simulate;
 
 const NAMES: [&str; 6] = ["a", "b", "d", "d/a", "d/b", "a/x"];
@@ -124,12 +125,16 @@ impl Model {
     }
 }
 
-async fn perform(step: &Step) -> Result<(), FsError> {
+async fn open(n: &usize) -> io::Result<File> {
+    OpenOptions::new().write(true).open(NAMES[*n]).await
+}
+
+async fn perform(step: &Step) -> io::Result<()> {
     match step {
         Step::Create(n) => File::create(NAMES[*n]).await.map(drop),
-        Step::Write(n, at, data) => File::open(NAMES[*n]).await?.write_at(data, *at).await,
-        Step::SetLen(n, len) => File::open(NAMES[*n]).await?.set_len(*len).await,
-        Step::Sync(n) => File::open(NAMES[*n]).await?.sync_all().await,
+        Step::Write(n, at, data) => open(n).await?.write_all_at(data, *at).await,
+        Step::SetLen(n, len) => open(n).await?.set_len(*len).await,
+        Step::Sync(n) => open(n).await?.sync_all().await,
         Step::SyncDir(dir) => fs::sync_dir(dir).await,
         Step::MakeDir => fs::create_dir_all("d").await,
         Step::Rename(from, to) => fs::rename(NAMES[*from], NAMES[*to]).await,

@@ -1,5 +1,7 @@
 //! Applying and undoing a fault that is resolved to nodes.
 
+use std::task::Waker;
+
 use super::describe::describe;
 use super::{Fault, InFlight};
 use crate::host::{self, Death};
@@ -51,8 +53,13 @@ pub(crate) fn apply(id: u32, fault: &Resolved, stage: &dyn Stage) {
                 host::spawn_on(operator, action);
             }
         }
-        _ => kernel::with(|state| state.apply(id, fault)),
+        _ => wake(kernel::with(|state| state.apply(id, fault))),
     }
+}
+
+/// Wakes what is not the kernel's own, with nothing borrowed.
+fn wake(wakers: Vec<Waker>) {
+    wakers.into_iter().for_each(Waker::wake);
 }
 
 /// Undoes it. What was crashed is started again, unless it runs or another fault holds it down.
@@ -70,7 +77,7 @@ pub(crate) fn undo(id: u32, fault: &Resolved, stage: &dyn Stage) {
             nodes.iter().for_each(|&node| stage.reconfigure(node, id, None));
             restart_with_new_code(nodes, stage);
         }
-        _ => kernel::with(|state| state.undo(id, fault)),
+        _ => wake(kernel::with(|state| state.undo(id, fault))),
     }
 }
 
@@ -140,7 +147,8 @@ fn pairs(from: &[NodeId], to: &[NodeId]) -> Vec<(NodeId, NodeId)> {
 }
 
 impl State {
-    fn apply(&mut self, id: u32, fault: &Resolved) {
+    /// Returns wakers that are not the kernel's own.
+    fn apply(&mut self, id: u32, fault: &Resolved) -> Vec<Waker> {
         match fault {
             Fault::Pause(nodes) => nodes.iter().for_each(|&node| self.pause(node)),
             Fault::Partition { in_flight, .. } | Fault::OneWay { in_flight, .. } => {
@@ -168,6 +176,17 @@ impl State {
                 nodes.iter().for_each(|&node| self.node(node).slow_polls.push((id, poll.nanos())));
                 self.settle_cpu(nodes);
             }
+            Fault::Disk { nodes, set } => {
+                return nodes.iter().flat_map(|&node| self.patch_disk(node, id, *set)).collect();
+            }
+            Fault::DiskStall(nodes) => nodes.iter().for_each(|&node| self.stall_disk(node)),
+            Fault::DiskFull { nodes, free } => nodes.iter().for_each(|&node| self.fill_disk(node, id, free.bytes())),
+            Fault::BitRot { nodes, sectors, files } => {
+                nodes.iter().for_each(|&node| self.rot(node, *sectors, files));
+            }
+            Fault::BadSectors { nodes, sectors, files } => {
+                nodes.iter().for_each(|&node| self.spoil(node, *sectors, files));
+            }
             Fault::Crash(_)
             | Fault::Kill(_)
             | Fault::Wipe(_)
@@ -175,9 +194,11 @@ impl State {
             | Fault::Reconfigure { .. }
             | Fault::Action { .. } => {}
         }
+        Vec::new()
     }
 
-    fn undo(&mut self, id: u32, fault: &Resolved) {
+    /// As [`State::apply`].
+    fn undo(&mut self, id: u32, fault: &Resolved) -> Vec<Waker> {
         match fault {
             Fault::Pause(nodes) => nodes.iter().for_each(|&node| self.resume(node)),
             Fault::Partition { .. } | Fault::OneWay { .. } | Fault::Isolate(_) | Fault::Ring(_) => {
@@ -202,13 +223,21 @@ impl State {
                 nodes.iter().for_each(|&node| self.node(node).slow_polls.retain(|(owner, _)| *owner != id));
                 self.settle_cpu(nodes);
             }
+            Fault::Disk { nodes, .. } => {
+                return nodes.iter().flat_map(|&node| self.unpatch_disk(node, id)).collect();
+            }
+            Fault::DiskStall(nodes) => return nodes.iter().flat_map(|&node| self.unstall_disk(node)).collect(),
+            Fault::DiskFull { nodes, .. } => nodes.iter().for_each(|&node| self.unfill_disk(node, id)),
             Fault::Crash(_)
             | Fault::Kill(_)
             | Fault::Wipe(_)
             | Fault::Restart(_)
+            | Fault::BitRot { .. }
+            | Fault::BadSectors { .. }
             | Fault::Reconfigure { .. }
             | Fault::Action { .. } => {}
         }
+        Vec::new()
     }
 
     /// Adds to what is wrong with the clocks.

@@ -20,6 +20,7 @@ impl<N> Fault<N> {
             | Fault::Wipe(nodes)
             | Fault::Pause(nodes)
             | Fault::Ring(nodes)
+            | Fault::DiskStall(nodes)
             | Fault::Isolate(nodes) => format!("{name} {}", list(nodes)),
             Fault::Partition { groups, in_flight } => {
                 let sides = groups.iter().map(list).collect::<Vec<_>>().join(" | ");
@@ -42,6 +43,15 @@ impl<N> Fault<N> {
             Fault::Action { name: action, args } => format!("{name} {action} {}", toml::Value::Table(args.clone())),
             Fault::Buggify(points) => format!("{name} {points}"),
             Fault::SlowCpu { nodes, poll } => format!("{name} {} {poll} a poll", list(nodes)),
+            Fault::Disk { nodes, set } => {
+                let set = toml::Value::try_from(set).map(|value| value.to_string()).unwrap_or_default();
+                format!("{name} {} {set}", list(nodes))
+            }
+            Fault::DiskFull { nodes, free } => format!("{name} {}, {free} free", list(nodes)),
+            Fault::BitRot { nodes, sectors, files } | Fault::BadSectors { nodes, sectors, files } => {
+                let files = if files == "*" { String::new() } else { format!(" of {files}") };
+                format!("{name} {}, {sectors} sectors{files}", list(nodes))
+            }
             Fault::Reconfigure { nodes, with } => {
                 format!("{name} {} {}", list(nodes), toml::Value::Table(with.clone()))
             }

@@ -14,10 +14,11 @@ pub(crate) use apply::{Stage, apply, undo};
 pub(crate) use describe::describe;
 pub use nemesis::Nemesis;
 
+use crate::fs::DiskPatch;
 use crate::net::LinkPatch;
 use crate::node::NodeId;
 use crate::run::dose::Effects;
-use crate::scenario::units::{Offset, Time};
+use crate::scenario::units::{Offset, Size, Time};
 
 /// What a fault does. Each is undone when its `for` is over, and at the latest when the run heals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,6 +96,46 @@ pub enum Fault<N> {
         /// The virtual time of one poll.
         poll: Time,
     },
+    /// The nodes' disks get other properties.
+    Disk {
+        /// Whose disks.
+        nodes: N,
+        /// What changes.
+        set: DiskPatch,
+    },
+    /// No read, write or sync on the nodes' disks comes to its end. Undone: all of them do.
+    DiskStall(N),
+    /// From now on only so much more fits on the nodes' disks.
+    DiskFull {
+        /// Whose disks.
+        nodes: N,
+        /// How much more fits.
+        #[serde(default)]
+        free: Size,
+    },
+    /// In some sectors of what is durable on the nodes' disks one bit flips. It stays so until the sector is written again.
+    BitRot {
+        /// Whose disks.
+        nodes: N,
+        /// How many sectors on each.
+        #[serde(default = "one_sector")]
+        sectors: u64,
+        /// Of which files; `*` is any characters.
+        #[serde(default = "all_files")]
+        files: String,
+    },
+    /// Some sectors of what is durable on the nodes' disks cannot be read any more, until they are written again as a whole
+    /// (latent sector errors).
+    BadSectors {
+        /// Whose disks.
+        nodes: N,
+        /// How many sectors on each.
+        #[serde(default = "one_sector")]
+        sectors: u64,
+        /// Of which files; `*` is any characters.
+        #[serde(default = "all_files")]
+        files: String,
+    },
     /// The nodes crash and start again at once with other parameters. Undone: they restart with their former ones.
     Reconfigure {
         /// Which nodes.
@@ -118,6 +159,14 @@ pub enum Fault<N> {
 pub(crate) const MOST_DRIFT_PPM: i64 = 1_000_000;
 /// See [`MOST_DRIFT_PPM`].
 pub(crate) const LEAST_DRIFT_PPM: i64 = -500_000;
+
+fn one_sector() -> u64 {
+    1
+}
+
+fn all_files() -> String {
+    "*".to_owned()
+}
 
 fn is_zero(n: &i64) -> bool {
     *n == 0
@@ -154,6 +203,11 @@ impl<N> Fault<N> {
             Fault::Link { .. } => "link",
             Fault::Clock { .. } => "clock",
             Fault::SlowCpu { .. } => "slow_cpu",
+            Fault::Disk { .. } => "disk",
+            Fault::DiskStall(_) => "disk_stall",
+            Fault::DiskFull { .. } => "disk_full",
+            Fault::BitRot { .. } => "bit_rot",
+            Fault::BadSectors { .. } => "bad_sectors",
             Fault::Reconfigure { .. } => "reconfigure",
             Fault::Action { .. } => "action",
             Fault::Buggify(_) => "buggify",
@@ -161,7 +215,7 @@ impl<N> Fault<N> {
     }
 
     /// The names of all faults.
-    pub const NAMES: [&'static str; 16] = [
+    pub const NAMES: [&'static str; 21] = [
         "crash",
         "kill",
         "restart",
@@ -175,6 +229,11 @@ impl<N> Fault<N> {
         "link",
         "clock",
         "slow_cpu",
+        "disk",
+        "disk_stall",
+        "disk_full",
+        "bit_rot",
+        "bad_sectors",
         "reconfigure",
         "action",
         "buggify",
@@ -192,6 +251,11 @@ impl<N> Fault<N> {
             | Fault::Isolate(nodes)
             | Fault::Clock { nodes, .. }
             | Fault::SlowCpu { nodes, .. }
+            | Fault::Disk { nodes, .. }
+            | Fault::DiskStall(nodes)
+            | Fault::DiskFull { nodes, .. }
+            | Fault::BitRot { nodes, .. }
+            | Fault::BadSectors { nodes, .. }
             | Fault::Reconfigure { nodes, .. } => vec![nodes],
             Fault::Partition { groups, .. } => groups.iter().collect(),
             Fault::OneWay { from, to, .. } | Fault::Clog { from, to } | Fault::Link { from, to, .. } => vec![from, to],
@@ -217,6 +281,11 @@ impl<N> Fault<N> {
             Fault::Link { from, to, set } => Fault::Link { from: rename(from), to: rename(to), set },
             Fault::Clock { nodes, offset, drift_ppm } => Fault::Clock { nodes: rename(nodes), offset, drift_ppm },
             Fault::SlowCpu { nodes, poll } => Fault::SlowCpu { nodes: rename(nodes), poll },
+            Fault::Disk { nodes, set } => Fault::Disk { nodes: rename(nodes), set },
+            Fault::DiskStall(nodes) => Fault::DiskStall(rename(nodes)),
+            Fault::DiskFull { nodes, free } => Fault::DiskFull { nodes: rename(nodes), free },
+            Fault::BitRot { nodes, sectors, files } => Fault::BitRot { nodes: rename(nodes), sectors, files },
+            Fault::BadSectors { nodes, sectors, files } => Fault::BadSectors { nodes: rename(nodes), sectors, files },
             Fault::Reconfigure { nodes, with } => Fault::Reconfigure { nodes: rename(nodes), with },
             Fault::Action { name, args } => Fault::Action { name, args },
             Fault::Buggify(points) => Fault::Buggify(points),
@@ -225,7 +294,7 @@ impl<N> Fault<N> {
 
     /// Whether it is over as soon as it has happened: there is nothing to undo.
     pub fn is_momentary(&self) -> bool {
-        matches!(self, Fault::Restart(_) | Fault::Action { .. })
+        matches!(self, Fault::Restart(_) | Fault::Action { .. } | Fault::BitRot { .. } | Fault::BadSectors { .. })
     }
 
     /// What its effect is counted by, if that can be counted: how much that is, and what it means if nothing was.
@@ -248,6 +317,29 @@ impl<N> Fault<N> {
                 },
                 "it happened to no message",
             )),
+            // Nor does another latency or bandwidth of a disk.
+            Fault::Disk { set, .. }
+                if set.read.is_none() && set.write.is_none() && set.sync.is_none() && set.bandwidth.is_none() =>
+            {
+                Some((
+                    |effects| {
+                        effects.read_errors
+                            + effects.write_errors
+                            + effects.sync_errors
+                            + effects.corrupt_reads
+                            + effects.misdirected
+                            + effects.lies
+                            + effects.disk_queued
+                            + effects.disk_full
+                            + effects.short_writes
+                    },
+                    "it happened to no operation",
+                ))
+            }
+            Fault::DiskStall(_) => Some((|effects| effects.disk_stalled, "no operation waited")),
+            Fault::DiskFull { .. } => {
+                Some((|effects| effects.disk_full + effects.short_writes, "nothing more was written than fits"))
+            }
             Fault::Buggify(_) => Some((|effects| effects.buggified, "no such point fired")),
             _ => None,
         }
@@ -259,6 +351,15 @@ impl Fault<Vec<NodeId>> {
     pub fn takes_down(&self) -> &[NodeId] {
         match self {
             Fault::Crash(nodes) | Fault::Kill(nodes) | Fault::Wipe(nodes) => nodes,
+            _ => &[],
+        }
+    }
+
+    /// The nodes whose disks lose something, or may lose it, though nobody is told.
+    pub fn damages(&self) -> &[NodeId] {
+        match self {
+            Fault::Wipe(nodes) | Fault::BitRot { nodes, .. } | Fault::BadSectors { nodes, .. } => nodes,
+            Fault::Disk { nodes, set } if set.is_treacherous() => nodes,
             _ => &[],
         }
     }

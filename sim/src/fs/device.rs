@@ -1,48 +1,400 @@
-//! The device under the file system: how long its operations take, and whether they succeed.
+//! The device under the file system: how long its operations take, and whether they do what they say.
+//!
+//! Everything about an operation is decided here, once, when it is through: a fault that begins or ends while it is under way
+//! counts as it is at the end. Each decision has its own draw, keyed by the disk and by how manieth operation it is, made
+//! whether or not the others turn out so: to switch read errors on leaves every latency as it was.
+//!
+//! In this order: an operation waits for those before it if there is a limit (`iops`, `bandwidth`), takes its latency, and waits
+//! until no stall is in force. All of this is true time, which a node's wrong clock does not change. Writes go to the page
+//! cache, so no limit concerns them; their bytes pass when they are synced.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::time::Duration;
+use std::task::Waker;
 
-use serde::{Deserialize, Serialize};
+use super::config::{DiskConfig, DiskPatch};
+use super::error;
+use super::serving::{Operation, Serving, UnderWay};
+use crate::kernel::{self, State};
+use crate::node::NodeId;
+use crate::scenario::units::{Iops, Rate};
+use crate::seed::{Draw, Key, Probability, Purpose, Seed};
+use crate::trace::digest::{Tag, hash_bytes};
+use crate::trace::record::Kind;
 
-use super::disk::Disk;
-use super::on_disk;
-use crate::net::Latency;
-use crate::scenario::units::Time;
-use crate::time;
-
-/// What a disk is like.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DiskConfig {
-    /// How long a sync takes.
-    pub sync: Latency,
+/// Which draw of an operation is for what.
+mod slot {
+    pub const LATENCY: u64 = 0;
+    pub const ERROR: u64 = 1;
+    /// How much of it happened all the same.
+    pub const PART: u64 = 2;
+    pub const CORRUPT: u64 = 3;
+    pub const BIT: u64 = 4;
+    /// The first of those for sectors; the place that a sector lands in has the draw after its own.
+    pub const SECTORS: u64 = 16;
 }
 
-impl Default for DiskConfig {
-    /// A good solid-state disk: 100 µs to 1 ms a sync.
-    fn default() -> Self {
-        DiskConfig {
-            sync: Latency::Uniform(Time::new(Duration::from_micros(100)), Time::new(Duration::from_millis(1))),
-        }
+/// What a sync does to what it covers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Synced {
+    /// All of it is durable, but for sectors that landed elsewhere.
+    Done(Strays),
+    /// EIO. The draw decides about each sector.
+    Failed(Draw),
+    /// Nothing happened, and nobody is told.
+    Lied,
+}
+
+/// Which of the sectors that a sync writes land in the place of others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Strays {
+    key: Key,
+    number: u64,
+    misdirect: Probability,
+}
+
+impl Strays {
+    /// Whether none does: nobody needs to ask for each.
+    pub fn none(&self) -> bool {
+        self.misdirect.is_zero()
+    }
+
+    /// Whether the i-th sector that this sync writes does; the draw is for the place that it lands in.
+    pub fn of(&self, i: u64) -> Option<Draw> {
+        let slot = slot::SECTORS + 2 * i;
+        let astray = !self.none() && self.key.draw(self.number, slot).chance(self.misdirect);
+        astray.then(|| self.key.draw(self.number, slot + 1))
     }
 }
 
-/// What a file system asks of its device.
-pub(super) enum Operation {
-    Read { bytes: usize },
-    Write { bytes: usize },
-    Sync,
+/// Waits for a read of up to `bytes`. With a draw, one bit of what was read is wrong.
+pub(super) async fn read(bytes: usize) -> io::Result<Option<Draw>> {
+    let number = Serving::new(Operation::Read(bytes as u64)).await;
+    kernel::with(|state| {
+        let device = state.device();
+        if device.happens(number, slot::ERROR, device.read_error) {
+            state.effects.read_errors += 1;
+            state.betray("read failed");
+            return Err(error::io());
+        }
+        Ok(device.happens(number, slot::CORRUPT, device.corrupt_read).then(|| device.key.draw(number, slot::BIT)))
+    })
 }
 
-/// Waits as long as the device takes.
-pub(super) async fn serve(operation: Operation) -> io::Result<()> {
-    match operation {
-        Operation::Read { .. } | Operation::Write { .. } => {}
-        Operation::Sync => {
-            let latency = on_disk(Disk::next_sync_latency).await;
-            time::sleep(latency).await;
+/// Waits for a write. With a draw, it fails with EIO after a part of it: so much as the draw says.
+pub(super) async fn write() -> Result<(), Draw> {
+    let number = Serving::new(Operation::Write).await;
+    kernel::with(|state| {
+        let device = state.device();
+        if !device.happens(number, slot::ERROR, device.write_error) {
+            return Ok(());
         }
+        let part = device.key.draw(number, slot::PART);
+        state.effects.write_errors += 1;
+        state.betray("write failed");
+        Err(part)
+    })
+}
+
+/// Waits for a sync of so many bytes.
+pub(super) async fn sync(bytes: u64) -> Synced {
+    let number = Serving::new(Operation::Sync(bytes)).await;
+    kernel::with(|state| {
+        let device = state.device();
+        if device.happens(number, slot::ERROR, device.sync_error) {
+            let part = device.key.draw(number, slot::PART);
+            state.effects.sync_errors += 1;
+            state.betray("sync failed");
+            Synced::Failed(part)
+        } else if device.effective.lying_sync {
+            device.lied = true;
+            state.effects.lies += 1;
+            state.betray("sync did nothing");
+            Synced::Lied
+        } else {
+            device.empty = false;
+            Synced::Done(Strays { key: device.key, number, misdirect: device.misdirect })
+        }
+    })
+}
+
+/// Flips the bit that the draw says.
+pub(super) fn flip(bytes: &mut [u8], bit: Draw) {
+    if !bytes.is_empty() {
+        let bit = bit.below(bytes.len() as u64 * 8) as usize;
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        kernel::with(|state| {
+            state.effects.corrupt_reads += 1;
+            state.betray("read a wrong bit");
+        });
     }
-    Ok(())
+}
+
+// ---- the device ------------------------------------------------------------------------------------------------
+
+/// One node's.
+pub(crate) struct Device {
+    key: Key,
+    /// Operations begun so far: the index of the next one's draws.
+    begun: u64,
+    base: DiskConfig,
+    /// Patches in force, by fault, oldest first.
+    patches: Vec<(u32, DiskPatch)>,
+    effective: DiskConfig,
+    read_error: Probability,
+    write_error: Probability,
+    sync_error: Probability,
+    corrupt_read: Probability,
+    misdirect: Probability,
+    /// When it is through with what was asked of it so far, if there is a limit.
+    busy_until: u64,
+    /// How many stalls are in force.
+    pub stalls: u32,
+    /// Operations that wait for others or for the end of a stall, by number.
+    pub waiting: BTreeMap<u64, Waiting>,
+    /// By fault: how many bytes may be in use.
+    full: Vec<(u32, u64)>,
+    /// How often it was damaged at rest.
+    pub damages: u64,
+    /// It said that something was durable that was not.
+    lied: bool,
+    /// It was wiped, and nothing was made durable since.
+    empty: bool,
+}
+
+/// An operation that waits.
+pub(crate) struct Waiting {
+    /// When the device comes to it.
+    pub start: u64,
+    pub waker: Waker,
+}
+
+/// An operation of that size stands for those that wait when a limit changes.
+const TYPICAL: u64 = 4096;
+
+/// How long the device has to do with an operation of so many bytes.
+fn occupied(iops: Iops, bandwidth: Rate, bytes: u64) -> u64 {
+    iops.interval().max(transfer(bandwidth, bytes))
+}
+
+fn transfer(bandwidth: Rate, bytes: u64) -> u64 {
+    if bandwidth == Rate::UNLIMITED { 0 } else { bandwidth.time_for(bytes) }
+}
+
+impl Device {
+    fn new(key: Key, base: DiskConfig) -> Device {
+        let mut device = Device {
+            key,
+            begun: 0,
+            base,
+            patches: Vec::new(),
+            effective: base,
+            read_error: Probability::ZERO,
+            write_error: Probability::ZERO,
+            sync_error: Probability::ZERO,
+            corrupt_read: Probability::ZERO,
+            misdirect: Probability::ZERO,
+            busy_until: 0,
+            stalls: 0,
+            waiting: BTreeMap::new(),
+            full: Vec::new(),
+            damages: 0,
+            lied: false,
+            empty: false,
+        };
+        device.settle(0);
+        device
+    }
+
+    /// Puts the patches in force on top of the base. Returns whom to wake: those in the queue, which goes faster or slower now.
+    fn settle(&mut self, now: u64) -> Vec<Waker> {
+        let before = self.effective;
+        let config = self.patches.iter().fold(self.base, |config, (_, patch)| config.patched(patch));
+        self.effective = config;
+        self.read_error = Probability::new(config.read_error);
+        self.write_error = Probability::new(config.write_error);
+        self.sync_error = Probability::new(config.sync_error);
+        self.corrupt_read = Probability::new(config.corrupt_read);
+        self.misdirect = Probability::new(config.misdirect);
+        let [old, new] = [before, config].map(|config| occupied(config.iops, config.bandwidth, TYPICAL));
+        if old == new {
+            return Vec::new();
+        }
+        let rescaled = |at: u64| match at.saturating_sub(now) {
+            left if old > 0 => {
+                let left = u128::from(left) * u128::from(new) / u128::from(old);
+                now.saturating_add(u64::try_from(left).unwrap_or(u64::MAX))
+            }
+            left => now + left,
+        };
+        self.busy_until = rescaled(self.busy_until);
+        self.waiting
+            .values_mut()
+            .for_each(|waiting| waiting.start = waiting.start.min(rescaled(waiting.start).max(now)));
+        self.wakers()
+    }
+
+    fn wakers(&self) -> Vec<Waker> {
+        self.waiting.values().map(|waiting| waiting.waker.clone()).collect()
+    }
+
+    /// A new operation.
+    #[inline]
+    pub(super) fn begin(&mut self, now: u64, operation: Operation) -> UnderWay {
+        self.begun += 1;
+        let config = &self.effective;
+        let draw = self.key.draw(self.begun, slot::LATENCY);
+        let (latency, bytes) = match operation {
+            Operation::Read(bytes) => (config.read.sample(draw), bytes),
+            Operation::Sync(bytes) => (config.sync.sample(draw), bytes),
+            // Into the page cache: the device has nothing to do yet.
+            Operation::Write => {
+                return UnderWay::new(self.begun, now, config.write.sample(draw));
+            }
+        };
+        let occupied = occupied(config.iops, config.bandwidth, bytes);
+        if occupied == 0 {
+            return UnderWay::new(self.begun, now, latency);
+        }
+        let start = now.max(self.busy_until);
+        self.busy_until = start.saturating_add(occupied);
+        UnderWay::new(self.begun, start, transfer(config.bandwidth, bytes).saturating_add(latency))
+    }
+
+    /// Whether what has that probability happens to an operation.
+    #[inline]
+    fn happens(&self, number: u64, slot: u64, p: Probability) -> bool {
+        !p.is_zero() && self.key.draw(number, slot).chance(p)
+    }
+
+    /// The i-th draw for the damage that comes next.
+    pub fn damage_draw(&self, i: u64) -> Draw {
+        // Numbers of operations begin at the other end.
+        self.key.draw(u64::MAX - self.damages, i)
+    }
+
+    /// How many bytes may be in use.
+    pub fn limit(&self) -> u64 {
+        let full = self.full.iter().map(|&(_, limit)| limit).min();
+        full.unwrap_or(u64::MAX).min(self.effective.capacity.bytes())
+    }
+
+    /// Whether what it holds, or says that it holds, may be lost or wrong, apart from single sectors.
+    fn is_unreliable(&self) -> bool {
+        self.lied || self.empty || self.effective.is_treacherous()
+    }
+}
+
+/// The devices of all nodes.
+#[derive(Default)]
+pub(crate) struct Devices {
+    config: DiskConfig,
+    devices: Vec<Device>,
+}
+
+impl Devices {
+    pub fn add(&mut self, seed: Seed, node: &str) {
+        self.devices.push(Device::new(seed.key(Purpose::Device, node), self.config));
+    }
+
+    pub fn of(&mut self, node: NodeId) -> &mut Device {
+        &mut self.devices[node.index()]
+    }
+}
+
+impl State {
+    /// What every disk is like.
+    pub(crate) fn configure_disks(&mut self, config: DiskConfig) {
+        self.devices.config = config;
+        let now = self.now;
+        for device in &mut self.devices.devices {
+            device.base = config;
+            device.settle(now);
+        }
+        (0..self.nodes.len() as u16).for_each(|node| self.settle_space(NodeId::new(node)));
+    }
+
+    /// Puts a patch on a disk. As all that follow, it returns wakers that are not the kernel's own.
+    pub(crate) fn patch_disk(&mut self, node: NodeId, fault: u32, patch: DiskPatch) -> Vec<Waker> {
+        let now = self.now;
+        let device = self.devices.of(node);
+        device.patches.push((fault, patch));
+        let wakers = device.settle(now);
+        self.settle_space(node);
+        self.wake_all(wakers)
+    }
+
+    /// Takes the patch of a fault off again.
+    pub(crate) fn unpatch_disk(&mut self, node: NodeId, fault: u32) -> Vec<Waker> {
+        let now = self.now;
+        let device = self.devices.of(node);
+        device.patches.retain(|(owner, _)| *owner != fault);
+        let wakers = device.settle(now);
+        self.settle_space(node);
+        self.wake_all(wakers)
+    }
+
+    /// No operation comes to its end from now on.
+    pub(crate) fn stall_disk(&mut self, node: NodeId) {
+        self.devices.of(node).stalls += 1;
+    }
+
+    /// Undoes one stall. After the last, what is through comes to its end.
+    pub(crate) fn unstall_disk(&mut self, node: NodeId) -> Vec<Waker> {
+        let device = self.devices.of(node);
+        device.stalls -= 1;
+        let wakers = if device.stalls == 0 { device.wakers() } else { Vec::new() };
+        self.wake_all(wakers)
+    }
+
+    /// From now on only so much more fits.
+    pub(crate) fn fill_disk(&mut self, node: NodeId, fault: u32, free: u64) {
+        let limit = self.disks.of(node).used().saturating_add(free);
+        self.devices.of(node).full.push((fault, limit));
+        self.settle_space(node);
+    }
+
+    /// As much fits as before that fault.
+    pub(crate) fn unfill_disk(&mut self, node: NodeId, fault: u32) {
+        self.devices.of(node).full.retain(|(owner, _)| *owner != fault);
+        self.settle_space(node);
+    }
+
+    fn settle_space(&mut self, node: NodeId) {
+        let limit = self.devices.of(node).limit();
+        self.disks.of(node).set_limit(limit);
+    }
+
+    /// The device lost power: nothing waits for it any more.
+    pub(crate) fn reset_device(&mut self, node: NodeId) {
+        self.devices.of(node).busy_until = 0;
+    }
+
+    /// There is nothing on the disk any more.
+    pub(crate) fn empty_device(&mut self, node: NodeId) {
+        self.devices.of(node).empty = true;
+    }
+
+    /// Whether what a disk holds may be lost or wrong by a fault: a sector of it is damaged, it has lied, or it was wiped and
+    /// nothing was made durable on it since.
+    pub(crate) fn is_disk_damaged(&mut self, node: NodeId) -> bool {
+        self.devices.of(node).is_unreliable() || self.disks.of(node).is_damaged()
+    }
+
+    /// The one of the running node.
+    fn device(&mut self) -> &mut Device {
+        let here = self.here();
+        self.devices.of(here)
+    }
+
+    fn wake_all(&mut self, wakers: Vec<Waker>) -> Vec<Waker> {
+        wakers.into_iter().filter_map(|waker| self.wake_waker(waker)).collect()
+    }
+
+    /// Puts what the device of the running node did wrong into digest and trace.
+    fn betray(&mut self, what: &'static str) {
+        let here = self.here();
+        self.digest.event(Tag::Disk, u64::from(here.0), hash_bytes(what.as_bytes()), self.now);
+        self.record(here, Kind::Disk, |_| what.to_owned());
+    }
 }

@@ -4,9 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 
-use super::{DiskConfig, Loss, Metadata, error};
+use super::{Loss, Metadata, error};
 use crate::kernel::State;
 use crate::node::NodeId;
 use crate::seed::{Key, Purpose, Seed};
@@ -87,9 +86,7 @@ enum Entry {
 
 /// A disk.
 pub(crate) struct Disk {
-    key: Key,
-    config: DiskConfig,
-    syncs: u64,
+    limit: u64,
     cached: BTreeMap<String, Entry>,
     durable: BTreeMap<String, Entry>,
 }
@@ -103,13 +100,32 @@ fn normal(path: &str) -> String {
 }
 
 impl Disk {
-    fn new(key: Key, config: DiskConfig) -> Disk {
-        Disk { key, config, syncs: 0, cached: BTreeMap::new(), durable: BTreeMap::new() }
+    fn new(_: Key) -> Disk {
+        Disk { limit: u64::MAX, cached: BTreeMap::new(), durable: BTreeMap::new() }
     }
 
-    pub fn next_sync_latency(&mut self) -> Duration {
-        self.syncs += 1;
-        Duration::from_nanos(self.config.sync.sample(self.key.draw(0, self.syncs)))
+    pub fn used(&self) -> u64 {
+        0
+    }
+
+    pub fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
+    pub fn is_damaged(&self) -> bool {
+        false
+    }
+
+    pub fn durable_sectors(&self, _files: &str) -> u64 {
+        0
+    }
+
+    pub fn corrupt(&mut self, _files: &str, _n: u64, _bit: crate::seed::Draw) -> Option<(String, u64)> {
+        None
+    }
+
+    pub fn spoil(&mut self, _files: &str, _n: u64) -> Option<(String, u64)> {
+        None
     }
 
     fn directory(&self, path: &str) -> io::Result<()> {
@@ -257,18 +273,12 @@ impl Disk {
 /// The disks of all nodes.
 #[derive(Default)]
 pub(crate) struct Disks {
-    config: DiskConfig,
     disks: Vec<Disk>,
 }
 
 impl Disks {
-    pub fn configure(&mut self, config: DiskConfig) {
-        self.config = config;
-        self.disks.iter_mut().for_each(|disk| disk.config = config);
-    }
-
     pub fn add(&mut self, seed: Seed, node: &str) {
-        self.disks.push(Disk::new(seed.key(Purpose::Disk, node), self.config));
+        self.disks.push(Disk::new(seed.key(Purpose::Disk, node)));
     }
 
     pub fn of(&mut self, node: NodeId) -> &mut Disk {
@@ -279,6 +289,7 @@ impl Disks {
 impl State {
     /// The node lost power.
     pub(crate) fn crash_disk(&mut self, node: NodeId) {
+        self.reset_device(node);
         let (bytes, names) = self.disks.of(node).crash();
         self.effects.unsynced_bytes += bytes;
         self.effects.unsynced_names += names;
@@ -290,6 +301,7 @@ impl State {
 
     /// The node's disk is replaced by an empty one.
     pub(crate) fn wipe_disk(&mut self, node: NodeId) {
+        self.empty_device(node);
         let disk = self.disks.of(node);
         disk.cached.clear();
         disk.durable.clear();

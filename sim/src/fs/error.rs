@@ -26,3 +26,8 @@ pub(super) fn bad_handle() -> io::Error {
 pub(super) fn invalid() -> io::Error {
     io::Error::from_raw_os_error(libc::EINVAL)
 }
+
+/// The device failed (EIO).
+pub(super) fn io() -> io::Error {
+    io::Error::from_raw_os_error(libc::EIO)
+}

@@ -8,13 +8,18 @@
 //!
 //! Paths are `/`-separated and relative to the node's own disk. The directory `""` is its root and always exists.
 
+mod config;
+mod damage;
 mod device;
 mod disk;
 mod error;
 mod image;
 mod open;
+mod serving;
 
-pub use device::DiskConfig;
+pub(crate) use config::Problem;
+pub use config::{DiskConfig, DiskPatch};
+pub(crate) use device::Devices;
 pub(crate) use disk::Disks;
 pub use image::{CrashImage, Loss, crash_image, damaged};
 pub use open::OpenOptions;
@@ -24,7 +29,7 @@ use std::io;
 use std::rc::Rc;
 
 use crate::kernel::{self, State};
-use device::{Operation, serve};
+use device::Synced;
 use disk::{Disk, Inode};
 use open::Access;
 
@@ -89,8 +94,12 @@ impl File {
     /// Reads up to `buf.len()` bytes at `offset`; fewer only at the end of the file. Returns how many.
     pub async fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.access.may_read()?;
-        serve(Operation::Read { bytes: buf.len() }).await?;
-        on_disk(|_| self.inode.borrow().read_at(buf, offset)).await
+        let wrong_bit = device::read(buf.len()).await?;
+        let n = on_disk(|_| self.inode.borrow().read_at(buf, offset)).await?;
+        if let Some(bit) = wrong_bit {
+            device::flip(&mut buf[..n], bit);
+        }
+        Ok(n)
     }
 
     /// Reads all of `buf` at `offset`.
@@ -113,7 +122,11 @@ impl File {
     /// the middle. A gap before it reads as zeros.
     pub async fn write_at(&self, data: &[u8], offset: u64) -> io::Result<usize> {
         self.access.may_write()?;
-        serve(Operation::Write { bytes: data.len() }).await?;
+        if let Err(part) = device::write().await {
+            let written = part.below(data.len() as u64 + 1) as usize;
+            on_disk(|_| self.inode.borrow_mut().write_at(&data[..written], offset)).await;
+            return Err(error::io());
+        }
         on_disk(|_| self.inode.borrow_mut().write_at(data, offset)).await;
         logged("write", "", crate::trace::digest::hash_bytes(data));
         Ok(data.len())
@@ -152,7 +165,11 @@ impl File {
     /// Makes bytes and length durable. What was written before the call is durable when it returns; a crash before that
     /// may lose it.
     pub async fn sync_all(&self) -> io::Result<()> {
-        serve(Operation::Sync).await?;
+        match device::sync(0).await {
+            Synced::Done(_) => {}
+            Synced::Failed(_) => return Err(error::io()),
+            Synced::Lied => return Ok(()),
+        }
         let flushed = on_disk(|_| self.inode.borrow_mut().sync()).await;
         logged("sync", "", flushed);
         Ok(())
@@ -206,7 +223,11 @@ pub async fn read_dir(path: &str) -> io::Result<Vec<String>> {
 
 /// Makes the directory's names durable: creations, renames and removals in it that came before the call.
 pub async fn sync_dir(path: &str) -> io::Result<()> {
-    serve(Operation::Sync).await?;
+    match device::sync(0).await {
+        Synced::Done(_) => {}
+        Synced::Failed(_) => return Err(error::io()),
+        Synced::Lied => return Ok(()),
+    }
     on_disk(|disk| disk.sync_dir(path)).await?;
     logged("sync_dir", path, 0);
     Ok(())

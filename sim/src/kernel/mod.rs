@@ -52,7 +52,7 @@ pub(crate) use drive::{Stop, bury, run_to};
 pub(crate) use tasks::{BoxFuture, Current, TaskId};
 pub(crate) use timers::TimerId;
 
-use crate::fs::Disks;
+use crate::fs::{Devices, Disks};
 use crate::net::Net;
 use crate::node::{Node, NodeId};
 use crate::probe::ProbeState;
@@ -143,6 +143,7 @@ pub(crate) struct State {
     pub drifts: bool,
     pub net: Net,
     pub disks: Disks,
+    pub devices: Devices,
     pub probes: ProbeState,
     pub effects: Effects,
     pub failures: Vec<Failure>,
@@ -213,6 +214,7 @@ impl State {
             drifts: false,
             net: Net::default(),
             disks: Disks::default(),
+            devices: Devices::default(),
             probes: ProbeState::new(),
             effects: Effects::default(),
             failures: Vec::new(),
@@ -313,6 +315,15 @@ impl State {
         // A timer that never fires is kept, and not queued.
         if deadline < clock::NEVER {
             let at = if self.drifts { self.own_clock().true_time_of(deadline) } else { deadline };
+            self.queue.push(at.max(self.now), 0, Event::Timer(id));
+        }
+        id
+    }
+
+    /// Sets a timer for a true time: hardware does not go by a node's clock.
+    pub fn add_true_timer(&mut self, at: u64, waker: Waker) -> TimerId {
+        let id = self.timers.insert(waker);
+        if at < clock::NEVER {
             self.queue.push(at.max(self.now), 0, Event::Timer(id));
         }
         id

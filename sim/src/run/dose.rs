@@ -54,6 +54,32 @@ effects! {
     unsynced_bytes => "disk.unsynced_bytes",
     /// Creations, renames and removals that a crash lost.
     unsynced_names => "disk.unsynced_names",
+    /// Reads that failed.
+    read_errors => "disk.read_errors",
+    /// Writes that failed.
+    write_errors => "disk.write_errors",
+    /// Syncs that failed.
+    sync_errors => "disk.sync_errors",
+    /// Reads that returned a wrong bit.
+    corrupt_reads => "disk.corrupt_reads",
+    /// Syncs that did nothing and said that they had.
+    lies => "disk.lies",
+    /// Sectors that a sync wrote in the place of others.
+    misdirected => "disk.misdirected",
+    /// Operations that waited for others, because the disk had a limit.
+    disk_queued => "disk.queued",
+    /// Operations that waited for the end of a stall.
+    disk_stalled => "disk.stalled",
+    /// Operations for which there was no space at all.
+    disk_full => "disk.full",
+    /// Writes for which there was only some.
+    short_writes => "disk.short_writes",
+    /// Sectors that rotted.
+    rotten => "disk.rotten",
+    /// Sectors that could not be read any more.
+    bad_sectors => "disk.bad_sectors",
+    /// Operations that failed on such a sector.
+    bad_reads => "disk.bad_reads",
     /// Operations that a client waited for when a server went down.
     ops_in_flight_at_crash => "ops_in_flight_at_crash",
     /// Wakes that were stalled because their node was paused.

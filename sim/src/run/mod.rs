@@ -165,7 +165,7 @@ impl Run<'_> {
             state.policy = table.schedule;
             state.cpu = CpuModel { poll: table.cpu_poll.duration(), wake_jitter: table.wake_jitter.duration() };
             state.net.configure(*self.plan.network.get_ref());
-            state.disks.configure(self.plan.disk);
+            state.configure_disks(self.plan.disk);
             state.probes.plant(&self.planted);
             match &self.plan.frozen {
                 Some(frozen) => state.probes.enable_buggify(seed, Some(&frozen.buggify)),

@@ -14,6 +14,7 @@ use super::target::{Target, Targets};
 use super::tolerant::Doubts;
 use super::units::Time;
 use crate::fault::{Fault, LEAST_DRIFT_PPM, MOST_DRIFT_PPM, Nemesis};
+use crate::fs::{DiskConfig, DiskPatch, Problem};
 use crate::net::LinkConfig;
 
 /// All that is wrong with a plan. `tree` is what it was read from: list entries have the same indexes. What follows only
@@ -121,12 +122,12 @@ impl Rules<'_> {
         if let Some(problem) = self.plan.network.get_ref().problem() {
             self.property(&problem, &["network"], "latency");
         }
-        if let Some(problem) = self.plan.disk.sync.problem() {
-            self.property(&problem, &["disk"], "sync");
+        if let Some(Problem { key, title, expected }) = self.plan.disk.problem() {
+            self.say(title, self.span(&["disk", key]), expected, "");
         }
     }
 
-    /// A problem of a link or a disk begins with the key that it is about, or else it is about its latency.
+    /// A problem of a link begins with the key that it is about, or else it is about its latency.
     fn property(&mut self, problem: &str, table: &[&str], latency: &str) {
         let first = problem.split(' ').next().unwrap_or_default();
         let exact = [table, &[first]].concat();
@@ -426,6 +427,23 @@ impl Rules<'_> {
                     let span = find(self.tree, within, |item| item == Item::Key(word)).unwrap_or_else(|| key("set"));
                     let (title, label) = problem.split_once(", ").unwrap_or((&problem, ""));
                     self.say(title, span, label, "");
+                }
+            }
+            Fault::Disk { set, .. } => {
+                if *set == DiskPatch::default() {
+                    let help = "say what they are like meanwhile, for example: set = { sync_error = 0.1 }";
+                    self.say("`disk` changes nothing", key("set"), "expected a property of a disk", help);
+                } else if let Some(problem) = DiskConfig::default().patched(set).problem() {
+                    self.say(problem.title, key(problem.key), problem.expected, "");
+                }
+            }
+            Fault::BitRot { sectors, files, .. } | Fault::BadSectors { sectors, files, .. } => {
+                if *sectors == 0 {
+                    self.say("`sectors` is zero", key("sectors"), "expected at least 1", "leave it out for one");
+                }
+                if files.is_empty() {
+                    let help = "leave it out for all files, or use * for any characters: \"wal/*\"";
+                    self.say("`files` names no file", key("files"), "expected a path", help);
                 }
             }
             Fault::Reconfigure { with, .. } if with.contains_key("name") => {

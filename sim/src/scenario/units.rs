@@ -165,6 +165,44 @@ impl Rate {
     }
 }
 
+/// How much fits somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Capacity(u64);
+
+impl Capacity {
+    /// As much as there is.
+    pub const UNLIMITED: Capacity = Capacity(u64::MAX);
+
+    /// From bytes.
+    pub const fn from_bytes(bytes: u64) -> Capacity {
+        Capacity(bytes)
+    }
+
+    /// In bytes.
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+/// How many operations a disk serves in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Iops(u64);
+
+impl Iops {
+    /// As many as there are.
+    pub const UNLIMITED: Iops = Iops(u64::MAX);
+
+    /// From operations a second; at least one.
+    pub fn per_second(operations: u64) -> Iops {
+        Iops(operations.max(1))
+    }
+
+    /// How many nanoseconds it is from one to the next.
+    pub fn interval(self) -> u64 {
+        1_000_000_000 / self.0
+    }
+}
+
 /// Units of data, largest first: what is printed is the largest that shows it exactly.
 const SIZES: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
@@ -183,6 +221,18 @@ const EXPECTED_SIZE: &str =
     "an amount of data is a number and a unit (B, kB, KiB, MB, MiB, GB, GiB), such as \"64KiB\"";
 const EXPECTED_RATE: &str = "a bandwidth is a number and a unit (kbit/s, Mbit/s, Gbit/s, B/s, kB/s, KiB/s, MB/s, MiB/s), \
                              such as \"10Mbit/s\", or \"unlimited\"";
+
+const EXPECTED_CAPACITY: &str = "a capacity is a number and a unit (B, kB, KiB, MB, MiB, GB, GiB), such as \"64KiB\", or \"unlimited\"; \
+                                 a disk that is full is the fault `disk_full`";
+const EXPECTED_IOPS: &str = "the operations in a second are a whole number, such as 200, or \"unlimited\"; \
+                             a disk that serves none is the fault `disk_stall`";
+
+fn parse_capacity(text: &str) -> Option<u64> {
+    if text.trim() == "unlimited" {
+        return Some(u64::MAX);
+    }
+    amount(text, &SIZES).filter(|bytes| *bytes > 0)
+}
 
 fn amount(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim();
@@ -215,6 +265,24 @@ impl fmt::Display for Rate {
     }
 }
 
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Capacity::UNLIMITED { f.write_str("unlimited") } else { Size(self.0).fmt(f) }
+    }
+}
+
+impl Serialize for Capacity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Iops {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if *self == Iops::UNLIMITED { serializer.serialize_str("unlimited") } else { serializer.serialize_u64(self.0) }
+    }
+}
+
 impl Serialize for Size {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -243,6 +311,43 @@ impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Data { what: "not a bandwidth", help: EXPECTED_RATE, read: parse_rate }).map(Rate)
     }
+}
+
+impl<'de> Deserialize<'de> for Capacity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_any(Data { what: "not a capacity", help: EXPECTED_CAPACITY, read: parse_capacity })
+            .map(Capacity)
+    }
+}
+
+impl<'de> Deserialize<'de> for Iops {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Iops;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number or \"unlimited\"")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Iops, E> {
+                if text == "unlimited" { Ok(Iops::UNLIMITED) } else { Err(wrong_iops(&format_args!("{text:?}"))) }
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Iops, E> {
+                match u64::try_from(number) {
+                    Ok(number) if number > 0 => Ok(Iops(number)),
+                    _ => Err(wrong_iops(&number)),
+                }
+            }
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Iops, E> {
+                Err(wrong_iops(&number))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+fn wrong_iops<E: Error>(found: &dyn fmt::Display) -> E {
+    E::custom(format!("not a number of operations in a second\nlabel: found {found}\nhelp: {EXPECTED_IOPS}"))
 }
 
 /// Reads a text with a unit, and says what that is to whoever wrote something else: a number without, say.

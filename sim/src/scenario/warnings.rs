@@ -148,7 +148,10 @@ impl Look<'_, '_> {
             self.note(place, "for", bad, || {
                 Diagnostic::warning(format!("`for` has no effect on `{}`", all[0].name()))
                     .label("nothing is undone after this time")
-                    .help("leave it out; a `crash` with a `for` stays down so long")
+                    .help(match all[0].name() {
+                        "bit_rot" | "bad_sectors" => "leave it out; damage stays until the sector is written again",
+                        _ => "leave it out; a `crash` with a `for` stays down so long",
+                    })
             });
         }
         let choices = table_at(tree, &what).and_then(|table| table.get("one_of"));
@@ -199,6 +202,21 @@ impl Look<'_, '_> {
                     Diagnostic::warning(format!("`{}` from a node to itself", fault.name()))
                         .label("there is no such link")
                         .help("name two different nodes")
+                });
+            }
+            Fault::Disk { set, .. } => {
+                self.note(within.clone(), "set", self.plan.disk.patched(set) == self.plan.disk, || {
+                    Diagnostic::warning("`disk` changes nothing")
+                        .label("in [disk] they are like this already")
+                        .help("say what is different meanwhile, for example: set = { sync_error = 0.1 }")
+                });
+            }
+            Fault::DiskFull { free, .. } => {
+                let capacity = self.plan.disk.capacity;
+                self.note(within.clone(), "free", free.bytes() >= capacity.bytes(), || {
+                    Diagnostic::warning("the `disk_full` changes nothing")
+                        .label(format!("no more than {capacity} ever fits"))
+                        .help("leave less free than the `capacity` in [disk]")
                 });
             }
             Fault::Partition { groups, .. } => self.partition(groups, within),

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use serde::de::DeserializeOwned;
 
 use super::description::{Description, EventInfo, PlantedInfo, Suggested};
-use super::{Client, OPERATOR, Protect, Selector, System};
+use super::{Client, OPERATOR, Protect, Protected, Selector, System};
 use crate::check::{Check, Finished, Invariant, Verdict};
 use crate::event::{Event, On};
 use crate::history::Op;
@@ -22,7 +22,7 @@ pub(super) type Accept = Rc<dyn Fn(toml::Table) -> Result<(), toml::de::Error>>;
 pub(super) type Offer<P> = (String, Start<P>, Accept);
 pub(super) type Judge = (&'static str, Rc<dyn Fn(&Finished) -> Result<Verdict, String>>);
 pub(super) type Find = Rc<dyn Fn() -> Vec<NodeId>>;
-pub(super) type Groups = Rc<dyn Fn() -> Vec<Vec<NodeId>>>;
+pub(super) type Groups = Rc<dyn Fn() -> Protected>;
 /// Subscribes an oracle or a selector to the run that is about to begin.
 pub(super) type Install<T> = Rc<dyn Fn() -> T>;
 
@@ -118,7 +118,10 @@ impl<S: System> Manifest<S> {
         self.protected.push(Rc::new(|| {
             let state = Rc::new(RefCell::new(T::default()));
             T::subscribe(&mut On::new(state.clone(), "protected"));
-            Rc::new(move || state.borrow().groups())
+            Rc::new(move || {
+                let state = state.borrow();
+                Protected { memories: state.groups(), disks: state.disks() }
+            })
         }));
         self
     }

@@ -79,6 +79,24 @@ pub trait Protect: Default + 'static {
     /// Groups of nodes: of each, at least one must keep its memory. A fault that would leave a group without does not
     /// happen.
     fn groups(&self) -> Vec<Vec<NodeId>>;
+
+    /// Groups of nodes: of each, at least one must keep its disk whole. A fault that would leave a group without does not
+    /// happen: a `wipe`, `bit_rot`, `bad_sectors`, and a `disk` that lies about syncs or misdirects writes. A quorum of three
+    /// disks of which two must be whole is the group of each two of them.
+    ///
+    /// The simulator knows which disks are damaged: those with a rotten, bad or misdirected sector that was not written
+    /// again, those that have lied, and those that were wiped, until something is durable on them again. When a wiped disk has all
+    /// that it should have, only the system can tell: it leaves the node out of its groups until then.
+    fn disks(&self) -> Vec<Vec<NodeId>> {
+        Vec::new()
+    }
+}
+
+/// What a [`Protect`] says at a moment.
+#[derive(Clone, Debug, Default)]
+pub struct Protected {
+    pub(crate) memories: Vec<Vec<NodeId>>,
+    pub(crate) disks: Vec<Vec<NodeId>>,
 }
 
 /// The role of the node that actions run on.

@@ -141,7 +141,7 @@ async fn load() -> Saved {
 async fn save(saved: &Saved) {
     let bytes = codec::encode(saved).expect("a view is small");
     let file = fs::File::create(DRAFT).await.expect("the root directory exists");
-    file.write_at(&bytes, 0).await.expect("the disk is sound");
+    file.write_all_at(&bytes, 0).await.expect("the disk is sound");
     if planted!("pb.view-not-durable") {
         fs::rename(DRAFT, FILE).await.expect("the draft exists");
         return;

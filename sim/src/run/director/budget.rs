@@ -1,6 +1,6 @@
 //! The fault budget: what may not happen, because what it would break is nobody's bug.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Director;
 use crate::check::guarded;
@@ -8,19 +8,16 @@ use crate::fault::Fault;
 use crate::kernel;
 use crate::node::NodeId;
 use crate::scenario::plan::MaxDown;
+use crate::system::Protected;
 
 impl Director {
     /// Why the fault may not happen, if it may not.
     pub(super) fn over_budget(&self, fault: &Fault<Vec<NodeId>>) -> Option<String> {
-        let destroyed: BTreeSet<NodeId> = fault.destroys().iter().copied().collect();
-        let dies = |group: &Vec<NodeId>| !group.is_empty() && group.iter().all(|node| destroyed.contains(node));
-        if !destroyed.is_empty()
-            && self
-                .protected
-                .iter()
-                .any(|groups| guarded(&"what is protected", || groups()).is_some_and(|groups| groups.iter().any(dies)))
-        {
-            return Some("it would destroy the last copy".to_owned());
+        if !fault.destroys().is_empty() || !fault.damages().is_empty() {
+            let mut each = self.protected.iter().filter_map(|groups| guarded(&"what is protected", || groups()));
+            if let Some(why) = each.find_map(|protected| loses(fault, &protected)) {
+                return Some(why.to_owned());
+            }
         }
         let mut by_role: BTreeMap<&str, usize> = BTreeMap::new();
         let up = |node: &&NodeId| kernel::with(|state| state.node(**node).up);
@@ -43,4 +40,16 @@ impl Director {
         }
         None
     }
+}
+
+/// What that is protected would be lost for good.
+fn loses(fault: &Fault<Vec<NodeId>>, protected: &Protected) -> Option<&'static str> {
+    let (destroyed, damaged) = (fault.destroys(), fault.damages());
+    let dies = |group: &Vec<NodeId>| !group.is_empty() && group.iter().all(|node| destroyed.contains(node));
+    if protected.memories.iter().any(dies) {
+        return Some("it would destroy the last copy");
+    }
+    let is_damaged = |node: &NodeId| damaged.contains(node) || kernel::with(|state| state.is_disk_damaged(*node));
+    let ruined = |group: &Vec<NodeId>| group.iter().any(|node| damaged.contains(node)) && group.iter().all(is_damaged);
+    protected.disks.iter().any(ruined).then_some("it would damage the last whole disk")
 }

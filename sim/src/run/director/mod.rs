@@ -24,7 +24,7 @@ use crate::run::failure::Failure;
 use crate::scenario::Plan;
 use crate::scenario::plan::MaxDown;
 use crate::seed::Seed;
-use crate::system::Instance;
+use crate::system::{Instance, Protected};
 use agenda::{Due, State};
 pub(crate) use rule::Rule;
 
@@ -32,7 +32,7 @@ pub(crate) use rule::Rule;
 pub(super) type Find = Rc<dyn Fn() -> Vec<NodeId>>;
 
 /// The groups of nodes of which one each must survive.
-type Groups = Rc<dyn Fn() -> Vec<Vec<NodeId>>>;
+type Groups = Rc<dyn Fn() -> Protected>;
 
 /// A node: id, name, role.
 pub(super) type NodeEntry = (NodeId, String, String);

@@ -136,7 +136,8 @@ fn pick<T>(mut pool: Vec<T>, count: Count, draw: Draws<'_>) -> Vec<T> {
     (0..count.of(pool.len())).map(|_| pool.remove(draw().below(pool.len() as u64) as usize)).collect()
 }
 
-/// The fault on those of its nodes that it can hit: what is down cannot be crashed or paused.
+/// The fault on those of its nodes that it can hit: what is down cannot be crashed or paused, and where nothing is durable
+/// nothing rots.
 pub(super) fn hits(fault: Fault<Vec<NodeId>>) -> Result<Fault<Vec<NodeId>>, String> {
     let down: std::cell::RefCell<BTreeSet<NodeId>> = std::cell::RefCell::default();
     let up = |nodes: Vec<NodeId>| -> Vec<NodeId> {
@@ -145,7 +146,14 @@ pub(super) fn hits(fault: Fault<Vec<NodeId>>) -> Result<Fault<Vec<NodeId>>, Stri
         down.borrow_mut().extend(not);
         up
     };
+    let written = |nodes: Vec<NodeId>, files: &str| -> Vec<NodeId> {
+        kernel::with(|state| nodes.into_iter().filter(|&node| state.sectors_to_damage(node, files) > 0).collect())
+    };
     let fault = match fault {
+        Fault::BitRot { nodes, sectors, files } => Fault::BitRot { nodes: written(nodes, &files), sectors, files },
+        Fault::BadSectors { nodes, sectors, files } => {
+            Fault::BadSectors { nodes: written(nodes, &files), sectors, files }
+        }
         Fault::Crash(nodes) => Fault::Crash(up(nodes)),
         Fault::Kill(nodes) => Fault::Kill(up(nodes)),
         Fault::Restart(nodes) => Fault::Restart(up(nodes)),
@@ -154,6 +162,9 @@ pub(super) fn hits(fault: Fault<Vec<NodeId>>) -> Result<Fault<Vec<NodeId>>, Stri
     };
     if fault.targets().iter().all(|nodes| !nodes.is_empty()) {
         return Ok(fault);
+    }
+    if let Fault::BitRot { files, .. } | Fault::BadSectors { files, .. } = &fault {
+        return Err(format!("nothing of `{files}` was durable"));
     }
     let names: Vec<String> = kernel::with(|state| down.borrow().iter().map(|&node| state.name_of(node)).collect());
     Err(match &names[..] {

@@ -214,6 +214,49 @@ fn actions() {
     insta::assert_snapshot!(said);
 }
 
+/// Disks, and what a fault does to them.
+#[test]
+fn disks() {
+    let mut said = with_header(&[
+        ("no operations", "[disk]\niops = 0"),
+        ("operations below zero", "[disk]\niops = -5"),
+        ("half an operation", "[disk]\niops = 0.5"),
+        ("operations in words", "[disk]\niops = \"many\""),
+        ("no bandwidth", "[disk]\nbandwidth = \"0B/s\""),
+        ("a capacity without unit", "[disk]\ncapacity = 4096"),
+        ("no capacity", "[disk]\ncapacity = \"0B\""),
+        ("a probability above one", "[disk]\nsync_error = 1.5"),
+        ("a probability below zero", "[disk]\nmisdirect = -0.5"),
+        ("no probability", "[disk]\nlying_sync = 0.5"),
+        ("a latency the wrong way round", "[disk]\nread = { uniform = [\"2ms\", \"1ms\"] }"),
+        ("an unknown key", "[disk]\nfsync = { constant = \"1ms\" }"),
+        ("nowhere to put it", "[disk]\nsync = \"1ms\""),
+    ]);
+    said += "\n";
+    said += &faults(&[
+        ("nothing changes", "at = \"1s\"\ndo = { disk = { nodes = \"server\", set = {} } }"),
+        ("no set", "at = \"1s\"\ndo = { disk = { nodes = \"server\", sync_error = 0.1 } }"),
+        ("a probability above one", "at = \"1s\"\ndo = { disk = { nodes = \"server\", set = { read_error = 2 } } }"),
+        (
+            "a latency the wrong way round",
+            "at = \"1s\"\ndo = { disk = { nodes = \"server\", set = { sync = { uniform = [\"2ms\", \"1ms\"] } } } }",
+        ),
+        ("no operations", "at = \"1s\"\ndo = { disk = { nodes = \"server\", set = { iops = 0 } } }"),
+        ("a stall of a table", "at = \"1s\"\ndo = { disk_stall = { nodes = \"server\" } }"),
+        ("free without unit", "at = \"1s\"\ndo = { disk_full = { nodes = \"server\", free = 4096 } }"),
+        ("free below zero", "at = \"1s\"\ndo = { disk_full = { nodes = \"server\", free = \"-1KiB\" } }"),
+        ("rot without nodes", "at = \"1s\"\ndo = { bit_rot = \"server\" }"),
+        ("rot of nothing", "at = \"1s\"\ndo = { bit_rot = { nodes = \"server\", sectors = 0 } }"),
+        ("rot below zero", "at = \"1s\"\ndo = { bit_rot = { nodes = \"server\", sectors = -1 } }"),
+        ("rot of no file", "at = \"1s\"\ndo = { bad_sectors = { nodes = \"server\", files = \"\" } }"),
+        (
+            "while rot is in force",
+            "at = \"1s\"\nwhile = \"a\"\ndo = { crash = \"primary\" }\n[[fault]]\nname = \"a\"\nat = \"1s\"\ndo = { bit_rot = { nodes = \"server\" } }",
+        ),
+    ]);
+    insta::assert_snapshot!(said);
+}
+
 /// Names that only the system knows.
 #[test]
 fn names() {

@@ -1,9 +1,10 @@
 use super::{FULL, HEADER, description, nodes, scenario};
 use crate::fault::{Fault, InFlight};
+use crate::fs::DiskPatch;
 use crate::net::{Latency, LinkPatch};
 use crate::scenario::freeze::FrozenFault;
 use crate::scenario::plan::{Action, Exact, Frozen, What};
-use crate::scenario::units::{Offset, Time};
+use crate::scenario::units::{Capacity, Iops, Offset, Size, Time};
 use crate::scenario::{check, freeze};
 
 fn frozen() -> Frozen {
@@ -37,6 +38,21 @@ fn faults() -> Vec<FrozenFault> {
         Fault::Clock { nodes: one(), offset: Offset::from_nanos(-1_500_000), drift_ppm: 0 },
         Fault::Clock { nodes: one(), offset: Offset::default(), drift_ppm: -200 },
         Fault::SlowCpu { nodes: one(), poll: Time::from_nanos(7_000) },
+        Fault::Disk {
+            nodes: two(),
+            set: DiskPatch {
+                read: latency,
+                iops: Some(Iops::per_second(200)),
+                capacity: Some(Capacity::UNLIMITED),
+                sync_error: Some(0.25),
+                lying_sync: Some(true),
+                ..DiskPatch::default()
+            },
+        },
+        Fault::DiskStall(two()),
+        Fault::DiskFull { nodes: one(), free: Size::from_bytes(4096) },
+        Fault::BitRot { nodes: one(), sectors: 3, files: "wal/*".to_owned() },
+        Fault::BadSectors { nodes: one(), sectors: 1, files: "*".to_owned() },
         Fault::Reconfigure { nodes: one(), with: toml::toml! { batch = 8 } },
         Fault::Action { name: "grow".to_owned(), args: toml::toml! { by = 2 } },
     ];

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{HEADER, scenario};
+use crate::fs::DiskConfig;
 use crate::net::LinkConfig;
 use crate::scenario::plan::{RunTable, What};
 use crate::scenario::{Scenario, Source};
@@ -71,4 +72,9 @@ fn the_defaults_are_the_real_ones() {
     assert_eq!(scenario(&whole(example)).plan(0).unwrap().run, RunTable::default());
     let example = fences().find(|example| example.starts_with("[network]\nlatency")).expect("all of [network]");
     assert_eq!(*scenario(&whole(example)).plan(0).unwrap().network.get_ref(), LinkConfig::default());
+    let example = fences().find(|example| example.starts_with("[disk]\nread")).expect("an example with all of [disk]");
+    assert_eq!(scenario(&whole(example)).plan(0).unwrap().disk, DiskConfig::default());
+    // All of it: what is left out has its default too.
+    let keys = toml::Table::try_from(DiskConfig::default()).unwrap();
+    assert!(keys.keys().all(|key| example.contains(&format!("\n{key} = "))), "{keys}");
 }

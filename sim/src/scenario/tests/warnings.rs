@@ -128,6 +128,12 @@ fn what_is_in_vain() {
         ),
         ("a ring of two", at("{ ring = \"random(2, server)\" }")),
         ("a link as it was", at("{ link = { from = \"server\", to = \"view\", set = {} } }")),
+        ("a disk as it is", at("{ disk = { nodes = \"server\", set = { read_error = 0.0, iops = \"unlimited\" } } }")),
+        (
+            "more free than there is",
+            format!("{}[disk]\ncapacity = \"1MiB\"\n", at("{ disk_full = { nodes = \"server\", free = \"1MiB\" } }")),
+        ),
+        ("rot that lasts", fault("at = \"1s\"\nfor = \"1s\"\ndo = { bit_rot = { nodes = \"server\" } }")),
         ("a rule without a name", format!("{}[expect.run]\n\"rule.fault-1\" = 1\n", at("{ pause = \"view\" }"))),
         ("nobody at all", format!("{}[run]\nmax_down = 0\n", at("{ crash = \"primary\" }"))),
         ("more than there are", at("{ pause = \"random(5, server)\" }")),
@@ -173,6 +179,8 @@ fn what_some_seed_does_is_not_in_vain() {
         at("{ crash = \"random(server)\" }"),
         at("{ ring = [\"view\", \"random(2, server)\"] }"),
         at("{ ring = [\"primary\", \"server-0\"] }"),
+        at("{ disk = { nodes = \"server\", set = { read_error = { draw = [0.0, 0.5] } } } }"),
+        at("{ disk_full = { nodes = \"server\", free = \"1GiB\" } }"),
         at("{ rolling_restart = { nodes = [\"view\", \"server\"], down = \"1s\", pause = \"1s\" } }"),
         format!(
             "{}[expect.run]\n\"rule.fault-x\" = 1\n",

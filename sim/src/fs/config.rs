@@ -1,0 +1,167 @@
+//! What a disk is like, and what a fault changes of that.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::net::Latency;
+use crate::scenario::units::{Capacity, Iops, Rate, Time};
+
+/// What a disk is like: the table `[disk]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiskConfig {
+    /// How long a read takes.
+    pub read: Latency,
+    /// How long a write takes. It goes to the page cache, so nothing by default.
+    pub write: Latency,
+    /// How long a sync takes.
+    pub sync: Latency,
+    /// How many reads and syncs it serves in a second; each waits for those before it. Unlimited by default.
+    pub iops: Iops,
+    /// How much it reads, and how much it writes when it syncs, in a second. Unlimited by default.
+    pub bandwidth: Rate,
+    /// How much fits on it. Unlimited by default.
+    pub capacity: Capacity,
+    /// How often a read fails with EIO, 0 to 1. The next one may succeed.
+    pub read_error: f64,
+    /// How often a write fails with EIO after a part of it was written, 0 to 1.
+    pub write_error: f64,
+    /// How often a sync fails with EIO, 0 to 1. What it did not write will never be written, whatever a later sync says.
+    pub sync_error: f64,
+    /// How often a read returns one flipped bit, 0 to 1. What is on the disk is right.
+    pub corrupt_read: f64,
+    /// How often a sector that a sync writes lands in the place of another one, 0 to 1. The sync succeeds.
+    pub misdirect: f64,
+    /// Whether a sync succeeds at once and does nothing.
+    pub lying_sync: bool,
+}
+
+impl Default for DiskConfig {
+    /// A good solid-state disk: 20 to 100 µs a read, 100 µs to 1 ms a sync, and it does what it says.
+    fn default() -> Self {
+        let us = |n| Time::new(Duration::from_micros(n));
+        DiskConfig {
+            read: Latency::Uniform(us(20), us(100)),
+            write: Latency::Constant(us(0)),
+            sync: Latency::Uniform(us(100), us(1000)),
+            iops: Iops::UNLIMITED,
+            bandwidth: Rate::UNLIMITED,
+            capacity: Capacity::UNLIMITED,
+            read_error: 0.0,
+            write_error: 0.0,
+            sync_error: 0.0,
+            corrupt_read: 0.0,
+            misdirect: 0.0,
+            lying_sync: false,
+        }
+    }
+}
+
+/// What is wrong with a key.
+pub(crate) struct Problem {
+    pub key: &'static str,
+    /// What it is.
+    pub title: String,
+    /// What it should be.
+    pub expected: &'static str,
+}
+
+impl DiskConfig {
+    /// What is wrong with the numbers, if something is.
+    pub(crate) fn problem(&self) -> Option<Problem> {
+        for (key, value) in [
+            ("read_error", self.read_error),
+            ("write_error", self.write_error),
+            ("sync_error", self.sync_error),
+            ("corrupt_read", self.corrupt_read),
+            ("misdirect", self.misdirect),
+        ] {
+            if !(0.0..=1.0).contains(&value) {
+                let expected = "expected a probability from 0 to 1";
+                return Some(Problem { key, title: format!("{key} is {value}"), expected });
+            }
+        }
+        for (key, latency) in [("read", self.read), ("write", self.write), ("sync", self.sync)] {
+            if let Some(problem) = latency.problem() {
+                let (title, expected) = match problem.strip_suffix(", expected 0 to 1") {
+                    Some(title) => (title.to_owned(), "expected 0 to 1"),
+                    None => (problem, ""),
+                };
+                return Some(Problem { key, title, expected });
+            }
+        }
+        None
+    }
+
+    /// This configuration with `patch` on top.
+    pub(crate) fn patched(mut self, patch: &DiskPatch) -> DiskConfig {
+        self.read = patch.read.unwrap_or(self.read);
+        self.write = patch.write.unwrap_or(self.write);
+        self.sync = patch.sync.unwrap_or(self.sync);
+        self.iops = patch.iops.unwrap_or(self.iops);
+        self.bandwidth = patch.bandwidth.unwrap_or(self.bandwidth);
+        self.capacity = patch.capacity.unwrap_or(self.capacity);
+        self.read_error = patch.read_error.unwrap_or(self.read_error);
+        self.write_error = patch.write_error.unwrap_or(self.write_error);
+        self.sync_error = patch.sync_error.unwrap_or(self.sync_error);
+        self.corrupt_read = patch.corrupt_read.unwrap_or(self.corrupt_read);
+        self.misdirect = patch.misdirect.unwrap_or(self.misdirect);
+        self.lying_sync = patch.lying_sync.unwrap_or(self.lying_sync);
+        self
+    }
+
+    /// Whether what is synced on it may be lost, or be something else, though nobody is told.
+    pub(crate) fn is_treacherous(&self) -> bool {
+        self.lying_sync || self.misdirect > 0.0
+    }
+}
+
+/// A change of some of a disk's properties; the others stay as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiskPatch {
+    /// See [`DiskConfig::read`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read: Option<Latency>,
+    /// See [`DiskConfig::write`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write: Option<Latency>,
+    /// See [`DiskConfig::sync`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync: Option<Latency>,
+    /// See [`DiskConfig::iops`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iops: Option<Iops>,
+    /// See [`DiskConfig::bandwidth`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<Rate>,
+    /// See [`DiskConfig::capacity`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
+    /// See [`DiskConfig::read_error`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_error: Option<f64>,
+    /// See [`DiskConfig::write_error`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_error: Option<f64>,
+    /// See [`DiskConfig::sync_error`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_error: Option<f64>,
+    /// See [`DiskConfig::corrupt_read`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrupt_read: Option<f64>,
+    /// See [`DiskConfig::misdirect`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub misdirect: Option<f64>,
+    /// See [`DiskConfig::lying_sync`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lying_sync: Option<bool>,
+}
+
+impl DiskPatch {
+    /// Whether what is synced may be lost, or be something else, though nobody is told.
+    pub(crate) fn is_treacherous(&self) -> bool {
+        DiskConfig::default().patched(self).is_treacherous()
+    }
+}

@@ -1,0 +1,128 @@
+//! An operation on its way through a device: queued, under way, held by a stall.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use super::device::Waiting;
+use crate::kernel::{self, State, TimerId};
+use crate::node::NodeId;
+
+/// What a file system asks of its device, and of how many bytes that is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Operation {
+    Read(u64),
+    Write,
+    Sync(u64),
+}
+
+/// An operation that has begun.
+pub(super) struct UnderWay {
+    number: u64,
+    /// When the device comes to it.
+    start: u64,
+    /// How long it takes from then on.
+    takes: u64,
+    timer: Option<(TimerId, u64)>,
+    was_stalled: bool,
+    /// Whether it is in the device's list.
+    is_listed: bool,
+}
+
+impl UnderWay {
+    pub fn new(number: u64, start: u64, takes: u64) -> UnderWay {
+        UnderWay { number, start, takes, timer: None, was_stalled: false, is_listed: false }
+    }
+}
+
+/// Waits until the device is through with an operation, and gives its number.
+pub(super) struct Serving {
+    operation: Operation,
+    /// On which node, once it has begun.
+    under_way: Option<(NodeId, UnderWay)>,
+}
+
+impl Serving {
+    pub fn new(operation: Operation) -> Serving {
+        Serving { operation, under_way: None }
+    }
+
+    fn poll_in(&mut self, state: &mut State, waker: &Waker) -> Poll<u64> {
+        // The dead have no disk.
+        if !state.current.alive {
+            return Poll::Pending;
+        }
+        let (now, operation) = (state.now, self.operation);
+        let (node, op) = match &mut self.under_way {
+            Some((node, op)) => (*node, op),
+            none => {
+                let here = state.here();
+                let op = state.devices.of(here).begin(now, operation);
+                state.effects.disk_queued += u64::from(op.start > now);
+                (here, &mut none.insert((here, op)).1)
+            }
+        };
+        let device = state.devices.of(node);
+        if op.is_listed
+            && let Some(waiting) = device.waiting.get(&op.number)
+        {
+            op.start = waiting.start;
+        }
+        let due = op.start.saturating_add(op.takes);
+        let stalled = device.stalls > 0;
+        if !stalled && now >= due {
+            let number = op.number;
+            self.cancel(state);
+            return Poll::Ready(number);
+        }
+        // Who waits for others may come sooner, and who waits for the end of a stall has no other clock.
+        if stalled || op.start > now {
+            op.is_listed = true;
+            let old = device.waiting.insert(op.number, Waiting { start: op.start, waker: waker.clone() });
+            state.discard(old.map(|old| old.waker));
+        }
+        if stalled {
+            state.effects.disk_stalled += u64::from(!op.was_stalled);
+            op.was_stalled = true;
+            return Poll::Pending;
+        }
+        match op.timer {
+            Some((timer, at)) if at == due && state.is_timer_pending(timer) => state.rearm_timer(timer, waker),
+            old => {
+                if let Some((timer, at)) = old {
+                    state.cancel_timer(timer, at);
+                }
+                op.timer = Some((state.add_true_timer(due, waker.clone()), due));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Nobody waits for it any more.
+    fn cancel(&mut self, state: &mut State) {
+        let Some((node, op)) = self.under_way.take() else { return };
+        if let Some((timer, at)) = op.timer {
+            state.cancel_timer(timer, at);
+        }
+        if op.is_listed {
+            let waiting = state.devices.of(node).waiting.remove(&op.number);
+            state.discard(waiting.map(|waiting| waiting.waker));
+        }
+    }
+}
+
+impl Future for Serving {
+    type Output = u64;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u64> {
+        kernel::with(|state| self.poll_in(state, cx.waker()))
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if self.under_way.is_some() {
+            kernel::with_running(|state| self.cancel(state));
+        }
+    }
+}
