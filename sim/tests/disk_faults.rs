@@ -41,7 +41,11 @@ fn kept() -> Vec<u8> {
 }
 
 /// Runs an operation and notes what came of it.
-async fn noted<T>(seen: &RefCell<Seen>, what: &'static str, run: impl Future<Output = std::io::Result<T>>) -> Option<T> {
+async fn noted<T>(
+    seen: &RefCell<Seen>,
+    what: &'static str,
+    run: impl Future<Output = std::io::Result<T>>,
+) -> Option<T> {
     let begun = time::now();
     let result = run.await;
     let error = result.as_ref().err().map(|error| error.raw_os_error().expect("an error of the system"));
@@ -454,7 +458,8 @@ fn patches_stack_and_come_off_in_any_order() {
         assert_eq!(world.window(speed), "slow read sync");
         drop(first);
         assert_eq!(world.window(speed), "slow read");
-        let third = sim.inject(disk(DiskPatch { read: Some(Latency::Constant(Time::default())), ..DiskPatch::default() }));
+        let third =
+            sim.inject(disk(DiskPatch { read: Some(Latency::Constant(Time::default())), ..DiskPatch::default() }));
         assert_eq!(world.window(speed), "all fast");
         drop(second);
         drop(third);

@@ -40,6 +40,7 @@ sim::event! {
     "gauge.booted" => struct Booted { run: u64, gauge: u16, life: u32, found: String, batch: u64 }
     "gauge.tick" => struct Tick { run: u64, gauge: u16, monotonic: u64, skew: i64, spin: u64, fired: bool }
     "gauge.heard" => struct Heard { run: u64, from: u16, to: u16, number: u64 }
+    "gauge.disk" => struct Disk { run: u64, gauge: u16, what: String }
     "gauge.acted" => struct Acted { run: u64, by: u64 }
 }
 
@@ -49,6 +50,7 @@ enum Seen {
     Booted(Booted),
     Tick(Tick),
     Heard(Heard),
+    Disk(Disk),
     Acted,
 }
 
@@ -74,6 +76,10 @@ impl Invariant for Watch {
         });
         on.event::<Heard>(|_, moment, event| {
             saw(event.run, moment.at_ns, Seen::Heard(event.clone()));
+            Ok(())
+        });
+        on.event::<Disk>(|_, moment, event| {
+            saw(event.run, moment.at_ns, Seen::Disk(event.clone()));
             Ok(())
         });
         on.event::<Acted>(|_, moment, event| {
@@ -105,7 +111,13 @@ impl System for Gauges {
     type Params = Params;
     fn describe(m: &mut Manifest<Self>) {
         m.name("gauges", "They look at everything.").role("gauge", gauge).client_role("client");
-        m.event::<Booted>().event::<Tick>().event::<Heard>().event::<Acted>().ops::<Ask>().invariant::<Watch>();
+        m.event::<Booted>()
+            .event::<Tick>()
+            .event::<Heard>()
+            .event::<Disk>()
+            .event::<Acted>()
+            .ops::<Ask>()
+            .invariant::<Watch>();
         m.workload("asks", async |cx: Client<Params>, _: toml::Table| {
             while cx.running() {
                 let call = cx.invoke(Ask);
@@ -125,11 +137,21 @@ impl System for Gauges {
 
 async fn gauge(params: Rc<Params>) {
     let (run, me) = (params.run, node::this().index() as u16);
-    let found = fs::read_dir("").await.unwrap().join(" ");
+    let mut found = fs::read_dir("").await.unwrap();
+    found.retain(|name| name != "used");
+    let found = found.join(" ");
     observe!(Booted { run, gauge: me, life: node::incarnation(), found, batch: params.batch });
     fs::File::create("kept").await.unwrap().sync_all().await.unwrap();
     fs::sync_dir("").await.unwrap();
     fs::File::create("unsynced").await.unwrap();
+    task::spawn(async move {
+        let mut tick = time::interval(Duration::from_millis(10));
+        loop {
+            tick.tick().await;
+            let what = try_disk().await;
+            observe!(Disk { run, gauge: me, what });
+        }
+    });
     let socket = Rc::new(UdpSocket::bind(1).unwrap());
     let ear = socket.clone();
     task::spawn(async move {
@@ -154,6 +176,34 @@ async fn gauge(params: Rc<Params>) {
         for peer in (0..3).filter(|&peer| peer != me) {
             socket.send_to(codec::encode(&number).unwrap(), sim::node::NodeId::new(peer).port(1));
         }
+    }
+}
+
+/// Writes a file if it is not as it should be, or for the first time; reads it and syncs it. What became of that.
+async fn try_disk() -> String {
+    let begun = time::now();
+    let should = vec![7; 1024];
+    let used = async {
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).open("used").await?;
+        let mut found = vec![0; should.len()];
+        let read = file.read_at(&mut found, 0).await;
+        if matches!(read, Ok(1024)) && found == should {
+            file.write_all_at(&should[..1], 0).await?;
+            file.sync_all().await?;
+            // A kilobyte more, for a moment.
+            file.write_all_at(&should, 1024).await?;
+            file.set_len(1024).await?;
+            return Ok(if begun.elapsed() > Duration::from_millis(20) { "slow" } else { "well" });
+        }
+        file.write_all_at(&should, 0).await?;
+        file.sync_all().await?;
+        read.map(|n| if n == 0 { "well" } else { "wrong" })
+    };
+    match used.await {
+        Ok(what) => what.to_owned(),
+        Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => "ENOSPC".to_owned(),
+        Err(error) if error.raw_os_error() == Some(libc::EIO) => "EIO".to_owned(),
+        Err(error) => error.to_string(),
     }
 }
 
@@ -264,9 +314,32 @@ fn boots(window: &Window) -> String {
     window.0.iter().filter_map(boot).collect::<Vec<_>>().join(", ")
 }
 
+/// The same after a loss of power, which what was not synced may survive.
+fn boots_after_loss(window: &Window) -> String {
+    boots(window).replace(" unsynced", "")
+}
+
 /// How many boots there were, of anybody.
 fn how_many_boots(window: &Window) -> String {
     window.0.iter().filter(|(_, seen)| matches!(seen, Seen::Booted(_))).count().to_string()
+}
+
+/// All that became of the first gauge's disk, and a word for nothing. The others' go well.
+fn disk(window: &Window) -> String {
+    let of = |gauge: u16| -> BTreeSet<&str> {
+        let disk = |(_, seen): &'_ (u64, Seen)| matches!(seen, Seen::Disk(disk) if disk.gauge == gauge);
+        window
+            .0
+            .iter()
+            .filter(|seen| disk(seen))
+            .map(|(_, seen)| match seen {
+                Seen::Disk(disk) => disk.what.as_str(),
+                _ => unreachable!("they were chosen"),
+            })
+            .collect()
+    };
+    assert_eq!((of(1), of(2)), (BTreeSet::from(["well"]), BTreeSet::from(["well"])));
+    of(0).into_iter().collect::<Vec<_>>().join(" ")
 }
 
 fn acted(window: &Window) -> String {
@@ -298,12 +371,12 @@ type Row = (&'static str, Look, [&'static str; 3]);
 
 const ALL_OF_0: &str = "0>1 0>2 1>0 2>0";
 
-const FAULTS: [Row; 32] = [
+const FAULTS: [Row; 39] = [
     ("crash = \"gauge-0\"", silence, ["", ALL_OF_0, ""]),
-    ("crash = \"gauge-0\"", boots, ["", "", "2:1:kept"]),
+    ("crash = \"gauge-0\"", boots_after_loss, ["", "", "2:1:kept"]),
     ("crash = \"zone-1\"", silence, ["", "0>1 1>0 1>2 2>1", ""]),
     ("kill = \"gauge-0\"", boots, ["", "", "2:1:kept unsynced"]),
-    ("restart = \"gauge-0\"", boots, ["", "2:1:kept", ""]),
+    ("restart = \"gauge-0\"", boots_after_loss, ["", "2:1:kept", ""]),
     ("wipe = \"gauge-0\"", boots, ["", "", "2:1:"]),
     ("pause = \"gauge-0\"", silence, ["", ALL_OF_0, ""]),
     ("partition = { groups = [[\"gauge-0\"], [\"rest\"]] }", silence, ["", ALL_OF_0, ""]),
@@ -315,7 +388,7 @@ const FAULTS: [Row; 32] = [
     ("clock = { nodes = \"gauge-0\", drift_ppm = 200_000 }", rate, ["0", "20", "0"]),
     ("clock = { nodes = \"gauge-0\", drift_ppm = -500_000 }", rate, ["0", "-50", "0"]),
     ("slow_cpu = { nodes = \"gauge-0\", poll = \"1ms\" }", spin, ["fast", "slow", "fast"]),
-    ("reconfigure = { nodes = \"gauge-0\", with = { batch = 7 } }", boots, ["", "2:7:kept", "3:1:kept"]),
+    ("reconfigure = { nodes = \"gauge-0\", with = { batch = 7 } }", boots_after_loss, ["", "2:7:kept", "3:1:kept"]),
     ("action = { name = \"grow\", args = { by = 2 } }", acted, ["false", "true", "false"]),
     ("buggify = \"gauge.*\"", fired, ["false", "true", "false"]),
     ("link = { from = \"gauge-0\", to = \"gauge-1\", set = { loss = 1.0 } }", silence, ["", "0>1", ""]),
@@ -341,6 +414,13 @@ const FAULTS: [Row; 32] = [
         silence,
         ["", "0>1", ""],
     ),
+    ("disk = { nodes = \"gauge-0\", set = { sync = { constant = \"30ms\" } } }", disk, ["well", "slow", "well"]),
+    ("disk = { nodes = \"gauge-0\", set = { iops = 80 } }", disk, ["well", "slow", "well"]),
+    ("disk = { nodes = \"gauge-0\", set = { sync_error = 1.0 } }", disk, ["well", "EIO", "well"]),
+    ("disk_stall = \"gauge-0\"", disk, ["well", "", "well"]),
+    ("disk_full = { nodes = \"gauge-0\", free = \"512B\" }", disk, ["well", "ENOSPC", "well"]),
+    ("bit_rot = { nodes = \"gauge-0\", files = \"u*d\" }", disk, ["well", "well wrong", "well"]),
+    ("bad_sectors = { nodes = \"gauge-0\" }", disk, ["well", "EIO well", "well"]),
     ("halves = \"gauge\"", silent, ["0", "4", "0"]),
     ("bridge = \"gauge\"", silent, ["0", "2", "0"]),
     ("crash_loop = { nodes = \"gauge-0\", up = \"20ms\", down = \"40ms\" }", how_many_boots, ["0", "10", "0"]),
@@ -373,11 +453,12 @@ fn look(seen: &[(u64, Seen)], at: u64, what: &str, look: Look) -> [String; 3] {
     let (from, to) = match what.split(' ').next().unwrap_or_default() {
         "swizzle" => (at - ms(50), at + ms(LASTS + 50)),
         "crash_loop" | "rolling_restart" => (at, at + ms(LASTS) - 1),
-        "restart" | "reconfigure" | "action" => (at, at + ms(LASTS) - 1),
+        "restart" | "reconfigure" | "action" | "bit_rot" | "bad_sectors" => (at, at + ms(LASTS) - 1),
         _ => (at + ms(100), at + ms(LASTS - 10)),
     };
     // What is left of it is over: released, caught up, booted. Boots show at once.
-    let settled = if std::ptr::fn_addr_eq(look, boots as Look) { 0 } else { 400 };
+    let settled =
+        if [boots as Look, boots_after_loss].iter().any(|boots| std::ptr::fn_addr_eq(look, *boots)) { 0 } else { 400 };
     let after = at + ms(LASTS + settled);
     [(at - ms(500), at), (from, to), (after, after + ms(500))].map(|(from, to)| look(&Window::of(seen, from, to)))
 }
@@ -394,7 +475,7 @@ fn every_fault_has_its_effect_with_every_trigger_and_none_before_and_after() {
                 continue;
             }
             let lasts = match name {
-                "restart" | "action" | "rolling_restart" => String::new(),
+                "restart" | "action" | "rolling_restart" | "bit_rot" | "bad_sectors" => String::new(),
                 _ => format!("for = \"{LASTS}ms\"\n"),
             };
             let (report, seen) =

@@ -47,13 +47,21 @@ do = { one_of = [
     { slow_cpu = { nodes = "random(2, server)", poll = "50us" } },
     { reconfigure = { nodes = "random(server)", with = { batch = 9 } } },
     { link = { from = "all", to = "all", set = { bandwidth = "20kB/s", queue = "300B" } } },
+    { disk = { nodes = "server", set = { read = { constant = "1ms" }, sync_error = 0.5, corrupt_read = 0.3 } } },
+    { disk = { nodes = "random(2, server)", set = { write_error = 0.3, read_error = 0.3, misdirect = 0.3 } } },
+    { disk = { nodes = "random(server)", set = { iops = 60, bandwidth = "50kB/s" } } },
+    { disk = { nodes = "random(server)", set = { lying_sync = true } } },
+    { disk_stall = "random(server)" },
+    { disk_full = { nodes = "random(server)", free = "1kB" } },
+    { bit_rot = { nodes = "random(server)", sectors = 2 } },
+    { bad_sectors = { nodes = "server", files = "l*" } },
 ] }
 [[fault]]
 name = "inside"
 when = { event = "toy.handling", nth = 5 }
 times = 3
 for = { draw = ["0s", "200ms"] }
-do = { one_of = [{ crash = "random(server)" }, { restart = "server-0" }, { isolate = "server-1" }] }
+do = { one_of = [{ crash = "random(server)" }, { restart = "server-0" }, { isolate = "server-1" }, { disk_stall = "self" }] }
 [[fault]]
 name = "at-op"
 when = { op = "put", node = "client-1", nth = 9 }
@@ -168,6 +176,22 @@ fn a_frozen_run_has_the_same_world_and_verdict() {
         assert!(named(&format!("s {rule}: ")), "{rule} happens");
     }
     assert!(reports.iter().any(|report| report.dose.contains_key("fault.refused")), "the budget refuses something");
+    for effect in [
+        "read_errors",
+        "write_errors",
+        "sync_errors",
+        "corrupt_reads",
+        "lies",
+        "misdirected",
+        "queued",
+        "stalled",
+        "full",
+        "rotten",
+        "bad_sectors",
+        "bad_reads",
+    ] {
+        assert!(reports.iter().any(|report| report.dose.contains_key(&format!("disk.{effect}"))), "{effect} happens");
+    }
     let failures: Vec<_> = reports.iter().filter_map(|report| Some((report.seed, report.failure.as_ref()?))).collect();
     assert!(failures.is_empty(), "{failures:?}");
 }
@@ -234,6 +258,9 @@ do = { one_of = [
     { crash_loop = { nodes = "self", up = "3ms", down = "4ms" } },
     { action = { name = "poke", args = { round = 9 } } }, { buggify = "toy.*" },
     { clock = { nodes = "self", drift_ppm = -200_000 } }, { reconfigure = { nodes = "self", with = { batch = 3 } } },
+    { disk_stall = "self" }, { bit_rot = { nodes = "self" } }, { bad_sectors = { nodes = "server" } },
+    { disk = { nodes = "self", set = { misdirect = 0.5, sync = { constant = "3ms" } } } },
+    { disk = { nodes = "server", set = { iops = 30, capacity = "2KiB" } } }, { disk_full = { nodes = "self" } },
     { ring = "server" }, { kill = "self" }, { slow_cpu = { nodes = "self", poll = "1us" } },
 ] }
 [[fault]]
@@ -273,7 +300,7 @@ name = "chain"
 when = { event = "sim.crashed" }
 times = 30
 for = "1ms"
-do = { one_of = [{ crash = "random(server)" }, { isolate = "self" }, { link = { from = "self", to = "all", set = { bandwidth = "9kB/s" } } }] }
+do = { one_of = [{ crash = "random(server)" }, { isolate = "self" }, { disk = { nodes = "self", set = { lying_sync = true } } }, { link = { from = "self", to = "all", set = { bandwidth = "9kB/s" } } }] }
 "#;
 
 #[test]

@@ -364,6 +364,11 @@ fn the_heal_restarts_every_node_and_undoes_every_fault() {
         "clock = { nodes = \"server\", drift_ppm = -200_000 }",
         "slow_cpu = { nodes = \"server\", poll = \"20ms\" }",
         "reconfigure = { nodes = \"server\", with = { batch = 7 } }",
+        "disk_stall = \"server\"",
+        "disk_full = { nodes = \"server\" }",
+        "disk = { nodes = \"server\", set = { sync = { constant = \"1s\" } } }",
+        "disk = { nodes = \"server\", set = { iops = 1 } }",
+        "disk = { nodes = \"server\", set = { read_error = 1.0, write_error = 1.0, sync_error = 1.0 } }",
     ] {
         let rules = format!("[[fault]]\nat = \"1s\"\ndo = {{ {fault} }}");
         let report = run(&scenario("", "max_down = \"all\"", &rules), 1, RunOptions::default());

@@ -45,6 +45,7 @@ sim::event! {
     "toy.handled" => pub struct Handled { pub value: u64 }
     "toy.spawned" => pub struct Spawned { pub value: u64 }
     "toy.written" => pub struct Written { pub value: u64 }
+    "toy.found" => pub struct Found { pub value: u64 }
     "toy.beat" => pub struct Beat { pub server: NodeId, pub round: u64 }
     "toy.gossip" => pub struct Gossip { pub round: u64 }
     "toy.holding" => pub struct Holding { pub batch: u64 }
@@ -88,7 +89,7 @@ impl System for Toy {
     fn describe(m: &mut Manifest<Self>) {
         m.name("toy", "Servers that answer and beat.").role("server", server).client_role("client");
         m.event::<Handling>().event::<Handled>().event::<Spawned>().event::<Written>().event::<Beat>();
-        m.event::<Gossip>().event::<Holding>().event::<Poked>();
+        m.event::<Found>().event::<Gossip>().event::<Holding>().event::<Poked>();
         m.ops::<Ask>().workload("load", load).workload("probe", probe);
         m.action("poke", async |_: Client<Params>, poke: Poke| {
             observe!(Poked { round: poke.round });
@@ -135,7 +136,7 @@ async fn server(params: Rc<Params>) {
             let _ = rpc::send::<Toy>(next, &Ask::Gossip { round });
         }
     });
-    let log = fs::File::create("log").await.unwrap();
+    let log = fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).open("log").await.unwrap();
     let _ = fs::sync_dir("").await;
     let mut calls = rpc::Server::<Toy>::bind(1).unwrap();
     loop {
@@ -152,10 +153,17 @@ async fn server(params: Rc<Params>) {
                 let _ = rpc::send::<Toy>(next, &Ask::Gossip { round: 0 });
                 observe!(Handled { value });
                 task::spawn(async move { observe!(Spawned { value }) });
-                log.append(&value.to_le_bytes()).await.unwrap();
+                // Whatever the disk does, it goes on.
+                let written = log.append(&value.to_le_bytes()).await;
                 observe!(Written { value });
                 if value.is_multiple_of(4) {
-                    log.sync_all().await.unwrap();
+                    let _ = log.sync_all().await;
+                }
+                if let Ok(at) = written {
+                    let mut found = [0; 8];
+                    let read = log.read_exact_at(&mut found, at.saturating_sub(600)).await;
+                    let value = read.map_or(u64::MAX, |()| u64::from_le_bytes(found));
+                    observe!(Found { value });
                 }
             }
         }

@@ -44,10 +44,6 @@ impl Window {
         Window { file, path: path.to_owned(), start: 0, bytes: Vec::new(), bad: BTreeSet::new(), read: 0 }
     }
 
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
     /// How much memory it holds.
     pub fn size(&self) -> usize {
         self.bytes.capacity()

@@ -21,6 +21,8 @@
 
 use sim::{planted, rand};
 
+use crate::storage::checksum;
+
 /// The bytes of a header.
 pub const HEADER: usize = 32;
 
@@ -64,11 +66,6 @@ impl Name {
 /// A number as names have it.
 pub fn hex(digits: &str) -> Option<u64> {
     (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok()).flatten()
-}
-
-/// The checksum of some numbers, to go on from.
-pub fn checksum(numbers: &[u64]) -> u32 {
-    numbers.iter().fold(0, |crc, number| crc32c::crc32c_append(crc, &number.to_le_bytes()))
 }
 
 /// What a record is for.

@@ -17,11 +17,11 @@
 use sim::fs::{self, File, OpenOptions};
 use sim::rand;
 
-use super::format::{checksum, hex};
-use crate::storage::StorageError;
+use super::format::hex;
 use crate::storage::directory::{self, DRAFT, join};
 use crate::storage::error::Context;
 use crate::storage::window::{TRIES, Window};
+use crate::storage::{StorageError, checksum};
 
 /// A sector, that disks write whole or not at all.
 const SECTOR: usize = 512;
