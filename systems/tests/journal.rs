@@ -19,7 +19,20 @@ fn report(scenario: &Scenario, seed: u64, planted: &[String]) -> Report {
 }
 
 /// The scenario made for each known bug.
-const MADE_FOR: [(&str, &str); 1] = [("journal.delete-before-snapshot", "snapshot-crash")];
+const MADE_FOR: [(&str, &str); 12] = [
+    ("journal.delete-before-snapshot", "snapshot-crash"),
+    ("wal.ack-before-sync", "power-loss"),
+    ("wal.ignore-sync-error", "sync-errors"),
+    ("wal.retry-sync", "sync-errors"),
+    ("wal.trust-length", "rot-log"),
+    ("wal.rot-is-tail", "rot-log"),
+    ("wal.no-dir-sync", "crash"),
+    ("wal.trust-cache", "kill"),
+    ("wal.cut-without-sync", "power-loss"),
+    ("snapshot.no-dir-sync", "snapshot-crash"),
+    ("snapshot.in-place", "snapshot-crash"),
+    ("snapshot.no-checksum", "rot-snapshot"),
+];
 
 /// The first of so many seeds in which the bug is reported by an oracle that it declares.
 fn found(bug: &str, scenario: &Scenario, within: u64) -> Option<u64> {

@@ -68,7 +68,18 @@ impl System for Journal {
             .event::<Poisoned>();
         m.protected::<TheOnlyDisk>();
         m.check::<Ordered>().invariant::<Durable>().invariant::<ReadBack>();
-        m.planted("journal.delete-before-snapshot", ["durable", "read-back"]);
+        m.planted("journal.delete-before-snapshot", ["durable", "read-back"])
+            .planted("wal.ack-before-sync", ["durable", "read-back"])
+            .planted("wal.ignore-sync-error", ["durable", "read-back"])
+            .planted("wal.retry-sync", ["durable", "read-back"])
+            .planted("wal.trust-length", ["ordered", "read-back", "always:journal.a-verified-record-is-one"])
+            .planted("wal.rot-is-tail", ["durable", "read-back"])
+            .planted("wal.no-dir-sync", ["durable", "read-back"])
+            .planted("wal.trust-cache", ["durable", "read-back"])
+            .planted("wal.cut-without-sync", ["durable", "read-back"])
+            .planted("snapshot.no-dir-sync", ["durable", "read-back"])
+            .planted("snapshot.in-place", ["durable", "read-back"])
+            .planted("snapshot.no-checksum", ["ordered", "read-back", "always:journal.a-verified-snapshot-is-one"]);
     }
 
     fn build(&self, params: &Params, cluster: &mut Cluster) {
