@@ -3,9 +3,11 @@
 //! Each system is a folder with the same rooms: `mod.rs` says what it is, which paper it follows and what it guarantees;
 //! then come the protocol's files, `client.rs`, `workload.rs`, `checks.rs`, and `system.rs`, its [`sim::System`].
 
+pub mod journal;
 pub mod primary_backup;
+pub mod storage;
 
 /// All systems, as the tools take them.
 pub fn all() -> Vec<Box<dyn sim::DynSystem>> {
-    vec![Box::new(primary_backup::PrimaryBackup)]
+    vec![Box::new(primary_backup::PrimaryBackup), Box::new(journal::Journal)]
 }

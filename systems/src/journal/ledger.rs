@@ -1,0 +1,209 @@
+//! What the oracles know: which record must be where, what is on the disk, and what a fault has destroyed.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use sim::NodeId;
+use sim::fs::{self, CrashImage, Loss};
+
+use super::events::{Acked, Contents};
+use super::recovery::SNAPSHOTS;
+use super::state::{State, id_of};
+use crate::storage::snapshot;
+
+/// The header in front of a record's bytes: damage there makes the record unreadable too.
+const HEADER: u64 = 32;
+
+/// Where the bytes of a record are in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub path: String,
+    /// Where in it they begin.
+    pub offset: u64,
+    /// How many they are.
+    pub len: u64,
+}
+
+impl Place {
+    /// As an acknowledgement says. `None` if it says that the record is in snapshots only.
+    pub fn of(acked: &Acked) -> Option<Place> {
+        let place = Place { path: acked.path.clone(), offset: acked.offset, len: acked.len };
+        (!place.path.is_empty()).then_some(place)
+    }
+
+    /// Whether a fault destroyed the bytes, or the header in front of them.
+    fn is_damaged(&self, node: NodeId) -> bool {
+        fs::damaged(node, &self.path, self.offset.saturating_sub(HEADER), self.offset + self.len)
+    }
+}
+
+/// A record that must not get lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its identity.
+    pub record: u64,
+    /// Where it is, as far as was said.
+    pub place: Option<Place>,
+    /// The how-manieth that the oracle learned of.
+    pub order: u64,
+}
+
+/// The records that must not get lost, by number.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    kept: BTreeMap<u64, Kept>,
+    destroyed: BTreeSet<u64>,
+    order: u64,
+}
+
+impl Ledger {
+    /// A record that from now on must not get lost.
+    pub fn keep(&mut self, index: u64, record: u64, place: Option<Place>) {
+        let order = self.order + 1;
+        let kept = self.kept.entry(index).or_insert(Kept { record, place: None, order });
+        self.order = self.order.max(kept.order);
+        kept.place = place.or(kept.place.take());
+    }
+
+    /// How many it knows of.
+    pub fn order(&self) -> u64 {
+        self.order
+    }
+
+    /// The record of that number, if it must not get lost.
+    pub fn get(&self, index: u64) -> Option<&Kept> {
+        self.kept.get(&index)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Kept)> {
+        self.kept.iter().map(|(index, kept)| (*index, kept))
+    }
+
+    /// Whether a fault destroyed the record of that number.
+    pub fn is_destroyed(&self, index: u64) -> bool {
+        self.destroyed.contains(&index)
+    }
+
+    /// Looks at the disk of `node`. Remembers which records a fault has destroyed: the damage is gone when it is written
+    /// over. Returns the first record that is gone without such an excuse.
+    pub fn inspect(&mut self, node: NodeId) -> Option<(u64, Kept)> {
+        let disk = Disk::of(node);
+        let mut gone = None;
+        for (index, kept) in &self.kept {
+            if self.destroyed.contains(index) {
+                continue;
+            }
+            match disk.fate(*index, kept) {
+                Fate::There => {}
+                Fate::Destroyed => {
+                    self.destroyed.insert(*index);
+                }
+                Fate::Gone => gone = gone.or(Some((*index, kept.clone()))),
+            }
+        }
+        gone
+    }
+
+    /// Looks for one record only, as [`Ledger::inspect`]. Cheap if the record is in the log.
+    pub fn is_gone(&mut self, node: NodeId, index: u64) -> bool {
+        let Some(kept) = self.kept.get(&index) else { return false };
+        if kept.place.as_ref().is_some_and(|place| certain(node, place) == Some(kept.record)) {
+            return false;
+        }
+        match Disk::of(node).fate(index, kept) {
+            Fate::There => false,
+            Fate::Destroyed => {
+                self.destroyed.insert(index);
+                false
+            }
+            Fate::Gone => true,
+        }
+    }
+}
+
+/// The identity of what is at a place for certain, whatever a crash does.
+fn certain(node: NodeId, place: &Place) -> Option<u64> {
+    in_image(&fs::crash_image(node, Loss::Everything), place)
+}
+
+fn in_image(image: &CrashImage, place: &Place) -> Option<u64> {
+    let bytes = image.read(&place.path)?;
+    let from = usize::try_from(place.offset).ok()?;
+    let to = from.checked_add(usize::try_from(place.len).ok()?)?;
+    bytes.get(from..to).map(id_of)
+}
+
+/// What has become of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    There,
+    /// Not there, and a fault hit what it was in.
+    Destroyed,
+    Gone,
+}
+
+/// What is on a disk for certain.
+struct Disk {
+    node: NodeId,
+    image: CrashImage,
+    snapshots: OnceCell<Vec<Snapshot>>,
+}
+
+struct Snapshot {
+    /// `None` if it is not whole.
+    contents: Option<Contents>,
+    damaged: bool,
+}
+
+impl Disk {
+    fn of(node: NodeId) -> Disk {
+        Disk { node, image: fs::crash_image(node, Loss::Everything), snapshots: OnceCell::new() }
+    }
+
+    fn snapshots(&self) -> &[Snapshot] {
+        self.snapshots.get_or_init(|| {
+            // One that has not its name yet would not be looked at.
+            let finished = |path: &str| path.split('/').next() == Some(SNAPSHOTS) && !path.ends_with(".tmp");
+            let files = self.image.files().filter(|(path, _)| finished(path));
+            let snapshots = files.map(|(path, bytes)| Snapshot {
+                contents: snapshot::decode(bytes)
+                    .ok()
+                    .and_then(|(_, bytes)| State::decode(&bytes).ok())
+                    .map(|state| Contents::from(&state)),
+                damaged: fs::damaged(self.node, path, 0, bytes.len().max(1) as u64),
+            });
+            snapshots.collect()
+        })
+    }
+
+    fn fate(&self, index: u64, kept: &Kept) -> Fate {
+        let Kept { record, place, .. } = kept;
+        // Damage comes first: what is there, but behind a header that is not, cannot be read.
+        let hit = place.as_ref().is_some_and(|place| place.is_damaged(self.node));
+        let in_log = place.as_ref().is_some_and(|place| in_image(&self.image, place) == Some(*record));
+        if in_log && !hit {
+            return Fate::There;
+        }
+        let holds = |snapshot: &Snapshot| snapshot.contents.as_ref().is_some_and(|has| has.get(index) == Some(*record));
+        if self.snapshots().iter().any(holds) {
+            return Fate::There;
+        }
+        // A log file that is gone was cut off because there were snapshots.
+        let cut = || place.as_ref().is_none_or(|place| self.image.read(&place.path).is_none());
+        if hit || cut() && self.snapshots().iter().any(|snapshot| snapshot.damaged) {
+            return Fate::Destroyed;
+        }
+        match place {
+            Some(_) => Fate::Gone,
+            // Of a record that only was read back nobody has said where it is.
+            None if self.any_damage() => Fate::Destroyed,
+            None => Fate::There,
+        }
+    }
+
+    fn any_damage(&self) -> bool {
+        self.image.files().any(|(path, bytes)| fs::damaged(self.node, path, 0, bytes.len().max(1) as u64))
+    }
+}

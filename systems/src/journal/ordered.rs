@@ -1,0 +1,224 @@
+//! The check on what clients saw: order kept, nothing invented, nothing twice.
+//!
+//! Nothing can excuse a violation of these, so they are judged from the history alone, disk faults or not. That nothing is
+//! *missing* is another matter: see [`super::checks::ReadBack`].
+
+use std::collections::BTreeMap;
+
+use sim::check::linearizable::{Operation, Outcome};
+use sim::check::{Check, Finished, Verdict, Violation};
+
+use super::events::Contents;
+use super::workload::{JournalOp, JournalRet};
+
+type Operated = Operation<JournalOp, JournalRet>;
+
+/// Numbers follow real time, and every read has what was sent, once, under the number that it has.
+pub struct Ordered;
+
+impl Check for Ordered {
+    const NAME: &'static str = "ordered";
+
+    fn check(run: &Finished) -> Result<Verdict, String> {
+        Ok(match judge(&run.history.of::<JournalOp>()) {
+            Ok(()) => Verdict::Pass,
+            Err(violation) => Verdict::Fail(violation),
+        })
+    }
+}
+
+fn violation<T>(about: &str, at_ns: u64, explanation: String) -> Result<T, Violation> {
+    Err(Violation { about: about.to_owned(), at_ns: Some(at_ns), explanation })
+}
+
+/// A record, as its client knows it.
+struct Sent {
+    invoked: u64,
+    /// Whether it was refused.
+    refused: bool,
+    /// Its number, if the client was told.
+    index: Option<u64>,
+}
+
+fn judge(history: &[Operated]) -> Result<(), Violation> {
+    let mut sent: BTreeMap<u64, Sent> = BTreeMap::new();
+    // When each acknowledgement came, and the number in it.
+    let mut acked: Vec<(u64, u64, u64)> = Vec::new();
+    for operation in history {
+        let JournalOp::Append { record } = operation.op else { continue };
+        let mut entry = Sent { invoked: operation.invoked, refused: false, index: None };
+        match &operation.outcome {
+            Outcome::Ok { at, ret: JournalRet::Appended(index) } => {
+                entry.index = Some(*index);
+                acked.push((operation.invoked, *at, *index));
+            }
+            Outcome::Ok { ret, .. } => panic!("an append returned {ret:?}: the history was recorded wrongly"),
+            Outcome::Failed { .. } => entry.refused = true,
+            Outcome::Unknown => {}
+        }
+        sent.insert(record, entry);
+    }
+    real_time(&acked)?;
+    let mut numbers = Numbers::default();
+    for operation in history {
+        if let Outcome::Ok { at, ret: JournalRet::Contents(contents) } = &operation.outcome {
+            read(contents, *at, &sent, &mut numbers)?;
+        }
+    }
+    Ok(())
+}
+
+/// What was acknowledged before another was sent has the smaller number, and no two have the same.
+fn real_time(acked: &[(u64, u64, u64)]) -> Result<(), Violation> {
+    let mut by_end: Vec<_> = acked.to_vec();
+    by_end.sort_unstable_by_key(|&(_, at, index)| (at, index));
+    let mut by_begin: Vec<_> = acked.to_vec();
+    by_begin.sort_unstable_by_key(|&(invoked, ..)| invoked);
+    let mut ended = by_end.iter().peekable();
+    let mut highest = 0;
+    for &(invoked, at, index) in &by_begin {
+        while let Some((_, _, earlier)) = ended.next_if(|&&(_, ended, _)| ended < invoked) {
+            highest = highest.max(*earlier);
+        }
+        if index <= highest {
+            return violation(
+                "order",
+                at,
+                format!("number {index} was given to a record that was sent when {highest} was taken"),
+            );
+        }
+    }
+    let mut seen = BTreeMap::new();
+    for &(_, at, index) in &by_end {
+        if seen.insert(index, at).is_some() {
+            return violation("number", at, format!("the number {index} was given to two records"));
+        }
+    }
+    Ok(())
+}
+
+/// What was read under each number, and where each record was.
+#[derive(Default)]
+struct Numbers {
+    records: BTreeMap<u64, u64>,
+    places: BTreeMap<u64, u64>,
+}
+
+fn read(contents: &Contents, at: u64, sent: &BTreeMap<u64, Sent>, numbers: &mut Numbers) -> Result<(), Violation> {
+    let mut last = 0;
+    for &(index, record) in &contents.records {
+        if index <= last {
+            return violation("order", at, format!("a read has record {index} after record {last}"));
+        }
+        last = index;
+        match sent.get(&record) {
+            None => return violation("invented", at, format!("a read has a record {index} that nobody sent")),
+            Some(sent) if sent.invoked > at => {
+                return violation("invented", at, format!("a read has record {index} before it was sent"));
+            }
+            Some(sent) if sent.refused => {
+                return violation("refused", at, format!("a read has record {index}, which was refused"));
+            }
+            Some(sent) if sent.index.is_some_and(|said| said != index) => {
+                let said = sent.index.unwrap_or_default();
+                return violation(
+                    "number",
+                    at,
+                    format!("a read has a record under {index} that was acknowledged as {said}"),
+                );
+            }
+            Some(_) => {}
+        }
+        if *numbers.records.entry(index).or_insert(record) != record {
+            return violation("number", at, format!("two reads have different records under the number {index}"));
+        }
+        if contents.is_lost(index) {
+            return violation("lost", at, format!("a read has record {index} and says that it is lost"));
+        }
+        let place = *numbers.places.entry(record).or_insert(index);
+        if place != index {
+            return violation("twice", at, format!("a record is there as {place} and as {index}"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(record: u64, times: (u64, u64), index: u64) -> Operated {
+        let outcome = Outcome::Ok { at: times.1, ret: JournalRet::Appended(index) };
+        Operation { process: 1, op: JournalOp::Append { record }, invoked: times.0, outcome }
+    }
+
+    fn ended(record: u64, outcome: Outcome<JournalRet>) -> Operated {
+        Operation { process: 1, op: JournalOp::Append { record }, invoked: 0, outcome }
+    }
+
+    fn list(times: (u64, u64), records: &[(u64, u64)]) -> Operated {
+        let contents = Contents { records: records.to_vec(), lost: Vec::new() };
+        let outcome = Outcome::Ok { at: times.1, ret: JournalRet::Contents(contents) };
+        Operation { process: 2, op: JournalOp::Read, invoked: times.0, outcome }
+    }
+
+    fn about(history: &[Operated]) -> String {
+        judge(history).expect_err("it must be rejected").about
+    }
+
+    #[test]
+    fn an_ordinary_history_is_accepted() {
+        let history = [
+            append(11, (0, 5), 1),
+            append(12, (1, 6), 3),
+            ended(13, Outcome::Unknown),
+            ended(14, Outcome::Failed { at: 9 }),
+            list((6, 8), &[(1, 11), (2, 13), (3, 12)]),
+            list((8, 9), &[(1, 11), (3, 12)]),
+        ];
+        assert_eq!(judge(&history), Ok(()));
+    }
+
+    #[test]
+    fn numbers_must_follow_real_time() {
+        assert_eq!(about(&[append(11, (0, 5), 2), append(12, (6, 7), 1)]), "order");
+        assert_eq!(judge(&[append(11, (0, 6), 2), append(12, (6, 7), 1)]), Ok(()), "at the same time");
+    }
+
+    #[test]
+    fn a_number_is_given_once() {
+        assert_eq!(about(&[append(11, (0, 5), 1), append(12, (1, 5), 1)]), "number");
+        let two = [
+            ended(11, Outcome::Unknown),
+            ended(12, Outcome::Unknown),
+            list((1, 2), &[(1, 11)]),
+            list((3, 4), &[(1, 12)]),
+        ];
+        assert_eq!(about(&two), "number");
+        assert_eq!(about(&[append(11, (0, 5), 1), list((6, 7), &[(2, 11)])]), "number");
+    }
+
+    #[test]
+    fn nothing_is_invented() {
+        assert_eq!(about(&[list((0, 1), &[(1, 11)])]), "invented");
+        assert_eq!(about(&[list((0, 1), &[(1, 11)]), append(11, (2, 3), 1)]), "invented");
+        assert_eq!(about(&[ended(11, Outcome::Failed { at: 1 }), list((2, 3), &[(1, 11)])]), "refused");
+    }
+
+    #[test]
+    fn nothing_is_there_twice_nor_out_of_order() {
+        assert_eq!(about(&[ended(11, Outcome::Unknown), list((1, 2), &[(1, 11), (2, 11)])]), "twice");
+        let swapped = [ended(11, Outcome::Unknown), ended(12, Outcome::Unknown), list((1, 2), &[(2, 12), (1, 11)])];
+        assert_eq!(about(&swapped), "order");
+    }
+
+    #[test]
+    fn what_is_there_is_not_lost() {
+        let mut history = [append(11, (0, 1), 1), list((2, 3), &[(1, 11)])];
+        assert_eq!(judge(&history), Ok(()));
+        if let Outcome::Ok { ret: JournalRet::Contents(contents), .. } = &mut history[1].outcome {
+            contents.lost.push(super::super::state::Lost { first: 1, last: 4, ambiguous: false });
+        }
+        assert_eq!(about(&history), "lost");
+    }
+}

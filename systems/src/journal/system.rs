@@ -1,0 +1,88 @@
+//! The system as `sim` sees it.
+
+use serde::{Deserialize, Serialize};
+use sim::scenario::plan::Phase;
+use sim::{Cluster, Manifest, System};
+
+use super::checks::{Durable, ReadBack, TheOnlyDisk};
+use super::events::{
+    Acked, Answered, Appended, Asked, Audited, Compacted, Listed, LostRecords, Poisoned, Reading, Recovered,
+    Recovering, SnapshotFailed, SnapshotSkipped, Snapshotted, Snapshotting, Torn, Unavailable,
+};
+use super::ordered::Ordered;
+use super::workload::JournalOp;
+use super::{server, workload};
+
+/// The keys of `[system]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Params {
+    /// How many clients.
+    pub clients: usize,
+    /// How many bytes a segment of the log has before the next one is begun.
+    pub segment: u64,
+    /// The longest record that the log takes, in bytes.
+    pub max_record: usize,
+    /// After how many records a snapshot is made, and the log cut.
+    pub snapshot_every: u64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Params { clients: 2, segment: 8 * 1024, max_record: 4 * 1024, snapshot_every: 60 }
+    }
+}
+
+/// A journal on one disk.
+pub struct Journal;
+
+impl System for Journal {
+    type Params = Params;
+
+    fn describe(m: &mut Manifest<Self>) {
+        m.name("journal", "A journal on one disk: appends are acknowledged when they would survive a crash")
+            .role("journal", server::boot)
+            .client_role("client")
+            .ops::<JournalOp>();
+        m.workload("append", workload::append)
+            .workload("read-all", workload::read_all)
+            .suggest(Phase::Main, "append")
+            .suggest(Phase::Final, "read-all");
+        m.event::<Asked>()
+            .event::<Answered>()
+            .event::<Reading>()
+            .event::<Listed>()
+            .event::<Audited>()
+            .event::<Appended>()
+            .event::<Acked>()
+            .event::<Recovering>()
+            .event::<Recovered>()
+            .event::<Unavailable>()
+            .event::<LostRecords>()
+            .event::<Torn>()
+            .event::<Snapshotting>()
+            .event::<Snapshotted>()
+            .event::<SnapshotFailed>()
+            .event::<SnapshotSkipped>()
+            .event::<Compacted>()
+            .event::<Poisoned>();
+        m.protected::<TheOnlyDisk>();
+        m.check::<Ordered>().invariant::<Durable>().invariant::<ReadBack>();
+        m.planted("journal.delete-before-snapshot", ["durable", "read-back"])
+            .planted("wal.ack-before-sync", ["durable", "read-back"])
+            .planted("wal.ignore-sync-error", ["durable", "read-back"])
+            .planted("wal.retry-sync", ["durable", "read-back"])
+            .planted("wal.trust-length", ["ordered", "read-back", "always:journal.a-verified-record-is-one"])
+            .planted("wal.rot-is-tail", ["durable", "read-back"])
+            .planted("wal.no-dir-sync", ["durable", "read-back"])
+            .planted("wal.trust-cache", ["durable", "read-back"])
+            .planted("wal.cut-without-sync", ["durable", "read-back"])
+            .planted("snapshot.no-dir-sync", ["durable", "read-back"])
+            .planted("snapshot.in-place", ["durable", "read-back"])
+            .planted("snapshot.no-checksum", ["ordered", "read-back", "always:journal.a-verified-snapshot-is-one"]);
+    }
+
+    fn build(&self, params: &Params, cluster: &mut Cluster) {
+        cluster.nodes("journal", 1).nodes("client", params.clients);
+    }
+}
