@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sim::{Sim, node, simulate};
+use sim::{node, simulate};
 use systems::storage::wal::{Options, Read, Wal};
 
 fn options() -> Options {
