@@ -61,7 +61,8 @@ async fn run_node(seen: Rc<RefCell<Seen>>) {
     old.sync_all().await.unwrap();
     fs::sync_dir("").await.unwrap();
     let mut tick = time::interval(ms(10));
-    for round in 0u8.. {
+    for round in 0u64.. {
+        let round = round as u8;
         tick.tick().await;
         let now = vec![round; 8 * SECTOR];
         let written = noted(&seen, "write", table.write_all_at(&now, 0)).await;
