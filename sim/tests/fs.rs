@@ -18,7 +18,7 @@ fn ms(n: u64) -> Duration {
 /// Runs `lives[i]` in the i-th life of a node, with a crash (or whatever `between` does) after each.
 fn lives(between: fn(&Sim, NodeId), first: impl AsyncFn() + Send + 'static, second: impl AsyncFn() + Send + 'static) {
     let run = simulate(1, |sim| {
-        sim.disks(DiskConfig { sync: Latency::Constant(Time::new(ms(10))) });
+        sim.disks(DiskConfig { sync: Latency::Constant(Time::new(ms(10))), ..DiskConfig::default() });
         let done = Rc::new(RefCell::new(Vec::new()));
         let (log, code) = (done.clone(), Rc::new((first, second)));
         let node = sim.node("a", move || {
@@ -149,7 +149,7 @@ fn names_that_were_not_synced_are_as_before() {
 fn a_crash_during_a_sync_loses_what_the_sync_was_for() {
     // A sync takes 10 ms. The file is synced twice; the crash comes in the middle of the second.
     let run = simulate(1, |sim| {
-        sim.disks(DiskConfig { sync: Latency::Constant(Time::new(ms(10))) });
+        sim.disks(DiskConfig { sync: Latency::Constant(Time::new(ms(10))), ..DiskConfig::default() });
         let found = Rc::new(RefCell::new(Vec::new()));
         let log = found.clone();
         let node = sim.node("a", move || {

@@ -1,273 +1,321 @@
-//! One node's disk: a page cache in front of a durable image, for bytes and for names.
+//! One node's disk: names and files, what a crash makes of them, and what faults do to them.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
 
-use super::{Loss, Metadata, error};
+use super::changes::Entry;
+use super::crash::{Counts, Survival, survived};
+use super::device::Strays;
+use super::dice::{Dice, Mode};
+use super::inode::Inode;
+use super::names::Names;
+use super::platter::Place;
+use super::sector::Block;
+use super::shadow::Stamp;
+use super::space::Space;
+use super::{Loss, Metadata, path};
 use crate::kernel::State;
 use crate::node::NodeId;
-use crate::seed::{Key, Purpose, Seed};
+use crate::scenario::target::glob_matches;
+use crate::seed::{Draw, Key, Purpose, Seed, fold};
 use crate::trace::digest::{Tag, hash_bytes};
 use crate::trace::record::Kind;
 
-/// A file's bytes: as the cache has them, and as the platter does.
-#[derive(Debug, Default)]
-pub(crate) struct Inode {
-    cached: Vec<u8>,
-    durable: Vec<u8>,
-    /// The hull of all bytes written since the last sync.
-    dirty: Option<(usize, usize)>,
-}
-
-impl Inode {
-    pub fn len(&self) -> u64 {
-        self.cached.len() as u64
-    }
-
-    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let from = (offset as usize).min(self.cached.len());
-        let n = buf.len().min(self.cached.len() - from);
-        buf[..n].copy_from_slice(&self.cached[from..from + n]);
-        Ok(n)
-    }
-
-    pub fn write_at(&mut self, data: &[u8], offset: u64) {
-        if data.is_empty() {
-            // Nothing is written, so no gap before it either.
-            return;
-        }
-        let (from, end) = (offset as usize, offset as usize + data.len());
-        let old = self.cached.len();
-        if end > old {
-            self.cached.resize(end, 0);
-        }
-        self.cached[from..end].copy_from_slice(data);
-        self.touch(from.min(old), end);
-    }
-
-    pub fn set_len(&mut self, len: u64) {
-        let old = self.cached.len();
-        self.cached.resize(len as usize, 0);
-        self.touch(old.min(len as usize), self.cached.len());
-    }
-
-    fn touch(&mut self, from: usize, end: usize) {
-        let (a, b) = self.dirty.unwrap_or((from, end));
-        self.dirty = Some((a.min(from), b.max(end)));
-    }
-
-    /// Makes everything durable and says how many bytes that took.
-    pub fn sync(&mut self) -> u64 {
-        let Some((from, end)) = self.dirty.take() else { return 0 };
-        let end = end.min(self.cached.len());
-        self.durable.resize(self.cached.len(), 0);
-        let from = from.min(end);
-        self.durable[from..end].copy_from_slice(&self.cached[from..end]);
-        (end - from) as u64
-    }
-
-    /// What the crash costs: the number of unsynced bytes.
-    fn crash(&mut self) -> u64 {
-        let lost = self.dirty.take().map_or(0, |(from, end)| (end - from) as u64);
-        if lost > 0 || self.cached.len() != self.durable.len() {
-            self.cached.clone_from(&self.durable);
-        }
-        lost
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Entry {
-    File(Rc<RefCell<Inode>>),
-    Dir,
-}
-
 /// A disk.
 pub(crate) struct Disk {
-    limit: u64,
-    cached: BTreeMap<String, Entry>,
-    durable: BTreeMap<String, Entry>,
+    key: Key,
+    /// How much was written so far: each write and each change of a name has a number.
+    sequence: u64,
+    /// How many files and directories there were.
+    created: u64,
+    crashes: u64,
+    space: Rc<Space>,
+    names: Names,
+    /// What a wipe took: how long each file was.
+    wiped: BTreeMap<String, u64>,
 }
 
-fn parent(path: &str) -> &str {
-    path.rfind('/').map_or("", |at| &path[..at])
+/// What a crash makes of a disk.
+struct Outcome {
+    changes: BTreeSet<u64>,
+    files: BTreeMap<u64, (Rc<Inode>, Survival)>,
+    counts: Counts,
 }
 
-fn normal(path: &str) -> String {
-    path.split('/').filter(|part| !part.is_empty() && *part != ".").collect::<Vec<_>>().join("/")
-}
+/// Draws about images are apart from those about crashes.
+const OF_IMAGES: u64 = 1 << 48;
 
 impl Disk {
-    fn new(_: Key) -> Disk {
-        Disk { limit: u64::MAX, cached: BTreeMap::new(), durable: BTreeMap::new() }
-    }
-
-    pub fn used(&self) -> u64 {
-        0
-    }
-
-    pub fn set_limit(&mut self, limit: u64) {
-        self.limit = limit;
-    }
-
-    pub fn is_damaged(&self) -> bool {
-        false
-    }
-
-    pub fn durable_sectors(&self, _files: &str) -> u64 {
-        0
-    }
-
-    pub fn corrupt(&mut self, _files: &str, _n: u64, _bit: crate::seed::Draw) -> Option<(String, u64)> {
-        None
-    }
-
-    pub fn spoil(&mut self, _files: &str, _n: u64) -> Option<(String, u64)> {
-        None
-    }
-
-    fn directory(&self, path: &str) -> io::Result<()> {
-        match self.cached.get(path) {
-            _ if path.is_empty() => Ok(()),
-            Some(Entry::Dir) => Ok(()),
-            Some(Entry::File(_)) => Err(error::not_a_directory()),
-            None => Err(self.missing(path)),
+    fn new(key: Key) -> Disk {
+        Disk {
+            key,
+            sequence: 0,
+            created: 0,
+            crashes: 0,
+            space: Rc::new(Space::new(u64::MAX)),
+            names: Names::default(),
+            wiped: BTreeMap::new(),
         }
     }
 
-    /// Why there is nothing at `path`: a file has the name of a directory on the way, or there just is nothing.
-    fn missing(&self, path: &str) -> io::Error {
-        let is_file = |above: &&str| matches!(self.cached.get(*above), Some(Entry::File(_)));
-        match path.match_indices('/').map(|(at, _)| &path[..at]).find(is_file) {
-            Some(_) => error::not_a_directory(),
-            None => error::not_found(),
-        }
+    /// The number of what is written next, with a draw.
+    #[inline]
+    pub(super) fn stamp(&mut self) -> Stamp {
+        self.sequence += 1;
+        Stamp { seq: self.sequence, draw: self.key.draw(0, self.sequence) }
     }
 
-    pub fn open(&self, path: &str) -> io::Result<Rc<RefCell<Inode>>> {
-        let path = normal(path);
-        match self.cached.get(&path) {
-            Some(Entry::File(inode)) => Ok(inode.clone()),
-            Some(Entry::Dir) => Err(error::is_a_directory()),
-            None if path.is_empty() => Err(error::is_a_directory()),
-            None => Err(self.missing(&path)),
-        }
+    /// The number of what was written last.
+    pub fn written(&self) -> u64 {
+        self.sequence
+    }
+
+    fn number(&mut self) -> u64 {
+        self.created += 1;
+        self.created
+    }
+
+    // ---- names ------------------------------------------------------------------------------------------------
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Creates a file where there is none.
-    pub fn create(&mut self, path: &str) -> io::Result<Rc<RefCell<Inode>>> {
-        let path = normal(path);
-        self.directory(parent(&path))?;
-        let inode = Rc::<RefCell<Inode>>::default();
-        self.cached.insert(path, Entry::File(inode.clone()));
+    pub(super) fn create(&mut self, path: &str) -> io::Result<Rc<Inode>> {
+        let inode = Inode::new(self.number(), &self.space);
+        let seq = self.stamp().seq;
+        self.names.create(path, inode.clone(), seq)?;
         Ok(inode)
     }
 
     pub fn metadata(&self, path: &str) -> io::Result<Metadata> {
-        match self.open(path) {
-            Ok(inode) => Ok(Metadata { len: inode.borrow().len(), is_dir: false }),
-            Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(Metadata { len: 0, is_dir: true }),
-            Err(error) => Err(error),
-        }
+        Ok(match self.names.find(path)? {
+            Entry::File(inode) => Metadata { len: inode.content.borrow().len(), is_dir: false },
+            Entry::Dir(_) => Metadata { len: 0, is_dir: true },
+        })
     }
 
-    pub fn image(&self, loss: Loss) -> BTreeMap<String, Vec<u8>> {
-        let (names, durable) = match loss {
-            Loss::Nothing => (&self.cached, false),
-            Loss::Everything | Loss::Drawn(_) => (&self.durable, true),
+    pub fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let seq = self.stamp().seq;
+        self.names.rename(from, to, seq)
+    }
+
+    pub fn remove_file(&mut self, path: &str) -> io::Result<()> {
+        let seq = self.stamp().seq;
+        self.names.remove_file(path, seq)
+    }
+
+    pub fn create_dir(&mut self, path: &str) -> io::Result<()> {
+        let (number, seq) = (self.number(), self.stamp().seq);
+        self.names.create_dir(path, number, seq)
+    }
+
+    pub fn remove_dir(&mut self, path: &str) -> io::Result<()> {
+        let seq = self.stamp().seq;
+        self.names.remove_dir(path, seq)
+    }
+
+    /// Creates a directory and those above it that are not there.
+    pub fn create_dir_all(&mut self, path: &str) -> io::Result<()> {
+        let is_dir = |disk: &Disk| disk.names.directory(path).is_ok();
+        match self.create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) if is_dir(self) => return Ok(()),
+            done => return done,
+        }
+        if let Some(above) = path::parent(path) {
+            self.create_dir_all(above)?;
+        }
+        self.create_dir(path)
+    }
+
+    /// Makes durable what was changed in a directory up to `since`.
+    pub fn sync_names(&mut self, dir: u64, since: u64) -> u64 {
+        self.names.sync(dir, since)
+    }
+
+    // ---- syncs of files ---------------------------------------------------------------------------------------
+
+    /// A sync wrote sectors, and some of them in the place of others. Returns how many sectors it wrote, and how many of them
+    /// elsewhere.
+    pub(super) fn finish_astray(&mut self, inode: &Inode, all: bool, strays: Strays) -> (u64, u64) {
+        let (written, astray) = inode.content.borrow_mut().finish_astray(all, strays);
+        for stray in &astray {
+            let places = self.places("*");
+            let all = places.iter().map(|(_, _, sectors)| sectors).sum();
+            if let Some(place) = nth(&places, stray.place.below(all)) {
+                place.overwrite(&stray.block);
+            }
+        }
+        (written, astray.len() as u64)
+    }
+
+    // ---- crashes ----------------------------------------------------------------------------------------------
+
+    fn outcome(&self, dice: impl FnOnce((u64, u64)) -> Dice) -> Outcome {
+        let inodes = self.names.inodes();
+        let (mut first, mut last) = (self.sequence, 0);
+        let mut see = |seq: u64| (first, last) = (first.min(seq), last.max(seq));
+        inodes.values().for_each(|inode| inode.content.borrow().unsynced().for_each(&mut see));
+        self.names.unsynced().for_each(&mut see);
+        let dice = dice((first, last));
+
+        let sectors: Vec<u64> = inodes.values().map(|inode| inode.content.borrow().clean_sectors()).collect();
+        let stale = |draw: Draw| {
+            let mut n = draw.below(sectors.iter().sum());
+            for (inode, &sectors) in inodes.values().zip(&sectors) {
+                if n < sectors {
+                    let content = inode.content.borrow();
+                    return content.on_platter(content.clean_sector(n));
+                }
+                n -= sectors;
+            }
+            None::<Block>
         };
-        let bytes = |inode: &Inode| if durable { inode.durable.clone() } else { inode.cached.clone() };
-        let files = names.iter().filter_map(|(name, entry)| match entry {
-            Entry::File(inode) => Some((name.clone(), bytes(&inode.borrow()))),
-            Entry::Dir => None,
+        let changes = self.names.survivors(|seq| {
+            let draw = dice.draw(super::dice::About::Name, seq, 0);
+            dice.keeps(seq, draw)
+        });
+        let mut counts = Counts { kept_names: changes.len() as u64, ..Counts::default() };
+        counts.lost_names = self.names.unsynced().count() as u64 - counts.kept_names;
+        let mut files = BTreeMap::new();
+        for (&number, inode) in &inodes {
+            let survival = inode.content.borrow().survival(number, &dice, &stale);
+            counts.add(&survival.counts);
+            files.insert(number, (inode.clone(), survival));
+        }
+        Outcome { changes, files, counts }
+    }
+
+    /// Power is lost. Returns what that did, and a hash of what is left.
+    fn crash(&mut self) -> (Counts, u64) {
+        self.crashes += 1;
+        let outcome = self.outcome(|span| Dice::drawn(self.key, self.crashes, span));
+        self.names.become_what_survived(&outcome.changes);
+        let mut hash = outcome.changes.iter().fold(0, |hash, &id| fold(hash ^ id, SPREAD));
+        for (number, (inode, survival)) in outcome.files {
+            hash = fold(hash ^ number, survival.len ^ SPREAD);
+            for (sector, block, _) in &survival.sectors {
+                hash = fold(hash ^ sector, hash_bytes(&**block) ^ SPREAD);
+            }
+            inode.content.borrow_mut().become_what_survived(survival);
+        }
+        // Handles that are still around count no more.
+        self.space = Rc::new(Space::new(self.space.limit()));
+        for inode in self.names.inodes().values() {
+            inode.content.borrow_mut().move_to(&self.space);
+        }
+        (outcome.counts, hash)
+    }
+
+    /// The disk is replaced by an empty one.
+    fn wipe(&mut self) {
+        for (path, inode) in self.names.after(&BTreeSet::new()) {
+            let len = self.wiped.entry(path).or_default();
+            *len = inode.content.borrow().durable_len.max(*len);
+        }
+        self.names = Names::default();
+        self.space = Rc::new(Space::new(self.space.limit()));
+    }
+
+    /// What would be there after a crash.
+    pub fn image(&self, loss: Loss) -> BTreeMap<String, Vec<u8>> {
+        let dice = |span| match loss {
+            Loss::Everything | Loss::Nothing => Dice::fixed(Mode::Nothing),
+            Loss::Drawn(i) => Dice::drawn(self.key, OF_IMAGES ^ i, span),
+        };
+        if loss == Loss::Nothing {
+            let files = self.names.cached();
+            return files.into_iter().map(|(path, inode)| (path, inode.content.borrow().bytes.clone())).collect();
+        }
+        let outcome = self.outcome(dice);
+        let files = self.names.after(&outcome.changes).into_iter().map(|(path, inode)| {
+            let (_, survival) = &outcome.files[&inode.number];
+            (path, survived(inode.content.borrow().bytes.clone(), survival))
         });
         files.collect()
     }
 
-    pub fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        let (from, to) = (normal(from), normal(to));
-        let inode = self.open(&from)?;
-        self.directory(parent(&to))?;
-        if to.is_empty() || matches!(self.cached.get(&to), Some(Entry::Dir)) {
-            return Err(error::is_a_directory());
-        }
-        self.cached.remove(&from);
-        self.cached.insert(to, Entry::File(inode));
-        Ok(())
+    /// The part of a file that is sure to be there after a crash; none if it is not sure to be there.
+    pub fn durable(&self, path: &str, from: u64, to: u64) -> Option<Vec<u8>> {
+        let inode = self.names.durable_file(path)?;
+        let content = inode.content.borrow();
+        content.durable_bytes(from, to)
     }
 
-    pub fn remove_file(&mut self, path: &str) -> io::Result<()> {
-        let path = normal(path);
-        self.open(&path)?;
-        self.cached.remove(&path);
-        Ok(())
+    // ---- damage -----------------------------------------------------------------------------------------------
+
+    /// The files of a glob that the cache has names of, and how many sectors of each are durable and clean.
+    fn places(&self, files: &str) -> Vec<(String, Rc<Inode>, u64)> {
+        let files = self.names.cached().into_iter().filter(|(path, _)| glob_matches(files, path));
+        let places = files.map(|(path, inode)| {
+            let sectors = inode.content.borrow().clean_sectors();
+            (path, inode, sectors)
+        });
+        places.collect()
     }
 
-    pub fn create_dir_all(&mut self, path: &str) -> io::Result<()> {
-        let path = normal(path);
-        let mut above = String::new();
-        for part in path.split('/').filter(|part| !part.is_empty()) {
-            if !above.is_empty() {
-                above.push('/');
-            }
-            above.push_str(part);
-            match self.cached.get(&above) {
-                Some(Entry::Dir) => {}
-                Some(Entry::File(_)) => return Err(error::not_a_directory()),
-                None => {
-                    self.cached.insert(above.clone(), Entry::Dir);
-                }
-            }
-        }
-        Ok(())
+    /// How many sectors of files of a glob are durable and have no newer version in the cache.
+    pub fn durable_sectors(&self, files: &str) -> u64 {
+        self.places(files).iter().map(|(_, _, sectors)| sectors).sum()
     }
 
-    pub fn read_dir(&self, path: &str) -> io::Result<Vec<String>> {
-        let path = normal(path);
-        self.directory(&path)?;
-        Ok(self
-            .cached
-            .keys()
-            .filter(|name| parent(name) == path)
-            .map(|name| name.rsplit('/').next().unwrap_or(name).to_owned())
-            .collect())
+    /// Flips a bit in the n-th of them. Returns which sector that is.
+    pub fn corrupt(&mut self, files: &str, n: u64, bit: Draw) -> Option<(String, u64)> {
+        let place = nth(&self.places(files), n)?;
+        place.corrupt(bit);
+        Some((place.path, place.sector))
     }
 
-    pub fn sync_dir(&mut self, path: &str) -> io::Result<()> {
-        let path = normal(path);
-        self.directory(&path)?;
-        self.durable.retain(|name, _| parent(name) != path);
-        for (name, entry) in self.cached.iter().filter(|(name, _)| parent(name) == path) {
-            self.durable.insert(name.clone(), entry.clone());
-        }
-        Ok(())
+    /// Makes the n-th of them unreadable. Returns which sector that is.
+    pub fn spoil(&mut self, files: &str, n: u64) -> Option<(String, u64)> {
+        let place = nth(&self.places(files), n)?;
+        place.spoil();
+        Some((place.path, place.sector))
     }
 
-    /// Power is lost: what was not synced is gone. Returns how many bytes and how many names that were.
-    fn crash(&mut self) -> (u64, u64) {
-        let mut bytes = 0;
-        for entry in self.cached.values().chain(self.durable.values()) {
-            if let Entry::File(inode) = entry {
-                bytes += inode.borrow_mut().crash();
-            }
-        }
-        // A directory that is gone takes what was in it along.
-        let durable = std::mem::take(&mut self.durable);
-        for (name, entry) in durable {
-            let above = parent(&name);
-            if above.is_empty() || self.durable.contains_key(above) {
-                self.durable.insert(name, entry);
-            }
-        }
-        let changed = |a: &BTreeMap<String, Entry>, b: &BTreeMap<String, Entry>| {
-            a.keys().filter(|name| !b.contains_key(*name)).count() as u64
-        };
-        let names = changed(&self.cached, &self.durable) + changed(&self.durable, &self.cached);
-        self.cached = self.durable.clone();
-        (bytes, names)
+    /// Whether any durable sector of any file was damaged and not written again.
+    pub fn is_damaged(&self) -> bool {
+        self.names.inodes().values().any(|inode| !inode.content.borrow().damage.is_empty())
     }
+
+    /// Whether a fault destroyed some of these bytes of a file.
+    pub fn is_damaged_at(&self, path: &str, from: u64, to: u64) -> bool {
+        let cached = self.names.file(path).ok();
+        let inodes: Vec<Rc<Inode>> = cached.into_iter().chain(self.names.durable_file(path)).collect();
+        let is_again = |inode: &Rc<Inode>| inode.content.borrow().len() >= to;
+        let was_wiped = self.wiped.get(&path::normal(path)).is_some_and(|&len| from < len);
+        inodes.iter().any(|inode| inode.content.borrow().is_damaged(from, to))
+            || was_wiped && !inodes.iter().any(is_again)
+    }
+
+    // ---- space ------------------------------------------------------------------------------------------------
+
+    /// Bytes in use.
+    pub fn used(&self) -> u64 {
+        self.space.used()
+    }
+
+    /// How many bytes may be in use.
+    pub fn set_limit(&mut self, bytes: u64) {
+        self.space.set_limit(bytes);
+    }
+}
+
+/// Keeps small numbers apart in a hash.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+
+fn nth(places: &[(String, Rc<Inode>, u64)], mut n: u64) -> Option<Place> {
+    for (path, inode, sectors) in places {
+        if n < *sectors {
+            let sector = inode.content.borrow().clean_sector(n);
+            return Some(Place { path: path.clone(), inode: inode.clone(), sector });
+        }
+        n -= sectors;
+    }
+    None
 }
 
 /// The disks of all nodes.
@@ -290,32 +338,47 @@ impl State {
     /// The node lost power.
     pub(crate) fn crash_disk(&mut self, node: NodeId) {
         self.reset_device(node);
-        let (bytes, names) = self.disks.of(node).crash();
-        self.effects.unsynced_bytes += bytes;
-        self.effects.unsynced_names += names;
-        self.digest.event(Tag::Disk, u64::from(node.0), bytes << 16 ^ names, self.now);
-        if bytes + names > 0 {
-            self.record(node, Kind::Disk, |_| format!("crash lost {bytes} unsynced bytes and {names} names"));
+        let (counts, hash) = self.disks.of(node).crash();
+        self.effects.unsynced_bytes += counts.bytes;
+        self.effects.unsynced_names += counts.lost_names;
+        self.effects.kept_sectors += counts.kept;
+        self.effects.lost_sectors += counts.lost;
+        self.effects.torn += counts.torn;
+        self.effects.garbage += counts.garbage;
+        self.effects.kept_names += counts.kept_names;
+        self.digest.event(Tag::Disk, u64::from(node.0), hash, self.now);
+        let Counts { bytes, kept, lost, kept_names, lost_names, .. } = counts;
+        if kept + lost + kept_names + lost_names + bytes > 0 {
+            self.record(node, Kind::Disk, |_| {
+                let kept = format!("kept {kept} sectors and {kept_names} changes of names");
+                format!(
+                    "crash lost {bytes} unsynced bytes in {lost} sectors, and {lost_names} changes of names; {kept}"
+                )
+            });
         }
     }
 
     /// The node's disk is replaced by an empty one.
     pub(crate) fn wipe_disk(&mut self, node: NodeId) {
         self.empty_device(node);
-        let disk = self.disks.of(node);
-        disk.cached.clear();
-        disk.durable.clear();
+        self.disks.of(node).wipe();
         self.digest.event(Tag::Disk, u64::from(node.0), u64::MAX, self.now);
     }
 
-    pub(crate) fn disk_event(&mut self, op: &'static str, path: &str, what: u64) {
+    /// The disk of the running node.
+    #[inline]
+    pub(super) fn disk(&mut self) -> &mut Disk {
         let here = self.here();
-        if !self.current.alive {
-            return;
-        }
+        self.disks.of(here)
+    }
+
+    /// Puts an operation into digest and trace. `which` and `what` stand for all that it was asked and answered.
+    #[inline]
+    pub(super) fn did(&mut self, op: &'static str, which: u64, what: u64, text: impl FnOnce() -> String) {
+        let here = self.here();
         self.effects.disk_ops += 1;
-        let which = hash_bytes(op.as_bytes()) ^ hash_bytes(path.as_bytes()).rotate_left(1) ^ what.rotate_left(2);
-        self.digest.event(Tag::Disk, u64::from(here.0), which, self.now);
-        self.record(here, Kind::Disk, |_| format!("{op} {path}").trim_end().to_owned());
+        let hash = fold(which ^ hash_bytes(op.as_bytes()), what ^ SPREAD);
+        self.digest.event(Tag::Disk, u64::from(here.0), hash, self.now);
+        self.record(here, Kind::Disk, |_| format!("{op} {}", text()).trim_end().to_owned());
     }
 }

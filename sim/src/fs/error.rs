@@ -31,3 +31,26 @@ pub(super) fn invalid() -> io::Error {
 pub(super) fn io() -> io::Error {
     io::Error::from_raw_os_error(libc::EIO)
 }
+
+/// There is no space left (ENOSPC).
+pub(super) fn no_space() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENOSPC)
+}
+
+pub(super) fn not_empty() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENOTEMPTY)
+}
+
+/// The root cannot be renamed or removed (EBUSY).
+pub(super) fn busy() -> io::Error {
+    io::Error::from_raw_os_error(libc::EBUSY)
+}
+
+/// A file longer than files can be (EFBIG).
+pub(super) fn too_large() -> io::Error {
+    io::Error::from_raw_os_error(libc::EFBIG)
+}
+
+pub(super) fn name_too_long() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENAMETOOLONG)
+}

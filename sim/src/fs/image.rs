@@ -39,9 +39,15 @@ pub fn crash_image(node: NodeId, loss: Loss) -> CrashImage {
     kernel::with(|state| CrashImage { files: state.disks.of(node).image(loss) })
 }
 
-/// Whether a fault destroyed any of the bytes `from..to` of a file, and nothing has been written over it since: bit rot, a
-/// sector that cannot be read, a write that went elsewhere. Also true if the file's disk was wiped. For checks: what
-/// a system lost otherwise is its own fault.
-pub fn damaged(_node: NodeId, _path: &str, _from: u64, _to: u64) -> bool {
-    false
+/// The bytes `from..to` of a file, as far as they are durable: what [`Loss::Everything`] leaves of them. None if the file or
+/// its end is not sure to be there. For checks that look at a few bytes often: an image copies the whole disk.
+pub fn durable_bytes(node: NodeId, path: &str, from: u64, to: u64) -> Option<Vec<u8>> {
+    kernel::with(|state| state.disks.of(node).durable(path, from, to))
+}
+
+/// Whether a fault destroyed any of the bytes `from..to` of a file, and nothing durable has been written over it since: bit
+/// rot, a sector that cannot be read, a write that went elsewhere. Also true if the disk was wiped, the file had these bytes
+/// before, and no file of that name has so many now. For checks: what a system lost otherwise is its own fault.
+pub fn damaged(node: NodeId, path: &str, from: u64, to: u64) -> bool {
+    kernel::with(|state| state.disks.of(node).is_damaged_at(path, from, to))
 }

@@ -4,181 +4,72 @@
 //! data of their directory: a file that was created, renamed or removed is so after a crash for sure only if [`sync_dir`]
 //! came back first. A file's bytes and length are made durable by [`File::sync_all`].
 //!
+//! What was not synced may survive as well, all of it or any part: single sectors of 512 bytes, each as it was at any moment
+//! since the last sync, a length without its bytes, a rename without the bytes of the file. A crash draws which.
+//!
 //! Errors are those of a real file system: [`io::Error`]s with the operating system's numbers.
 //!
-//! Paths are `/`-separated and relative to the node's own disk. The directory `""` is its root and always exists.
+//! Paths are `/`-separated and relative to the node's own disk. The directory `""` is its root and always exists. There
+//! are no links, no permissions, and no `..`.
+//!
+//! # The map
+//!
+//! A [`File`] asks the `device` (how long does it take, does it fail?) and then does it on the `disk`, which is made of `names`
+//! (directories, and in `changes` what is not durable of them) and of `inode`s, whose `content` is one vector for the page
+//! cache and a `shadow` for each sector that is not durable as it is cached. `sync` makes shadows go, `crash` decides what
+//! becomes of them by throwing `dice`, and `platter` damages what is durable.
 
+mod changes;
 mod config;
+mod content;
+mod crash;
 mod damage;
 mod device;
+mod dice;
 mod disk;
 mod error;
+mod file;
 mod image;
+mod inode;
+mod names;
 mod open;
+mod path;
+mod platter;
+mod sector;
 mod serving;
+mod shadow;
+mod space;
+mod sync;
 
 pub(crate) use config::Problem;
 pub use config::{DiskConfig, DiskPatch};
 pub(crate) use device::Devices;
 pub(crate) use disk::Disks;
-pub use image::{CrashImage, Loss, crash_image, damaged};
+pub use file::{File, Metadata};
+pub use image::{CrashImage, Loss, crash_image, damaged, durable_bytes};
 pub use open::OpenOptions;
 
-use std::cell::RefCell;
 use std::io;
-use std::rc::Rc;
+use std::task::Poll;
 
 use crate::kernel::{self, State};
+use crate::trace::digest::hash_bytes;
 use device::Synced;
-use disk::{Disk, Inode};
-use open::Access;
+use disk::Disk;
 
-/// An open file. It belongs to the incarnation that opened it.
-#[derive(Debug, Clone)]
-pub struct File {
-    inode: Rc<RefCell<Inode>>,
-    access: Access,
-}
-
-/// What is known of a file or directory besides its contents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metadata {
-    len: u64,
-    is_dir: bool,
-}
-
-impl Metadata {
-    /// The length in bytes, as the page cache has it; 0 for a directory.
-    #[allow(clippy::len_without_is_empty, reason = "as std's")]
-    pub fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// Whether it is a directory.
-    pub fn is_dir(&self) -> bool {
-        self.is_dir
-    }
-
-    /// Whether it is a file.
-    pub fn is_file(&self) -> bool {
-        !self.is_dir
-    }
-}
-
-/// Runs `op` on the node's disk. The dead have none: their operations never complete.
-async fn on_disk<R>(op: impl FnOnce(&mut Disk) -> R) -> R {
+/// Runs `op` where the node's disk is. The dead have none: their operations never complete.
+async fn on_disk<R>(op: impl FnOnce(&mut State) -> R) -> R {
     let mut op = Some(op);
     std::future::poll_fn(|_| {
         kernel::with(|state| {
             if !state.current.alive {
-                return std::task::Poll::Pending;
+                return Poll::Pending;
             }
             let op = op.take().expect("polled after completion");
-            std::task::Poll::Ready(op(state.disk()))
+            Poll::Ready(op(state))
         })
     })
     .await
-}
-
-impl File {
-    /// Opens an existing file for reading.
-    pub async fn open(path: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).open(path).await
-    }
-
-    /// Creates an empty file, or empties an existing one, for writing.
-    pub async fn create(path: &str) -> io::Result<File> {
-        OpenOptions::new().write(true).create(true).truncate(true).open(path).await
-    }
-
-    /// Reads up to `buf.len()` bytes at `offset`; fewer only at the end of the file. Returns how many.
-    pub async fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.access.may_read()?;
-        let wrong_bit = device::read(buf.len()).await?;
-        let n = on_disk(|_| self.inode.borrow().read_at(buf, offset)).await?;
-        if let Some(bit) = wrong_bit {
-            device::flip(&mut buf[..n], bit);
-        }
-        Ok(n)
-    }
-
-    /// Reads all of `buf` at `offset`.
-    ///
-    /// # Errors
-    ///
-    /// `UnexpectedEof` if the file ends before.
-    pub async fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let mut done = 0;
-        while done < buf.len() {
-            match self.read_at(&mut buf[done..], offset + done as u64).await? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                n => done += n,
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes `data` at `offset`, in the page cache, and returns how many bytes that were: fewer only if the disk is full in
-    /// the middle. A gap before it reads as zeros.
-    pub async fn write_at(&self, data: &[u8], offset: u64) -> io::Result<usize> {
-        self.access.may_write()?;
-        if let Err(part) = device::write().await {
-            let written = part.below(data.len() as u64 + 1) as usize;
-            on_disk(|_| self.inode.borrow_mut().write_at(&data[..written], offset)).await;
-            return Err(error::io());
-        }
-        on_disk(|_| self.inode.borrow_mut().write_at(data, offset)).await;
-        logged("write", "", crate::trace::digest::hash_bytes(data));
-        Ok(data.len())
-    }
-
-    /// Writes all of `data` at `offset`. After an error, part of it may be there.
-    pub async fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        let mut done = 0;
-        while done < data.len() {
-            done += self.write_at(&data[done..], offset + done as u64).await?;
-        }
-        Ok(())
-    }
-
-    /// Writes all of `data` at the end and returns where that was. After an error, part of it may be there.
-    pub async fn append(&self, data: &[u8]) -> io::Result<u64> {
-        let end = self.inode.borrow().len();
-        self.write_all_at(data, end).await?;
-        Ok(end)
-    }
-
-    /// Cuts the file, or extends it with zeros.
-    pub async fn set_len(&self, len: u64) -> io::Result<()> {
-        self.access.may_write()?;
-        on_disk(|_| self.inode.borrow_mut().set_len(len)).await;
-        logged("set_len", "", len);
-        Ok(())
-    }
-
-    /// Makes the bytes durable, and as much of the length as is needed to read them: that a file was cut may be undone by a
-    /// crash.
-    pub async fn sync_data(&self) -> io::Result<()> {
-        self.sync_all().await
-    }
-
-    /// Makes bytes and length durable. What was written before the call is durable when it returns; a crash before that
-    /// may lose it.
-    pub async fn sync_all(&self) -> io::Result<()> {
-        match device::sync(0).await {
-            Synced::Done(_) => {}
-            Synced::Failed(_) => return Err(error::io()),
-            Synced::Lied => return Ok(()),
-        }
-        let flushed = on_disk(|_| self.inode.borrow_mut().sync()).await;
-        logged("sync", "", flushed);
-        Ok(())
-    }
-
-    /// What is known of it.
-    pub async fn metadata(&self) -> io::Result<Metadata> {
-        Ok(Metadata { len: self.inode.borrow().len(), is_dir: false })
-    }
 }
 
 /// All bytes of a file.
@@ -190,57 +81,99 @@ pub async fn read(path: &str) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Creates a file, or empties an existing one, and writes these bytes. Nothing of this is durable, and a crash may leave any
+/// part of it: to replace a file, write another one, sync it, and [`rename`] it.
+pub async fn write(path: &str, contents: &[u8]) -> io::Result<()> {
+    File::create(path).await?.write_all_at(contents, 0).await
+}
+
 /// What is known of a file or directory.
 pub async fn metadata(path: &str) -> io::Result<Metadata> {
-    on_disk(|disk| disk.metadata(path)).await
+    on_disk(|state| state.disk().metadata(path)).await
 }
 
-/// Gives a file another name, replacing what had it. Durable after a [`sync_dir`] of both directories.
+/// Whether there is a file or a directory of that name.
+///
+/// # Errors
+///
+/// Those of the way there: `NotADirectory` if it leads through a file.
+pub async fn try_exists(path: &str) -> io::Result<bool> {
+    match metadata(path).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a file or a directory another name, replacing the file or the empty directory that had it. After a crash it was
+/// done whole, or not at all; for sure it was after a [`sync_dir`] of either directory.
 pub async fn rename(from: &str, to: &str) -> io::Result<()> {
-    on_disk(|disk| disk.rename(from, to)).await?;
-    logged("rename", to, 0);
-    Ok(())
+    change("rename", from, to, |disk| disk.rename(from, to)).await
 }
 
-/// Removes a name. Durable after a [`sync_dir`] of its directory.
+/// Removes a file's name. Durable after a [`sync_dir`] of its directory. Open handles go on working.
 pub async fn remove_file(path: &str) -> io::Result<()> {
-    on_disk(|disk| disk.remove_file(path)).await?;
-    logged("remove", path, 0);
-    Ok(())
+    change("remove", path, "", |disk| disk.remove_file(path)).await
 }
 
-/// Creates a directory and those above it.
+/// Creates a directory. Its name is durable after a [`sync_dir`] of the one above.
+pub async fn create_dir(path: &str) -> io::Result<()> {
+    change("create_dir", path, "", |disk| disk.create_dir(path)).await
+}
+
+/// Creates a directory and those above it. Each name is durable after a [`sync_dir`] of the directory that it is in.
 pub async fn create_dir_all(path: &str) -> io::Result<()> {
-    on_disk(|disk| disk.create_dir_all(path)).await?;
-    logged("create_dir", path, 0);
-    Ok(())
+    change("create_dir_all", path, "", |disk| disk.create_dir_all(path)).await
+}
+
+/// Removes an empty directory.
+pub async fn remove_dir(path: &str) -> io::Result<()> {
+    change("remove_dir", path, "", |disk| disk.remove_dir(path)).await
 }
 
 /// The names in a directory, sorted.
 pub async fn read_dir(path: &str) -> io::Result<Vec<String>> {
-    on_disk(|disk| disk.read_dir(path)).await
+    on_disk(|state| state.disk().names().list(path)).await
 }
 
-/// Makes the directory's names durable: creations, renames and removals in it that came before the call.
+/// Makes the directory's names durable: creations, renames and removals in it that came before the call. A rename becomes
+/// durable whole, also in the other directory. The directory's own name is data of the directory above.
+///
+/// # Errors
+///
+/// EIO if the device fails: nothing is sure then, and the next one may succeed.
 pub async fn sync_dir(path: &str) -> io::Result<()> {
-    match device::sync(0).await {
-        Synced::Done(_) => {}
-        Synced::Failed(_) => return Err(error::io()),
-        Synced::Lied => return Ok(()),
-    }
-    on_disk(|disk| disk.sync_dir(path)).await?;
-    logged("sync_dir", path, 0);
-    Ok(())
+    let begun = on_disk(|state| {
+        let disk = state.disk();
+        disk.names().directory(path).map(|dir| (dir, disk.written()))
+    });
+    let (dir, since) = begun.await?;
+    let synced = device::sync(0).await;
+    on_disk(|state| {
+        let (what, result) = match synced {
+            // Nothing of it is written in sectors that could land elsewhere.
+            Synced::Done(_) => (1 + state.disk().sync_names(dir, since), Ok(())),
+            Synced::Failed(_) => (0, Err(error::io())),
+            Synced::Lied => (0, Ok(())),
+        };
+        state.did("sync_dir", hash_bytes(path.as_bytes()), what, || path.to_owned());
+        result
+    })
+    .await
 }
 
-/// Puts an operation into digest and trace.
-fn logged(op: &'static str, path: &str, what: u64) {
-    kernel::with(|state| state.disk_event(op, path, what));
-}
-
-impl State {
-    fn disk(&mut self) -> &mut Disk {
-        let here = self.here();
-        self.disks.of(here)
-    }
+/// Changes names.
+async fn change(
+    op: &'static str,
+    path: &str,
+    to: &str,
+    change: impl FnOnce(&mut Disk) -> io::Result<()>,
+) -> io::Result<()> {
+    on_disk(|state| {
+        change(state.disk())?;
+        let which = hash_bytes(path.as_bytes()) ^ hash_bytes(to.as_bytes()).rotate_left(1);
+        state.did(op, which, 0, || if to.is_empty() { path.to_owned() } else { format!("{path} to {to}") });
+        Ok(())
+    })
+    .await
 }

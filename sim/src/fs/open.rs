@@ -2,7 +2,9 @@
 
 use std::io;
 
-use super::{File, error, logged, on_disk};
+use super::changes::Entry;
+use super::{File, error, on_disk};
+use crate::trace::digest::hash_bytes;
 
 /// What a handle may be used for.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +20,11 @@ impl Access {
 
     pub fn may_write(self) -> io::Result<()> {
         if self.write { Ok(()) } else { Err(error::bad_handle()) }
+    }
+
+    /// ftruncate(2) has another error for it.
+    pub fn may_cut(self) -> io::Result<()> {
+        if self.write { Ok(()) } else { Err(error::invalid()) }
     }
 }
 
@@ -78,25 +85,25 @@ impl OpenOptions {
         if !(self.read || self.write) || (!self.write && (self.truncate || creates)) {
             return Err(error::invalid());
         }
-        let (inode, created) = on_disk(|disk| {
-            match disk.open(path) {
-                Ok(_) if self.create_new => Err(error::already_exists()),
-                Ok(inode) => Ok((inode, false)),
-                Err(missing) if missing.kind() == io::ErrorKind::NotFound && creates => {
-                    disk.create(path).map(|inode| (inode, true))
-                }
-                Err(error) => Err(error),
+        on_disk(|state| {
+            let disk = state.disk();
+            let (inode, is_new) = match disk.names().find(path) {
+                Ok(_) if self.create_new => return Err(error::already_exists()),
+                Ok(Entry::Dir(_)) => return Err(error::is_a_directory()),
+                Ok(Entry::File(inode)) => (inode, false),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && creates => (disk.create(path)?, true),
+                Err(error) => return Err(error),
+            };
+            if self.truncate && !is_new {
+                let stamp = disk.stamp();
+                inode.content.borrow_mut().set_len(0, stamp)?;
             }
-            .inspect(|(inode, created)| {
-                if self.truncate && !created {
-                    inode.borrow_mut().set_len(0);
-                }
-            })
+            let owner = (state.current.node, state.current.incarnation);
+            if is_new || self.truncate {
+                state.did("create", hash_bytes(path.as_bytes()), inode.number, || path.to_owned());
+            }
+            Ok(File::new(inode, Access { read: self.read, write: self.write }, path, owner))
         })
-        .await?;
-        if created || self.truncate {
-            logged("create", path, 0);
-        }
-        Ok(File { inode, access: Access { read: self.read, write: self.write } })
+        .await
     }
 }

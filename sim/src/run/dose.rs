@@ -54,6 +54,16 @@ effects! {
     unsynced_bytes => "disk.unsynced_bytes",
     /// Creations, renames and removals that a crash lost.
     unsynced_names => "disk.unsynced_names",
+    /// Sectors that were not durable and came through a crash.
+    kept_sectors => "disk.kept_sectors",
+    /// Sectors that were not durable and did not come through.
+    lost_sectors => "disk.lost_sectors",
+    /// Writes of which a part came through a crash.
+    torn => "disk.torn",
+    /// Sectors that a crash left with bytes that nobody wrote there.
+    garbage => "disk.garbage",
+    /// Creations, renames and removals that were not durable and came through a crash.
+    kept_names => "disk.kept_names",
     /// Reads that failed.
     read_errors => "disk.read_errors",
     /// Writes that failed.

@@ -1,0 +1,191 @@
+//! Syncs: what they cover, and what becomes of it when they succeed, fail, or go astray.
+//!
+//! A sync covers what was written before it began. What is written while it is under way stays dirty; the bytes that it covers
+//! are put by when they are overwritten (copy on write).
+//!
+//! A sync that fails writes a drawn part of what it covers and drops the rest, at least one thing. What it dropped counts as clean
+//! from then on, as Linux does it: later syncs have nothing to do there and succeed. Whether the cache goes on showing
+//! the new bytes (ext4, XFS) or the old ones (btrfs) is drawn, too: Rebello et al., "Can Applications Recover from fsync
+//! Failures?", ATC 2020, section 3.
+
+use super::content::{Content, Damage, UnderWay};
+use super::device::Strays;
+use super::dice::split;
+use super::sector::{self, Block, SECTOR};
+use super::shadow::{Shadow, Version};
+use crate::seed::Draw;
+
+/// A sector that landed in the place of another one.
+pub(super) struct Stray {
+    pub block: Block,
+    /// Draws the place.
+    pub place: Draw,
+}
+
+impl Content {
+    /// A sync begins. Returns how many bytes it has to write.
+    pub fn begin_sync(&mut self, since: u64) -> u64 {
+        self.syncing = Some(UnderWay { since, len: self.len(), len_changed: self.len_changed.is_some() });
+        let dirty = self.shadows.values().filter(|shadow| shadow.dirty).count();
+        (dirty * SECTOR) as u64
+    }
+
+    /// Nobody waits for the sync any more.
+    pub fn abandon_sync(&mut self) {
+        if self.syncing.take().is_some() {
+            self.shadows.values_mut().for_each(|shadow| shadow.abandon());
+            self.shadows.retain(|_, shadow| !shadow.is_void());
+        }
+    }
+
+    /// What the sync covers is durable: all of it, or what is needed to read the bytes. Returns how many sectors were written.
+    pub fn finish_sync(&mut self, all: bool) -> u64 {
+        let Some(under_way) = self.syncing.take() else { return 0 };
+        let mut written = 0;
+        let damage = &mut self.damage;
+        self.shadows.retain(|&sector, shadow| {
+            if let Some(version) = shadow.pending.take() {
+                mend(damage, sector, version.tainted);
+                shadow.became_durable(version, under_way.since);
+                written += 1;
+            } else if shadow.dirty && shadow.seq <= under_way.since {
+                mend(damage, sector, shadow.tainted);
+                written += 1;
+                return false;
+            }
+            true
+        });
+        if under_way.len_changed {
+            self.write_len(all, under_way);
+        }
+        written
+    }
+
+    /// As [`Content::finish_sync`], where some sectors land elsewhere: they are returned. Their own places keep what they had,
+    /// and so does the cache, which need not hold what it believes to be clean.
+    pub fn finish_astray(&mut self, all: bool, strays: Strays) -> (u64, Vec<Stray>) {
+        let Some(under_way) = self.syncing else { return (0, Vec::new()) };
+        let mut astray = Vec::new();
+        for (i, sector) in (0..).zip(self.in_flight(under_way)) {
+            let Some(place) = strays.of(i) else { continue };
+            let version = self.take_in_flight(sector);
+            astray.push(Stray { block: version.block, place });
+            self.drop_in_flight(sector, under_way, true);
+            self.damage.insert(sector, Damage::Wrong);
+        }
+        (self.finish_sync(all) + astray.len() as u64, astray)
+    }
+
+    /// The sync failed. Returns how many sectors were dropped.
+    pub fn fail_sync(&mut self, all: bool, draw: Draw) -> u64 {
+        let Some(under_way) = self.syncing else { return 0 };
+        let sectors = self.in_flight(under_way);
+        let things = sectors.len() as u64 + u64::from(under_way.len_changed);
+        let (sure, reverts) = (split(draw, 0).below(things), split(draw, 1).0.is_multiple_of(2));
+        let is_dropped = |i: u64| i == sure || split(draw, 2 + i).0.is_multiple_of(2);
+        let mut dropped = 0;
+        for (i, &sector) in (0..).zip(&sectors) {
+            if is_dropped(i) {
+                drop(self.take_in_flight(sector));
+                self.drop_in_flight(sector, under_way, reverts);
+                dropped += 1;
+            }
+        }
+        let len_dropped = under_way.len_changed && is_dropped(sectors.len() as u64);
+        if len_dropped {
+            // Written it is not, and dirty it is no more.
+            self.syncing = Some(UnderWay { len_changed: false, ..under_way });
+        }
+        self.finish_sync(all);
+        if len_dropped && self.len_changed.is_some_and(|seq| seq <= under_way.since) {
+            self.len_changed = None;
+            if reverts {
+                self.revert_len(under_way.since);
+            }
+        }
+        dropped
+    }
+
+    /// The sectors that the sync under way is to write, in order.
+    fn in_flight(&self, under_way: UnderWay) -> Vec<u64> {
+        let is = |shadow: &Shadow| shadow.pending.is_some() || shadow.dirty && shadow.seq <= under_way.since;
+        self.shadows.iter().filter(|(_, shadow)| is(shadow)).map(|(&sector, _)| sector).collect()
+    }
+
+    /// What the sync under way is to write there.
+    fn take_in_flight(&mut self, sector: u64) -> Version {
+        let shadow = self.shadows.get_mut(&sector).expect("what is in flight has a shadow");
+        match shadow.pending.take() {
+            Some(version) => version,
+            None => Version { block: sector::copy(&self.bytes, sector), seq: shadow.seq, tainted: shadow.tainted },
+        }
+    }
+
+    /// A sector was not written, and the cache believes that it was.
+    fn drop_in_flight(&mut self, sector: u64, under_way: UnderWay, reverts: bool) {
+        let Some(shadow) = self.shadows.get_mut(&sector) else { return };
+        if shadow.dirty && shadow.seq <= under_way.since {
+            shadow.dirty = false;
+            shadow.forget_versions();
+            if reverts {
+                let old = shadow.durable.as_deref().copied().unwrap_or([0; SECTOR]);
+                sector::put(&mut self.bytes, sector, &old);
+                if shadow.durable.is_some() {
+                    self.shadows.remove(&sector);
+                }
+            }
+        } else if shadow.is_void() {
+            self.shadows.remove(&sector);
+        }
+    }
+
+    /// The length that the sync covers is durable.
+    fn write_len(&mut self, all: bool, under_way: UnderWay) {
+        let len = if all { under_way.len } else { under_way.len.max(self.durable_len) };
+        if all || len == under_way.len {
+            self.len_changed = self.len_changed.filter(|&seq| seq > under_way.since);
+        }
+        let cut = len < self.durable_len;
+        self.durable_len = len;
+        if cut {
+            let end = self.len();
+            for (_, shadow) in self.shadows.range_mut(sector::count(len)..) {
+                shadow.durable = None;
+            }
+            self.shadows.retain(|&sector, shadow| sector::start(sector) < len.max(end) && !shadow.is_void());
+            self.damage.split_off(&sector::count(len));
+            self.settle_space();
+        }
+    }
+
+    /// The cache shows the durable length again, unless something was written beyond it meanwhile.
+    fn revert_len(&mut self, since: u64) {
+        let (old, len) = (self.len(), self.durable_len);
+        if len < old {
+            let mut beyond = self.shadows.range(sector::count(len)..);
+            if beyond.any(|(_, shadow)| shadow.dirty && shadow.seq > since) {
+                return;
+            }
+            self.shadows.split_off(&sector::count(len));
+            self.bytes.truncate(len as usize);
+        } else {
+            self.bytes.resize(len as usize, 0);
+            for sector in sector::count(old)..sector::count(len) {
+                // It was cut off, and is not.
+                if let Some(durable) = self.shadows.remove(&sector).and_then(|shadow| shadow.durable) {
+                    sector::put(&mut self.bytes, sector, &durable);
+                }
+            }
+        }
+        self.settle_space();
+    }
+}
+
+/// A durable sector was written.
+fn mend(damage: &mut std::collections::BTreeMap<u64, Damage>, sector: u64, tainted: bool) {
+    if tainted {
+        damage.insert(sector, Damage::Wrong);
+    } else if !damage.is_empty() {
+        damage.remove(&sector);
+    }
+}
