@@ -121,7 +121,8 @@ impl Content {
             }
             self.bytes[offset as usize..end as usize].copy_from_slice(data);
         }
-        if end > old {
+        // A failed sync may have dropped the length; the sync of what is now written beyond the durable one needs it.
+        if end > old || end > self.durable_len && self.len_changed.is_none() {
             self.len_changed = Some(stamp.seq);
         }
         Ok(data.len())

@@ -11,8 +11,10 @@
 //! 1. The tail is written again and synced, and the names are: now all that is left of the log is durable.
 //! 2. A new segment begins, where something was torn or behind the last record. Its name is durable before anything else
 //!    happens, and says that all before it is settled, which is true since step 1.
-//! 3. What that overruled goes away; if a crash brings it back, it is still overruled.
-//! 4. The marks say how far the log is. Until then the old ones do, and they stay true.
+//! 3. The marks say how far the log is. Until then the old ones do, and they stay true.
+//! 4. What was overruled goes away, and what lies in front of the log; if a crash brings it back, it is still overruled, or in
+//!    front. That is why this comes last: the mark that says where the log begins may have been in the page cache
+//!    only, and without it the files that are gone would be a hole.
 
 use sim::planted;
 
@@ -91,10 +93,8 @@ pub async fn open(options: Options) -> Result<(Log, Recovery), StorageError> {
     notes.extend(judgement.ambiguous);
     let begun = Segment::cut(&dir, Name::new(sequence, last + 1), &notes).await?;
 
-    // Step 3.
     let overruled = log.forget_from(last + 1).into_iter().map(|segment| segment.name);
     let dead = dead.into_iter().chain(overruled).map(|name| join(&dir, &name.file_name()));
-    unlink(&dir, dead).await?;
     if let Some(segment) = log.segments.last_mut() {
         segment.places.resize((last + 1 - segment.name.first) as usize, LOST);
         if judgement.torn.is_some() {
@@ -104,8 +104,11 @@ pub async fn open(options: Options) -> Result<(Log, Recovery), StorageError> {
     log.segments.push(begun);
     log.first = first.max(log.segments[0].name.first);
 
-    // Step 4.
+    // Step 3.
     log.mark = log.marks.settle(log.settled()).await?;
+
+    // Step 4.
+    unlink(&dir, dead).await?;
     Ok((log, recovery))
 }
 

@@ -1,0 +1,330 @@
+//! The write-ahead log against a model, while everything goes wrong: crashes and kills at any moment, operations that fail,
+//! reads that lie, disks that are full, sectors that rot.
+//!
+//! The model knows, for each moment, which logs a recovery may show: all that was acknowledged, and of what was only tried
+//! as much as survived. What a recovery has shown is a promise like an acknowledgement, and the model from then on.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sim::fault::Fault;
+use sim::fs::DiskConfig;
+use sim::scenario::units::Capacity;
+use sim::{NodeId, rand, simulate, time};
+use systems::storage::StorageError;
+use systems::storage::wal::{Finding, Options, Read, Recovery, Wal};
+
+/// What a reader sees: a payload, or that it is lost.
+type Contents = BTreeMap<u64, Option<Vec<u8>>>;
+
+/// A log that may be there.
+#[derive(Clone, Debug)]
+struct State {
+    /// Its first record is one of these.
+    first: (u64, u64),
+    entries: Contents,
+    /// Up to here it is certain.
+    acked: u64,
+}
+
+#[derive(Debug)]
+struct Model {
+    /// More than one while a truncation is under way.
+    may_be: Vec<State>,
+    /// Acknowledged records may be lost, if the log says so: sectors were damaged.
+    damage: bool,
+    seen: Seen,
+}
+
+/// How often things happened, over all runs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    opens: u64,
+    failed_opens: u64,
+    poisoned: u64,
+    full: u64,
+    torn: u64,
+    ambiguous: u64,
+    corrupt: u64,
+    acked: u64,
+    lost: u64,
+    truncated: u64,
+}
+
+impl Seen {
+    fn add(&mut self, other: Seen) {
+        self.opens += other.opens;
+        self.failed_opens += other.failed_opens;
+        self.poisoned += other.poisoned;
+        self.full += other.full;
+        self.torn += other.torn;
+        self.ambiguous += other.ambiguous;
+        self.corrupt += other.corrupt;
+        self.acked += other.acked;
+        self.lost += other.lost;
+        self.truncated += other.truncated;
+    }
+}
+
+impl Model {
+    fn now(&mut self) -> &mut State {
+        assert_eq!(self.may_be.len(), 1, "a truncation is under way");
+        &mut self.may_be[0]
+    }
+
+    /// Holds what a recovery shows against what may be there. From now on it is what is there.
+    fn recovered(&mut self, recovery: &Recovery, contents: Contents) {
+        let seen = &mut self.seen;
+        seen.opens += 1;
+        for finding in &recovery.findings {
+            match finding {
+                Finding::Torn { .. } => seen.torn += 1,
+                Finding::Ambiguous { .. } => seen.ambiguous += 1,
+                Finding::Corrupt { .. } => seen.corrupt += 1,
+            }
+        }
+        let problems: Vec<_> = self.may_be.iter().map(|state| self.problem(state, recovery, &contents)).collect();
+        assert!(
+            problems.iter().any(Option::is_none),
+            "{problems:?}\nrecovery: {recovery:?}\nlog: {contents:?}\nmodel: {self:#?}"
+        );
+        let (first, last) = (recovery.first, recovery.last);
+        self.seen.lost += contents.values().filter(|payload| payload.is_none()).count() as u64;
+        self.may_be = vec![State { first: (first, first), entries: contents, acked: last }];
+    }
+
+    fn problem(&self, state: &State, recovery: &Recovery, contents: &Contents) -> Option<String> {
+        let (first, last) = (recovery.first, recovery.last);
+        if !(state.first.0..=state.first.1).contains(&first) {
+            return Some(format!("it begins with {first}"));
+        }
+        if !contents.keys().copied().eq(first..=last) {
+            return Some(format!("the reader does not show {first} to {last}"));
+        }
+        if last < state.acked {
+            return Some(format!("it ends with {last}, and {} was acknowledged", state.acked));
+        }
+        if !self.damage && recovery.findings.iter().any(|finding| matches!(finding, Finding::Corrupt { .. })) {
+            return Some("nothing is damaged, and it says so".to_owned());
+        }
+        let named = |index: u64| {
+            recovery.findings.iter().any(|finding| match *finding {
+                Finding::Corrupt { first, last } => (first..=last).contains(&index),
+                Finding::Ambiguous { first, last } => {
+                    (first..=last).contains(&index) && (index > state.acked || self.damage)
+                }
+                Finding::Torn { .. } => false,
+            })
+        };
+        contents.iter().find_map(|(index, payload)| {
+            let known = state.entries.get(index);
+            let right = match (payload, known) {
+                (Some(_), Some(known)) => payload == known || self.damage && known.is_none(),
+                (Some(_), None) => false,
+                (None, Some(None)) => true,
+                (None, _) => named(*index),
+            };
+            (!right).then(|| format!("record {index} is {payload:?}, and should be {known:?}"))
+        })
+    }
+}
+
+async fn contents(wal: &Wal) -> Result<Contents, StorageError> {
+    let mut reader = wal.read(wal.first());
+    let mut contents = Contents::new();
+    while let Some(read) = reader.next().await? {
+        match read {
+            Read::Record { index, payload } => assert_eq!(contents.insert(index, Some(payload)), None),
+            Read::Lost { first, last } => contents.extend((first..=last).map(|index| (index, None))),
+        }
+    }
+    Ok(contents)
+}
+
+/// A life of the node: opens, compares, works, until something fails, and again.
+async fn live(model: Rc<RefCell<Model>>, options: Options) {
+    loop {
+        let opened = async {
+            let (wal, recovery) = Wal::open(options.clone()).await?;
+            let contents = contents(&wal).await?;
+            Ok::<_, StorageError>((wal, recovery, contents))
+        };
+        match opened.await {
+            Ok((wal, recovery, contents)) => {
+                assert_eq!((wal.first(), wal.last(), wal.durable()), (recovery.first, recovery.last, recovery.last));
+                model.borrow_mut().recovered(&recovery, contents);
+                if let Err(error) = work(&wal, &model).await {
+                    let mut model = model.borrow_mut();
+                    model.seen.poisoned += 1;
+                    model.seen.full += u64::from(error.is_full());
+                    assert!(wal.append(b"").is_err(), "it goes on after {error}");
+                }
+            }
+            Err(_) => model.borrow_mut().seen.failed_opens += 1,
+        }
+        time::sleep(rand::duration(Duration::ZERO, Duration::from_millis(4))).await;
+    }
+}
+
+async fn work(wal: &Wal, model: &RefCell<Model>) -> Result<(), StorageError> {
+    while !rand::chance(0.02) {
+        let (first, last) = (wal.first(), wal.last());
+        match rand::below(10) {
+            0..=5 => {
+                for _ in 0..rand::between(1, 6) {
+                    let long = if rand::chance(0.1) { 900 } else { 90 };
+                    let payload: Vec<u8> = (0..rand::below(long)).map(|_| rand::below(256) as u8).collect();
+                    let index = wal.append(&payload)?;
+                    model.borrow_mut().now().entries.insert(index, Some(payload));
+                }
+                let index = if rand::chance(0.8) { wal.last() } else { rand::between(last, wal.last()) };
+                wal.sync(index).await?;
+                let mut model = model.borrow_mut();
+                let acked = model.now().acked.max(index);
+                model.seen.acked += acked - model.now().acked;
+                model.now().acked = acked;
+            }
+            6 => {
+                let from = rand::between(first.max(last.saturating_sub(6)), last + 1);
+                {
+                    let mut model = model.borrow_mut();
+                    let mut cut = model.now().clone();
+                    cut.entries.split_off(&from);
+                    cut.acked = from - 1;
+                    model.may_be.push(cut);
+                    model.seen.truncated += 1;
+                }
+                wal.truncate_suffix(from).await?;
+                model.borrow_mut().may_be.remove(0);
+            }
+            7 => {
+                let before = rand::between(first, (last + 1).max(first));
+                let limit = model.borrow_mut().now().first.0.max(before);
+                model.borrow_mut().now().first.1 = limit;
+                wal.truncate_prefix(before).await?;
+                let mut model = model.borrow_mut();
+                let first = wal.first();
+                assert!(first <= limit);
+                model.now().first = (first, first);
+                model.now().entries.retain(|index, _| *index >= first);
+            }
+            8 => time::sleep(rand::duration(Duration::ZERO, Duration::from_millis(3))).await,
+            _ => {
+                // What is durable is what readers see.
+                let durable = wal.durable();
+                let seen = contents(wal).await?;
+                let mut model = model.borrow_mut();
+                let damage = model.damage;
+                for (index, payload) in seen.range(..=durable) {
+                    let known = &model.now().entries[index];
+                    assert!(payload == known || damage && payload.is_none(), "record {index} is {payload:?}, not {known:?}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One run. `damage`: sectors rot and go bad as well.
+fn torture(seed: u64, disks: DiskConfig, damage: bool) -> Seen {
+    let run = simulate(seed, |sim| {
+        sim.disks(disks);
+        let state = State { first: (1, 1), entries: Contents::new(), acked: 0 };
+        let model = Rc::new(RefCell::new(Model { may_be: vec![state], damage, seen: Seen::default() }));
+        let shared = model.clone();
+        let segment = [100, 700, 3000][(seed % 3) as usize];
+        let node = sim.node("a", move || {
+            live(shared.clone(), Options { dir: "data/wal".into(), segment, max_record: 1000 })
+        });
+        let mut dice = Dice(seed);
+        for _ in 0..12 {
+            sim.run_for(Duration::from_micros(dice.below(40_000)));
+            strike(sim, node, &mut dice, damage);
+        }
+        let seen = model.borrow().seen;
+        seen
+    })
+    .unwrap();
+    let failures: Vec<String> = run.failures.iter().map(|failure| format!("{failure:?}")).collect();
+    assert!(failures.is_empty(), "seed {seed}: {}", failures[0]);
+    run.value
+}
+
+fn strike(sim: &sim::Sim, node: NodeId, dice: &mut Dice, damage: bool) {
+    match dice.below(6) {
+        0..=2 => sim.crash(node),
+        3 => drop(sim.inject(Fault::Kill(vec![node]))),
+        4 if damage => drop(sim.inject(Fault::BitRot { nodes: vec![node], sectors: 1, files: "*".into() })),
+        5 if damage => drop(sim.inject(Fault::BadSectors { nodes: vec![node], sectors: 1, files: "*".into() })),
+        _ => {}
+    }
+    sim.boot(node);
+}
+
+/// The host's own dice: what the node draws must not depend on them.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) % n
+    }
+}
+
+fn many(seeds: u64, disks: DiskConfig, damage: bool) -> Seen {
+    let mut seen = Seen::default();
+    for seed in std::env::var("SEED").map_or(0..seeds, |s| s.parse().unwrap()..s.parse::<u64>().unwrap()+1) {
+        seen.add(torture(seed, disks, damage));
+    }
+    println!("{seen:?}");
+    assert!(seen.opens > seeds * 5 && seen.acked > seeds * 20, "{seen:?}");
+    seen
+}
+
+const SEEDS: u64 = 300;
+
+#[test]
+fn crashes_and_kills_lose_nothing_that_was_acknowledged() {
+    let seen = many(SEEDS, DiskConfig::default(), false);
+    assert_eq!((seen.poisoned, seen.failed_opens), (0, 0));
+}
+
+#[test]
+fn failed_syncs_and_writes_lose_nothing_that_was_acknowledged() {
+    let disks = DiskConfig { sync_error: 0.03, write_error: 0.01, ..DiskConfig::default() };
+    let seen = many(SEEDS, disks, false);
+    assert!(seen.poisoned > 100 && seen.failed_opens > 10, "{seen:?}");
+}
+
+#[test]
+fn reads_that_fail_or_lie_lose_nothing_at_all() {
+    let disks = DiskConfig { read_error: 0.1, corrupt_read: 0.1, ..DiskConfig::default() };
+    many(SEEDS / 3, disks, false);
+}
+
+#[test]
+fn a_full_disk_loses_nothing_that_was_acknowledged() {
+    let disks = DiskConfig { capacity: Capacity::from_bytes(28 * 1024), ..DiskConfig::default() };
+    let seen = many(SEEDS, disks, false);
+    assert!(seen.full > 10, "{seen:?}");
+}
+
+#[test]
+fn damaged_sectors_cost_what_was_in_them_and_it_is_said() {
+    let seen = many(SEEDS, DiskConfig::default(), true);
+    assert!(seen.corrupt > 10 && seen.lost > 10, "{seen:?}");
+}
+
+#[test]
+fn everything_at_once() {
+    let disks = DiskConfig {
+        read_error: 0.02,
+        corrupt_read: 0.02,
+        sync_error: 0.02,
+        write_error: 0.005,
+        ..DiskConfig::default()
+    };
+    many(SEEDS, disks, true);
+}
