@@ -61,7 +61,8 @@ async fn run_node(seen: Rc<RefCell<Seen>>) {
     old.sync_all().await.unwrap();
     fs::sync_dir("").await.unwrap();
     let mut tick = time::interval(ms(10));
-    for round in 0u8.. {
+    for round in 0u64.. {
+        let round = round as u8;
         tick.tick().await;
         let now = vec![round; 8 * SECTOR];
         let written = noted(&seen, "write", table.write_all_at(&now, 0)).await;
@@ -150,7 +151,7 @@ fn contents(seen: &Seen) -> String {
 type Row = (Resolved, &'static str, fn(&Seen) -> String, [&'static str; 3]);
 
 fn disk(set: DiskPatch) -> Resolved {
-    Fault::Disk { nodes: a(), set }
+    Fault::Disk { nodes: a(), set: Box::new(set) }
 }
 
 fn table() -> Vec<Row> {

@@ -52,7 +52,7 @@ do = { one_of = [
     { disk = { nodes = "random(server)", set = { iops = 60, bandwidth = "50kB/s" } } },
     { disk = { nodes = "random(server)", set = { lying_sync = true } } },
     { disk_stall = "random(server)" },
-    { disk_full = { nodes = "random(server)", free = "1kB" } },
+    { disk_full = { nodes = "server", free = "100B" } },
     { bit_rot = { nodes = "random(server)", sectors = 2 } },
     { bad_sectors = { nodes = "server", files = "l*" } },
 ] }
