@@ -360,7 +360,8 @@ impl State {
         self.settle_space(node);
     }
 
-    fn settle_space(&mut self, node: NodeId) {
+    /// The file system hears how much fits.
+    pub(crate) fn settle_space(&mut self, node: NodeId) {
         let limit = self.devices.of(node).limit();
         self.disks.of(node).set_limit(limit);
     }
