@@ -174,9 +174,10 @@ impl Content {
         self.bytes = survived(std::mem::take(&mut self.bytes), &survival);
         for (sector, _, origin) in &survival.sectors {
             match origin {
-                Origin::Durable => {}
+                // What a sync wrote elsewhere was never written here: a fault is still why.
+                Origin::Durable | Origin::Void => {}
                 Origin::Written { tainted: true } => drop(self.damage.insert(*sector, Damage::Wrong)),
-                Origin::Written { tainted: false } | Origin::Void => drop(self.damage.remove(sector)),
+                Origin::Written { tainted: false } => drop(self.damage.remove(sector)),
             }
         }
         self.damage.split_off(&sector::count(survival.len));
