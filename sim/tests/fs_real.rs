@@ -185,7 +185,7 @@ async fn simulated(slots: &mut [Option<File>], step: &Step) -> Option<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn a_simulated_disk_does_what_the_machine_does(steps in prop::collection::vec(step(), 1..150)) {
         let root = tempfile::tempdir().unwrap();
