@@ -112,8 +112,7 @@ impl MarkFile {
     /// Reads the marks in a directory with these files. Makes a file of marks if there is none; if `fresh` is false there
     /// should have been one.
     pub async fn open(dir: &str, names: &[String], fresh: bool) -> Result<(MarkFile, Marks), StorageError> {
-        let salts = names.iter().filter_map(|name| hex(name.strip_prefix(PREFIX)?));
-        let Some(salt) = salts.last() else {
+        let Some(salt) = names.iter().find_map(|name| hex(name.strip_prefix(PREFIX)?)) else {
             let marks = Marks { newest: fresh.then_some(Mark::START), sound: fresh };
             return Ok((MarkFile::create(dir).await?, marks));
         };
