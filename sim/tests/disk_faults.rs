@@ -151,7 +151,7 @@ fn contents(seen: &Seen) -> String {
 type Row = (Resolved, &'static str, fn(&Seen) -> String, [&'static str; 3]);
 
 fn disk(set: DiskPatch) -> Resolved {
-    Fault::Disk { nodes: a(), set }
+    Fault::Disk { nodes: a(), set: Box::new(set) }
 }
 
 fn table() -> Vec<Row> {

@@ -20,7 +20,7 @@ fn a() -> Vec<NodeId> {
 }
 
 fn disk(set: DiskPatch) -> Fault<Vec<NodeId>> {
-    Fault::Disk { nodes: a(), set }
+    Fault::Disk { nodes: a(), set: Box::new(set) }
 }
 
 /// When each of so many readers of one disk, which all begin at once, is through, in milliseconds.

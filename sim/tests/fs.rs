@@ -1,4 +1,4 @@
-//! Disks: what is read, what survives, and what a crash takes.
+//! Files as their node sees them, and what is sure to survive. What else a crash may leave: `fs_crash.rs`.
 
 use std::cell::RefCell;
 use std::io;
@@ -92,121 +92,106 @@ fn what_was_written_is_read_synced_or_not() {
 }
 
 #[test]
-fn only_what_was_synced_survives_a_crash() {
+fn what_was_synced_survives_a_crash() {
     lives(
         crash,
         async || {
-            let both = write("both", b"durable").await;
-            both.sync_all().await.unwrap();
-            write("name-only", b"gone").await;
-            fs::sync_dir("").await.unwrap();
-            both.write_at(b"DURABLE and more", 0).await.unwrap();
-            write("bytes-only", b"gone").await.sync_all().await.unwrap();
-        },
-        async || {
-            assert_eq!(text("both").await.unwrap(), "durable");
-            assert_eq!(text("name-only").await.unwrap(), "");
-            assert_eq!(number(text("bytes-only").await), Some(libc::ENOENT));
-            assert_eq!(fs::read_dir("").await.unwrap(), ["both", "name-only"]);
-        },
-    );
-}
-
-#[test]
-fn names_that_were_not_synced_are_as_before() {
-    lives(
-        crash,
-        async || {
-            for name in ["renamed", "removed", "replaced", "moved-durably"] {
-                write(name, name.as_bytes()).await.sync_all().await.unwrap();
-            }
+            let file = write("f", b"durable").await;
+            file.sync_all().await.unwrap();
             fs::create_dir_all("d/e").await.unwrap();
+            write("moved", b"moved").await.sync_all().await.unwrap();
+            write("removed", b"removed").await.sync_all().await.unwrap();
             for dir in ["", "d"] {
                 fs::sync_dir(dir).await.unwrap();
             }
-            fs::rename("moved-durably", "d/e/moved").await.unwrap();
+            file.write_at(b"DUR", 0).await.unwrap();
+            file.append(b" and longer").await.unwrap();
+            file.sync_data().await.unwrap();
+            fs::rename("moved", "d/e/moved").await.unwrap();
             fs::sync_dir("d/e").await.unwrap();
-            fs::sync_dir("").await.unwrap();
-            fs::rename("renamed", "new-name").await.unwrap();
             fs::remove_file("removed").await.unwrap();
-            write("other", b"other").await.sync_all().await.unwrap();
-            fs::rename("other", "replaced").await.unwrap();
-            fs::create_dir_all("new-dir").await.unwrap();
-            assert_eq!(fs::read_dir("").await.unwrap(), ["d", "new-dir", "new-name", "replaced"]);
-            assert_eq!(text("replaced").await.unwrap(), "other");
+            let cut = write("cut", b"0123456789").await;
+            cut.set_len(3).await.unwrap();
+            cut.sync_all().await.unwrap();
+            fs::sync_dir("").await.unwrap();
         },
         async || {
-            assert_eq!(fs::read_dir("").await.unwrap(), ["d", "removed", "renamed", "replaced"]);
-            for name in ["removed", "renamed", "replaced"] {
-                assert_eq!(text(name).await.unwrap(), name);
-            }
-            assert_eq!(text("d/e/moved").await.unwrap(), "moved-durably");
+            assert_eq!(fs::read_dir("").await.unwrap(), ["cut", "d", "f"]);
+            assert_eq!(text("f").await.unwrap(), "DURable and longer");
+            assert_eq!(text("cut").await.unwrap(), "012");
+            // A rename is durable whole, whichever of its directories was synced.
+            assert_eq!(text("d/e/moved").await.unwrap(), "moved");
         },
     );
 }
 
 #[test]
-fn a_crash_during_a_sync_loses_what_the_sync_was_for() {
-    // A sync takes 10 ms. The file is synced twice; the crash comes in the middle of the second.
-    let run = simulate(1, |sim| {
-        sim.disks(DiskConfig { sync: Latency::Constant(Time::new(ms(10))), ..DiskConfig::default() });
-        let found = Rc::new(RefCell::new(Vec::new()));
-        let log = found.clone();
-        let node = sim.node("a", move || {
-            let log = log.clone();
-            async move {
-                if node::incarnation() == 2 {
-                    let found = text("f").await.unwrap();
-                    return log.borrow_mut().push(found);
-                }
-                let file = write("f", b"first").await;
-                fs::sync_dir("").await.unwrap();
-                file.sync_all().await.unwrap();
-                file.write_at(b"second", 0).await.unwrap();
-                file.sync_all().await.unwrap();
-                log.borrow_mut().push("too late".to_owned());
-            }
-        });
-        sim.run_for(ms(25));
-        sim.crash(node);
-        sim.run_for(ms(100));
-        sim.boot(node);
-        sim.run_for(ms(100));
-        assert!(sim.effect("disk.unsynced_bytes") >= 6);
-        found.take()
-    })
-    .unwrap();
-    assert_eq!(run.value, ["first"]);
-}
-
-#[test]
-fn the_length_is_data_too() {
+fn a_file_is_cut_and_extended_with_zeros() {
     lives(
         crash,
         async || {
-            for name in ["cut", "cut-durably", "long", "long-durably"] {
-                write(name, b"0123456789").await.sync_all().await.unwrap();
-            }
-            fs::sync_dir("").await.unwrap();
-            for (name, len) in [("cut", 3), ("cut-durably", 3), ("long", 12), ("long-durably", 12)] {
-                let file = open(name).await;
-                file.set_len(len).await.unwrap();
-                assert_eq!(self::len(&file).await, len);
-                if name.ends_with("durably") {
-                    file.sync_all().await.unwrap();
-                }
-            }
-            // Cut and extended again: what was cut off is zeros.
-            let file = open("cut-durably").await;
+            write("f", b"0123456789").await;
+            let file = open("f").await;
+            file.set_len(3).await.unwrap();
+            assert_eq!((text("f").await.unwrap().as_str(), len(&file).await), ("012", 3));
             file.set_len(5).await.unwrap();
-            assert_eq!(text("cut-durably").await.unwrap(), "012\0\0");
+            assert_eq!((text("f").await.unwrap().as_str(), len(&file).await), ("012\0\0", 5));
+        },
+        async || {},
+    );
+}
+
+#[test]
+fn a_killed_process_leaves_the_page_cache_as_it_was() {
+    lives(
+        |sim, node| drop(sim.inject(sim::fault::Fault::Kill(vec![node]))),
+        async || {
+            write("f", b"not synced").await;
+            fs::rename("f", "g").await.unwrap();
         },
         async || {
-            assert_eq!(text("cut").await.unwrap(), "0123456789");
-            assert_eq!(text("cut-durably").await.unwrap(), "012");
-            assert_eq!(text("long").await.unwrap(), "0123456789");
-            assert_eq!(text("long-durably").await.unwrap(), "0123456789\0\0");
+            assert_eq!(fs::read_dir("").await.unwrap(), ["g"]);
+            assert_eq!(text("g").await.unwrap(), "not synced");
         },
+    );
+}
+
+#[test]
+fn a_handle_belongs_to_its_incarnation() {
+    thread_local!(static HANDLE: RefCell<Option<File>> = const { RefCell::new(None) });
+    lives(
+        crash,
+        async || {
+            let file = write("f", b"x").await;
+            file.sync_all().await.unwrap();
+            fs::sync_dir("").await.unwrap();
+            HANDLE.set(Some(file));
+        },
+        async || {
+            let file = HANDLE.take().unwrap();
+            assert_eq!(number(file.write_at(b"y", 0).await), Some(libc::EBADF));
+            assert_eq!(number(file.sync_all().await), Some(libc::EBADF));
+            assert_eq!(text("f").await.unwrap(), "x");
+        },
+    );
+}
+
+#[test]
+fn a_removed_file_lives_as_long_as_its_handles() {
+    lives(
+        crash,
+        async || {
+            let file = write("f", b"old").await;
+            let reader = File::open("f").await.unwrap();
+            fs::remove_file("f").await.unwrap();
+            assert_eq!(number(File::open("f").await), Some(libc::ENOENT));
+            write("f", b"new").await;
+            file.append(b" one").await.unwrap();
+            let mut found = [0; 7];
+            reader.read_exact_at(&mut found, 0).await.unwrap();
+            assert_eq!((&found, text("f").await.unwrap().as_str()), (b"old one", "new"));
+        },
+        async || {},
     );
 }
 

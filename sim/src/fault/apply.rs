@@ -177,7 +177,7 @@ impl State {
                 self.settle_cpu(nodes);
             }
             Fault::Disk { nodes, set } => {
-                return nodes.iter().flat_map(|&node| self.patch_disk(node, id, *set)).collect();
+                return nodes.iter().flat_map(|&node| self.patch_disk(node, id, **set)).collect();
             }
             Fault::DiskStall(nodes) => nodes.iter().for_each(|&node| self.stall_disk(node)),
             Fault::DiskFull { nodes, free } => nodes.iter().for_each(|&node| self.fill_disk(node, id, free.bytes())),

@@ -100,8 +100,8 @@ pub enum Fault<N> {
     Disk {
         /// Whose disks.
         nodes: N,
-        /// What changes.
-        set: DiskPatch,
+        /// What changes. Large beside the other faults, so it is apart.
+        set: Box<DiskPatch>,
     },
     /// No read, write or sync on the nodes' disks comes to its end. Undone: all of them do.
     DiskStall(N),

@@ -44,12 +44,12 @@ impl Dice {
     pub fn drawn(key: Key, crash: u64, span: (u64, u64)) -> Dice {
         let mut dice = Dice { key: Some(key), crash, mode: Mode::Nothing };
         let draw = dice.draw(About::Mode, 0, 0);
-        // All is lost rather often: that is what finds a missing sync.
-        dice.mode = match draw.below(8) {
-            0 | 1 => Mode::Nothing,
-            2 => Mode::Everything,
-            3 | 4 => Mode::Until(draw.again().between(span.0.saturating_sub(1).min(span.1), span.1)),
-            _ => Mode::Each(Probability::new(draw.again().unit())),
+        dice.mode = match draw.below(16) {
+            0..3 => Mode::Nothing,
+            3..5 => Mode::Everything,
+            5..9 => Mode::Until(draw.again().between(span.0.saturating_sub(1).min(span.1), span.1)),
+            // Not as good as all or nothing: those have had their turn.
+            _ => Mode::Each(Probability::new(0.1 + 0.8 * draw.again().unit())),
         };
         dice
     }

@@ -430,7 +430,7 @@ impl Rules<'_> {
                 }
             }
             Fault::Disk { set, .. } => {
-                if *set == DiskPatch::default() {
+                if **set == DiskPatch::default() {
                     let help = "say what they are like meanwhile, for example: set = { sync_error = 0.1 }";
                     self.say("`disk` changes nothing", key("set"), "expected a property of a disk", help);
                 } else if let Some(problem) = DiskConfig::default().patched(set).problem() {

@@ -40,14 +40,14 @@ fn faults() -> Vec<FrozenFault> {
         Fault::SlowCpu { nodes: one(), poll: Time::from_nanos(7_000) },
         Fault::Disk {
             nodes: two(),
-            set: DiskPatch {
+            set: Box::new(DiskPatch {
                 read: latency,
                 iops: Some(Iops::per_second(200)),
                 capacity: Some(Capacity::UNLIMITED),
                 sync_error: Some(0.25),
                 lying_sync: Some(true),
                 ..DiskPatch::default()
-            },
+            }),
         },
         Fault::DiskStall(two()),
         Fault::DiskFull { nodes: one(), free: Size::from_bytes(4096) },
