@@ -105,7 +105,8 @@ impl Content {
         }
         let data = &data[..(end - offset) as usize];
         if offset > old {
-            self.bring_back(old, offset, stamp);
+            // Up to the first that is written.
+            self.bring_back(old, sector::start(offset / SECTOR as u64), stamp);
         }
         for sector in offset / SECTOR as u64..sector::count(end) {
             let first = sector::start(sector);
@@ -218,7 +219,8 @@ impl Content {
 
     /// The file grows over sectors that were cut off before: what is durable there has to become zeros.
     fn bring_back(&mut self, old: u64, len: u64, stamp: Stamp) {
-        for (_, shadow) in self.shadows.range_mut(sector::count(old)..sector::count(len)) {
+        let cut = sector::count(old)..sector::count(len).max(sector::count(old));
+        for (_, shadow) in self.shadows.range_mut(cut) {
             shadow.bring_back(stamp);
         }
     }

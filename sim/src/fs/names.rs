@@ -51,6 +51,15 @@ impl Names {
     // ---- looking ----------------------------------------------------------------------------------------------
 
     fn locate<'a>(&'a self, path: &'a str) -> io::Result<Spot<'a>> {
+        let spot = self.way_to(path)?;
+        if let Spot::At { name, .. } = spot {
+            path::check_name(name)?;
+        }
+        Ok(spot)
+    }
+
+    /// As [`Names::locate`], for any last name.
+    fn way_to<'a>(&'a self, path: &'a str) -> io::Result<Spot<'a>> {
         let mut parts = path::parts(path)?;
         let Some(mut name) = parts.next() else { return Ok(Spot::Root) };
         let mut dir = ROOT;
@@ -63,7 +72,6 @@ impl Names {
             }
             name = next;
         }
-        path::check_name(name)?;
         Ok(Spot::At { dir, name, entry: self.dirs[&dir].cached.get(name) })
     }
 
@@ -212,13 +220,16 @@ impl Names {
 
     /// Renames a file or a directory, replacing a file or an empty directory.
     pub fn rename(&mut self, from: &str, to: &str, seq: u64) -> io::Result<()> {
-        let (source, target) = (self.locate(from)?, self.locate(to)?);
+        // In this order Linux finds something wrong.
+        let (source, target) = (self.way_to(from)?, self.way_to(to)?);
         let (Spot::At { dir, name, entry }, Spot::At { dir: to_dir, name: to_name, entry: replaced }) =
             (source, target)
         else {
             return Err(error::busy());
         };
+        path::check_name(name)?;
         let Some(entry) = entry else { return Err(error::not_found()) };
+        path::check_name(to_name)?;
         let mut after = Vec::new();
         if let Entry::Dir(moved) = entry
             && self.up_from(to_dir).any(|above| above == *moved)

@@ -93,6 +93,7 @@ impl Shadow {
     pub fn cut(&mut self, bytes: &[u8], sector: u64, since: Option<u64>) {
         self.put_by(bytes, sector, since);
         self.dirty = false;
+        self.tainted = false;
         self.is_cut = true;
         self.forget_versions();
     }

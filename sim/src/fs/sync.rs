@@ -72,6 +72,10 @@ impl Content {
             astray.push(Stray { block: version.block, place });
             self.drop_in_flight(sector, under_way, true);
             self.damage.insert(sector, Damage::Wrong);
+            // What is written into it next joins bytes that are not what was written there.
+            if let Some(shadow) = self.shadows.get_mut(&sector).filter(|shadow| !shadow.dirty) {
+                shadow.tainted = true;
+            }
         }
         (self.finish_sync(all) + astray.len() as u64, astray)
     }

@@ -72,9 +72,14 @@ impl Invariant for Durable {
             Some(kept) if kept.record == event.record => Ok(()),
             _ => violation("answered", format!("was told that its record is number {}, which it is not", event.index)),
         });
-        on.event::<Crashed>(|this, moment, _| match this.journal == Some(moment.node) {
-            true => this.inspect("after the crash"),
-            false => Ok(()),
+        on.event::<Crashed>(|this, moment, event| {
+            if this.journal != Some(moment.node) {
+                return Ok(());
+            }
+            if event.wiped {
+                this.ledger.wiped();
+            }
+            this.inspect("after the crash")
         });
         on.event::<Recovering>(|this, moment, _| {
             this.journal = Some(moment.node);
@@ -90,12 +95,14 @@ impl Invariant for Durable {
 #[derive(Default)]
 pub struct ReadBack {
     ledger: Ledger,
+    journal: Option<NodeId>,
     /// What was known when each client's present read began.
     reading: BTreeMap<NodeId, u64>,
 }
 
 impl ReadBack {
     fn look(&mut self, moment: &Moment) {
+        self.journal = Some(moment.node);
         self.ledger.inspect(moment.node);
     }
 
@@ -143,6 +150,12 @@ impl Invariant for ReadBack {
         });
         on.event::<LostRecords>(|this, moment, _| {
             this.look(moment);
+            Ok(())
+        });
+        on.event::<Crashed>(|this, moment, event| {
+            if event.wiped && this.journal == Some(moment.node) {
+                this.ledger.wiped();
+            }
             Ok(())
         });
         on.event::<Recovered>(|this, _, event| this.judge(&event.contents, u64::MAX, "the recovery found"));

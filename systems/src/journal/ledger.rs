@@ -86,6 +86,11 @@ impl Ledger {
         self.destroyed.contains(&index)
     }
 
+    /// The disk is gone, and with it all that was on it.
+    pub fn wiped(&mut self) {
+        self.destroyed.extend(self.kept.keys());
+    }
+
     /// Looks at the disk of `node`. Remembers which records a fault has destroyed: the damage is gone when it is written
     /// over. Returns the first record that is gone without such an excuse.
     pub fn inspect(&mut self, node: NodeId) -> Option<(u64, Kept)> {
@@ -125,7 +130,7 @@ impl Ledger {
 
 /// The identity of what is at a place for certain, whatever a crash does.
 fn certain(node: NodeId, place: &Place) -> Option<u64> {
-    in_image(&fs::crash_image(node, Loss::Everything), place)
+    fs::durable_bytes(node, &place.path, place.offset, place.offset + place.len).map(|bytes| id_of(&bytes))
 }
 
 fn in_image(image: &CrashImage, place: &Place) -> Option<u64> {

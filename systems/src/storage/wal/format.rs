@@ -161,3 +161,77 @@ pub fn parse_note(payload: &[u8]) -> Option<(u64, u64)> {
     let (first, last) = payload.split_first_chunk::<8>()?;
     Some((u64::from_le_bytes(*first), u64::from_le_bytes(last.try_into().ok()?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names() -> impl Strategy<Value = Name> {
+        (any::<u64>(), 1..u64::MAX, any::<u64>()).prop_map(|(sequence, first, salt)| Name { sequence, first, salt })
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_read_as_it_was_written(name in names()) {
+            prop_assert_eq!(Name::parse(&name.file_name()), Some(name));
+        }
+
+        #[test]
+        fn what_is_no_name_is_none(text in "segment-[0-9a-g-]{40,60}|[a-z]*") {
+            if let Some(name) = Name::parse(&text) {
+                prop_assert_eq!(name.file_name(), text);
+            }
+        }
+
+        #[test]
+        fn records_are_read_as_they_were_written(
+            name in names(),
+            start in (0..1u64 << 40).prop_map(|start| start * ALIGN),
+            payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 1..10),
+        ) {
+            let mut bytes = Vec::new();
+            let at: Vec<u64> =
+                payloads.iter().map(|it| put(&mut bytes, &name, start, Kind::Data, 7, 5, it)).collect();
+            for (payload, offset) in payloads.iter().zip(at) {
+                let at = (offset - start) as usize;
+                let header = Header::decode(&bytes[at..], &name, offset).unwrap();
+                prop_assert_eq!((header.kind, header.index, header.synced), (Kind::Data, 7, 5));
+                prop_assert_eq!(offset % ALIGN, 0);
+                prop_assert_eq!(&bytes[at + HEADER..at + HEADER + header.len as usize], &payload[..]);
+                prop_assert_eq!(header.payload, crc32c::crc32c(payload));
+                prop_assert_eq!(&header.encode(&name, offset)[..], &bytes[at..at + HEADER]);
+            }
+        }
+
+        #[test]
+        fn a_header_with_a_flipped_bit_or_at_another_place_is_none(
+            name in names(),
+            other in names(),
+            offset in any::<u32>(),
+            bit in 0..HEADER * 8,
+            payload in prop::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let offset = u64::from(offset) * ALIGN;
+            let mut bytes = Vec::new();
+            put(&mut bytes, &name, offset, Kind::Data, 1, 0, &payload);
+            prop_assert!(Header::decode(&bytes, &name, offset + ALIGN).is_none());
+            prop_assert!(Header::decode(&bytes, &other, offset).is_none());
+            prop_assert!(Header::decode(&bytes[..HEADER - 1], &name, offset).is_none());
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(Header::decode(&bytes, &name, offset).is_none());
+        }
+    }
+
+    #[test]
+    fn zeros_are_no_record() {
+        assert_eq!(Header::decode(&[0; 64], &Name { sequence: 1, first: 1, salt: 0 }, 0), None);
+    }
+
+    #[test]
+    fn a_note_is_read_as_it_was_written() {
+        assert_eq!(parse_note(&note(3, 9)), Some((3, 9)));
+        assert_eq!(parse_note(b"too short"), None);
+    }
+}

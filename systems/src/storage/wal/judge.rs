@@ -96,3 +96,75 @@ impl Judgement {
         Recovery { first, last: self.last, findings, read: 0, buffer: 0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records 1 to 20; the last batch was 16 to 20.
+    fn facts() -> Facts {
+        Facts { missing: vec![], seen: 20, junk: 0, synced: 15, written: 20, unfinished: false, sound: true }
+    }
+
+    fn whole(last: u64) -> Judgement {
+        Judgement { last, ..Judgement::default() }
+    }
+
+    #[test]
+    fn nothing_is_wrong_with_a_whole_log() {
+        assert_eq!(judge(&facts()), whole(20));
+        // Also if nobody knows what the newest mark said.
+        assert_eq!(judge(&Facts { sound: false, ..facts() }), whole(20));
+        // A batch of which only the records are left is as good as one that was acknowledged.
+        assert_eq!(judge(&Facts { seen: 25, ..facts() }), whole(25));
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_corrupt_wherever_it_is() {
+        let missing = vec![(2, 4), (15, 15)];
+        let judged = judge(&Facts { missing: missing.clone(), ..facts() });
+        assert_eq!(judged, Judgement { corrupt: missing, ..whole(20) });
+    }
+
+    #[test]
+    fn the_last_batch_is_ambiguous() {
+        let judged = judge(&Facts { missing: vec![(14, 17)], seen: 18, ..facts() });
+        let (corrupt, ambiguous) = (vec![(14, 15)], vec![(16, 17), (19, 20)]);
+        assert_eq!(judged, Judgement { corrupt, ambiguous, ..whole(20) });
+    }
+
+    #[test]
+    fn what_has_no_mark_is_torn() {
+        // The first two records of a batch, then bytes.
+        assert_eq!(judge(&Facts { seen: 22, junk: 99, ..facts() }), Judgement { torn: Some(23), ..whole(22) });
+        // A hole in a batch: what is behind it goes too.
+        let judged = judge(&Facts { missing: vec![(22, 22)], seen: 25, ..facts() });
+        assert_eq!(judged, Judgement { torn: Some(22), ..whole(21) });
+        // A hole that begins in the batch before.
+        let judged = judge(&Facts { missing: vec![(20, 22)], seen: 25, ..facts() });
+        assert_eq!(judged, Judgement { torn: Some(21), ambiguous: vec![(20, 20)], ..whole(20) });
+    }
+
+    #[test]
+    fn a_batch_that_is_longer_than_its_file_was_never_acknowledged() {
+        let judged = judge(&Facts { missing: vec![(17, 17)], seen: 18, unfinished: true, ..facts() });
+        assert_eq!(judged, Judgement { torn: Some(17), ..whole(16) });
+        let judged = judge(&Facts { seen: 18, unfinished: true, sound: false, ..facts() });
+        assert_eq!(judged, Judgement { torn: Some(19), ..whole(18) });
+    }
+
+    #[test]
+    fn bytes_behind_lost_records_are_those_records() {
+        let judged = judge(&Facts { seen: 18, junk: 70, ..facts() });
+        assert_eq!(judged, Judgement { ambiguous: vec![(19, 20)], ..whole(20) });
+    }
+
+    #[test]
+    fn without_the_newest_mark_nobody_can_tell() {
+        // 70 bytes have room for the headers of three records.
+        let judged = judge(&Facts { sound: false, junk: 70, ..facts() });
+        assert_eq!(judged, Judgement { ambiguous: vec![(21, 23)], ..whole(23) });
+        let judged = judge(&Facts { sound: false, missing: vec![(21, 21)], seen: 22, ..facts() });
+        assert_eq!(judged, Judgement { ambiguous: vec![(21, 21)], ..whole(22) });
+    }
+}

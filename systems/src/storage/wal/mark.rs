@@ -112,8 +112,7 @@ impl MarkFile {
     /// Reads the marks in a directory with these files. Makes a file of marks if there is none; if `fresh` is false there
     /// should have been one.
     pub async fn open(dir: &str, names: &[String], fresh: bool) -> Result<(MarkFile, Marks), StorageError> {
-        let salts = names.iter().filter_map(|name| hex(name.strip_prefix(PREFIX)?));
-        let Some(salt) = salts.last() else {
+        let Some(salt) = names.iter().find_map(|name| hex(name.strip_prefix(PREFIX)?)) else {
             let marks = Marks { newest: fresh.then_some(Mark::START), sound: fresh };
             return Ok((MarkFile::create(dir).await?, marks));
         };
@@ -195,4 +194,35 @@ async fn copy(window: &mut Window, salt: u64, place: u64) -> Result<Option<Mark>
         window.forget();
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_mark_is_read_as_it_was_written_and_where_it_was_written(
+            numbers in any::<[u64; 6]>(),
+            salt in any::<u64>(),
+            bit in 0..52usize * 8,
+        ) {
+            let [sequence, first, synced, written, segment, end] = numbers;
+            let mark = Mark { sequence, first, synced, written, segment, end };
+            let mut sector = mark.encode(salt, 4096);
+            prop_assert_eq!(Mark::decode(&sector, salt, 4096), Some(mark));
+            prop_assert_eq!(Mark::decode(&sector, salt, 8192), None);
+            prop_assert_eq!(Mark::decode(&sector, salt ^ 1, 4096), None);
+            prop_assert_eq!(Mark::decode(&sector[..40], salt, 4096), None);
+            sector[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_eq!(Mark::decode(&sector, salt, 4096), None);
+        }
+    }
+
+    #[test]
+    fn a_sector_of_zeros_is_no_mark() {
+        assert_eq!(Mark::decode(&[0; SECTOR], 0, 0), None);
+    }
 }

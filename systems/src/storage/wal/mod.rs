@@ -1,4 +1,14 @@
-//! The write-ahead log.
+//! The write-ahead log: records with consecutive numbers, in segments, in a directory of its own.
+//!
+//! ```text
+//! wal/mark-6b0f..                               how far the log is
+//! wal/segment-0000..0001-0000..0001-9c41..      records 1 to 40
+//! wal/segment-0000..0002-0000..0029-07d2..      records 41 and later
+//!                   sequence  first     salt
+//! ```
+//!
+//! Read it in this order: `format` has the bytes, `segment` the two rules that everything else rests on, `mark` tells how far
+//! the log is, `commit` writes, `scan` reads what is there, `judge` says what to think of it, `recover` puts it in order.
 
 mod commit;
 mod format;
