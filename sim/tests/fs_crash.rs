@@ -337,7 +337,7 @@ fn a_sync_that_nobody_waits_for_makes_nothing_certain() {
 fn patched(patch: DiskPatch) -> impl Fn(&Sim, NodeId) + Copy + Send {
     move |sim, node| {
         sim.run_for(ms(50));
-        let injected = sim.inject(Fault::Disk { nodes: vec![node], set: patch });
+        let injected = sim.inject(Fault::Disk { nodes: vec![node], set: Box::new(patch) });
         sim.run_for(ms(30));
         drop(injected);
     }
