@@ -179,8 +179,7 @@ fn torture(seed: u64, disks: DiskConfig, damage: bool, planted: Option<&str>) ->
             }
             sim.boot(node);
         }
-        let model = model.take();
-        model
+        model.take()
     })
     .unwrap();
     match run.failures.first() {

@@ -247,8 +247,7 @@ fn torture(seed: u64, disks: DiskConfig, damage: bool, planted: Option<&str>) ->
             sim.run_for(Duration::from_micros(dice.below(40_000)));
             strike(sim, node, &mut dice, damage);
         }
-        let seen = model.borrow().seen;
-        seen
+        model.borrow().seen
     })
     .unwrap();
     match run.failures.first() {

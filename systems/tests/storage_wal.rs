@@ -368,8 +368,8 @@ fn struck(during: impl FnOnce(&Sim, NodeId) + Send, code: impl AsyncFn() + Send 
 #[test]
 fn after_a_failed_sync_it_has_to_be_opened_anew() {
     let fail = |sim: &Sim, node| {
-        let set = DiskPatch { sync_error: Some(1.0), ..DiskPatch::default() };
-        let guard = sim.inject(Fault::Disk { nodes: vec![node], set: Box::new(set) });
+        let set = Box::new(DiskPatch { sync_error: Some(1.0), ..DiskPatch::default() });
+        let guard = sim.inject(Fault::Disk { nodes: vec![node], set });
         sim.run_for(Duration::from_secs(1));
         drop(guard);
     };
