@@ -1,0 +1,109 @@
+//! Elections: section 5.2 and 5.4.1; pre-vote, thesis, section 9.6; disruptive servers, thesis, section 4.2.3.
+
+use std::collections::BTreeMap;
+
+use super::core::{Core, Role};
+use super::message::{Body, Id, Position, Term};
+use super::quorum::Tally;
+
+impl Core {
+    /// The election timeout is over, or the leader asked for it.
+    pub(super) fn stand_for_election(&mut self) {
+        if !self.log.may_be_needed(self.id) {
+            return self.wait_anew();
+        }
+        if self.config.pre_vote { self.ask_who_would_vote() } else { self.campaign(false) }
+    }
+
+    /// Asks whether an election could be won, without disturbing anybody with a higher term.
+    fn ask_who_would_vote(&mut self) {
+        self.wait_anew();
+        self.leader = None;
+        self.role = Role::PreCandidate(BTreeMap::new());
+        let last = self.log.last();
+        for to in self.others() {
+            self.send_in(self.term + 1, to, Body::PreVote { last });
+        }
+        self.on_pre_vote_reply(self.id, self.term + 1, true);
+    }
+
+    /// Figure 2, Candidates: a new term, a vote for itself, and everybody asked for theirs.
+    pub(super) fn campaign(&mut self, transfer: bool) {
+        self.wait_anew();
+        self.term += 1;
+        self.voted_for = Some(self.id);
+        self.leader = None;
+        self.role = Role::Candidate(BTreeMap::new());
+        let last = self.log.last();
+        for to in self.others() {
+            self.send_when_written(to, Body::RequestVote { last, transfer });
+        }
+        // Its own vote counts when it is on the disk, as anybody's.
+        self.send_when_written(self.id, Body::VoteReply { granted: true });
+    }
+
+    fn others(&self) -> Vec<Id> {
+        self.membership().voters.voters().filter(|&voter| voter != self.id).collect()
+    }
+
+    /// Whether it has heard from a leader so lately that it votes for nobody else. One that has just started may have, too:
+    /// it does not remember, and a leader may hold a lease on it.
+    pub(super) fn is_bound(&self) -> bool {
+        self.config.stickiness
+            && (self.is_leader() || self.now - self.bound_since < self.config.election_ticks)
+            && (self.leader.is_some() || self.config.lease_reads)
+    }
+
+    pub(super) fn on_pre_vote(&mut self, from: Id, term: Term, last: Position) {
+        let granted = term > self.term && last.is_up_to_date(self.log.last()) && !self.is_bound();
+        // A granting is about the term to be, a refusal names the present one.
+        let answer_in = if granted { term } else { self.term };
+        self.send_in(answer_in, from, Body::PreVoteReply { granted });
+    }
+
+    pub(super) fn on_pre_vote_reply(&mut self, from: Id, term: Term, granted: bool) {
+        let next = self.term + 1;
+        let Role::PreCandidate(votes) = &mut self.role else { return };
+        if granted && term != next {
+            return;
+        }
+        votes.insert(from, granted);
+        let votes = votes.clone();
+        match self.membership().voters.tally(|voter| votes.get(&voter).copied()) {
+            Tally::Won => self.campaign(false),
+            Tally::Lost => self.follow(self.term),
+            Tally::Open => {}
+        }
+    }
+
+    /// Figure 2, RequestVote, receiver.
+    pub(super) fn on_request_vote(&mut self, from: Id, term: Term, last: Position) {
+        let granted = term == self.term
+            && self.voted_for.is_none_or(|voted_for| voted_for == from)
+            && last.is_up_to_date(self.log.last());
+        if granted {
+            self.voted_for = Some(from);
+            // Only who gives its vote waits anew: a candidate that cannot win must not keep others from standing.
+            self.wait_anew();
+        }
+        self.send_when_written(from, Body::VoteReply { granted });
+    }
+
+    pub(super) fn on_vote_reply(&mut self, from: Id, granted: bool) {
+        let Role::Candidate(votes) = &mut self.role else { return };
+        votes.insert(from, granted);
+        let votes = votes.clone();
+        match self.membership().voters.tally(|voter| votes.get(&voter).copied()) {
+            Tally::Won => self.lead(),
+            Tally::Lost => self.follow(self.term),
+            Tally::Open => {}
+        }
+    }
+
+    /// The leader wants this server to take its place: it stands at once, without asking who would vote.
+    pub(super) fn on_timeout_now(&mut self, from: Id) {
+        if self.leader == Some(from) && self.log.may_be_needed(self.id) {
+            self.campaign(true);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Following: `AppendEntries`, the receiver (Figure 2; section 5.3).
+
+use super::core::Core;
+use super::message::{Body, Entry, Id, Index, Position, Term};
+
+impl Core {
+    pub(super) fn on_append(
+        &mut self,
+        from: Id,
+        term: Term,
+        prev: Position,
+        entries: Vec<Entry>,
+        commit: Index,
+        round: u64,
+    ) {
+        if term < self.term {
+            // A deposed leader learns of it. The round is none that it waits for.
+            let conflict = self.log.conflict(prev.index);
+            return self.send_when_written(from, Body::AppendReply { result: Err(conflict), round: 0 });
+        }
+        self.follow_leader(from);
+        let start = self.log.snapshot().last.index;
+        // What a snapshot stands for is committed, so it is the same in every leader's log.
+        let result = if prev.index < start || self.log.has(prev) {
+            let last_new = prev.index + entries.len() as u64;
+            self.log.accept(entries);
+            // Not further than what is known to be the leader's: behind it there may be others' entries.
+            self.log.commit(commit.min(last_new).max(self.log.committed()));
+            Ok(last_new.max(start))
+        } else {
+            Err(self.log.conflict(prev.index))
+        };
+        self.send_when_written(from, Body::AppendReply { result, round });
+    }
+}

@@ -1,0 +1,347 @@
+//! Leading: replication (section 5.3), commitment (5.4.2), and stepping down.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use super::core::{ChunkWanted, Core, Role};
+use super::membership::{ChangeError, Membership, Target};
+use super::message::{Body, Conflict, Entry, Id, Index, Payload, Term};
+use super::progress::{Pace, Progress};
+use super::read::Reads;
+
+/// What a leader keeps: Figure 2's volatile state on leaders, and what goes with it.
+#[derive(Clone, Debug)]
+pub struct Leader {
+    /// Of every other member.
+    pub(super) progress: BTreeMap<Id, Progress>,
+    /// Numbers each round of heartbeats; what is sent between two carries the number of the last.
+    pub(super) round: u64,
+    /// When the rounds were sent that may still be answered: number and tick, oldest first.
+    rounds: VecDeque<(u64, u64)>,
+    pub(super) reads: Reads,
+    /// Its first index in its term: when that is committed, it knows what is.
+    pub(super) first: Index,
+    /// Who is to lead next, and until when that is tried.
+    pub(super) transfer: Option<(Id, u64)>,
+    /// Bytes of commands that are not committed.
+    uncommitted: usize,
+    /// Whether the commit index moved since the followers last heard.
+    news: bool,
+}
+
+/// Why a proposal was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// This server does not lead; that one may.
+    #[error("this server does not lead")]
+    NotLeader {
+        /// Who leads, as far as it knows.
+        leader: Option<Id>,
+    },
+    /// It was passed on to the leader; whether it is committed only the log will tell.
+    #[error("passed on to the leader")]
+    Forwarded,
+    /// It is handing leadership over.
+    #[error("leadership is being handed over")]
+    Transferring,
+    /// Too much is not committed yet.
+    #[error("too much is waiting to be committed")]
+    Full,
+}
+
+impl Core {
+    /// Takes a command into the log, if it leads: its index and term. It is committed if an entry of that term is applied
+    /// at that index, and lost if one of another term is.
+    pub fn propose(&mut self, command: Bytes) -> Result<(Index, Term), ProposeError> {
+        let limit = self.config.max_uncommitted_bytes;
+        let Role::Leader(leader) = &mut self.role else {
+            return Err(match self.leader {
+                Some(to) if self.config.forward => {
+                    self.send(to, Body::Propose { command });
+                    ProposeError::Forwarded
+                }
+                leader => ProposeError::NotLeader { leader },
+            });
+        };
+        if leader.transfer.is_some() {
+            return Err(ProposeError::Transferring);
+        }
+        if leader.uncommitted > 0 && leader.uncommitted + command.len() > limit {
+            return Err(ProposeError::Full);
+        }
+        leader.uncommitted += command.len();
+        Ok((self.append(Payload::Command(command)), self.term))
+    }
+
+    /// Changes the membership: joint first, and the target when that is committed (section 6).
+    pub fn change_membership(&mut self, target: &Target) -> Result<Index, ChangeError> {
+        let Role::Leader(leader) = &self.role else { return Err(ChangeError::NotLeader) };
+        if self.log.membership_index() > self.log.committed() {
+            return Err(ChangeError::UnderWay);
+        }
+        if self.log.term(self.log.committed()) != Some(self.term) {
+            return Err(ChangeError::NotYetCommitted);
+        }
+        let next = self.membership().joined_with(target)?;
+        let enough = self.log.last().index.saturating_sub(self.config.catch_up);
+        let behind = |id: &&Id| **id != self.id && leader.progress.get(id).is_none_or(|of| of.matched < enough);
+        let had_a_vote = |id: &Id| self.membership().voters.has(*id);
+        if let Some(&id) = target.voters.iter().filter(|id| !had_a_vote(id)).find(behind) {
+            return Err(ChangeError::Behind(id));
+        }
+        Ok(self.append_membership(next))
+    }
+
+    fn append_membership(&mut self, membership: Membership) -> Index {
+        let index = self.append(Payload::Membership(membership));
+        self.meet_members();
+        index
+    }
+
+    /// Hands leadership over to another voter, once that has the whole log (thesis, section 3.10). No proposals are taken
+    /// meanwhile, and no lease holds any more. False if that makes no sense.
+    pub fn transfer_leadership(&mut self, to: Id) -> bool {
+        let until = self.now + self.config.election_ticks;
+        let can = to != self.id && self.membership().voters.has(to);
+        let Role::Leader(leader) = &mut self.role else { return false };
+        if !can || leader.transfer.is_some() {
+            return false;
+        }
+        leader.transfer = Some((to, until));
+        self.hand_over_if_caught_up();
+        true
+    }
+
+    fn hand_over_if_caught_up(&mut self) {
+        let last = self.log.last().index;
+        let Role::Leader(leader) = &self.role else { return };
+        if let Some((to, _)) = leader.transfer
+            && leader.progress.get(&to).is_some_and(|of| of.matched == last)
+        {
+            self.send(to, Body::TimeoutNow);
+        }
+    }
+
+    /// Figure 2, Leaders: won the election.
+    pub(super) fn lead(&mut self) {
+        self.leader = Some(self.id);
+        let first = self.log.last().index + 1;
+        let uncommitted = self.log.entries(self.log.committed() + 1, usize::MAX).iter().map(command_bytes).sum();
+        self.role = Role::Leader(Box::new(Leader {
+            progress: BTreeMap::new(),
+            round: 0,
+            rounds: VecDeque::new(),
+            reads: Reads::default(),
+            first,
+            transfer: None,
+            uncommitted,
+            news: false,
+        }));
+        self.heard = self.now;
+        self.meet_members();
+        // A change that its predecessor left half done goes on when something of its own term is committed.
+        if self.config.noop || self.membership().is_joint() {
+            self.append(Payload::Noop);
+        }
+        self.heartbeat();
+    }
+
+    /// Keeps account of exactly the members that the log knows.
+    pub(super) fn meet_members(&mut self) {
+        let members = self.log.membership().members().filter(|&member| member != self.id).collect::<Vec<_>>();
+        let (next, now) = (self.log.last().index + 1, self.now);
+        let Role::Leader(leader) = &mut self.role else { return };
+        leader.progress.retain(|id, _| members.contains(id));
+        for member in members {
+            leader.progress.entry(member).or_insert_with(|| Progress::new(next, now));
+        }
+    }
+
+    pub(super) fn tick_leader(&mut self) {
+        let (now, config) = (self.now, &self.config);
+        let Role::Leader(leader) = &mut self.role else { return };
+        if leader.transfer.is_some_and(|(_, until)| now >= until) {
+            // The target did not make it: go on leading.
+            leader.transfer = None;
+        }
+        if config.check_quorum && now - self.heard >= config.election_ticks {
+            self.heard = now;
+            if now - self.quorum_heard() > self.config.election_ticks {
+                return self.follow(self.term);
+            }
+        }
+        if self.now.is_multiple_of(self.config.heartbeat_ticks) {
+            self.heartbeat();
+        }
+    }
+
+    /// The latest tick at which a round was sent that a quorum has answered.
+    pub(super) fn quorum_heard(&self) -> u64 {
+        let Role::Leader(leader) = &self.role else { return 0 };
+        self.membership()
+            .voters
+            .reached(|id| if id == self.id { self.now } else { leader.progress.get(&id).map_or(0, |of| of.heard) })
+    }
+
+    /// A new round: everybody hears from the leader, and gets what it may be missing.
+    pub(super) fn heartbeat(&mut self) {
+        let keep = 2 * self.config.election_ticks;
+        let now = self.now;
+        let Role::Leader(leader) = &mut self.role else { return };
+        leader.round += 1;
+        leader.rounds.push_back((leader.round, now));
+        while leader.rounds.pop_front_if(|(_, at)| *at + keep < now).is_some() {}
+        leader.progress.values_mut().for_each(Progress::retry);
+        let members: Vec<Id> = leader.progress.keys().copied().collect();
+        for to in members {
+            if !self.send_append(to) {
+                self.send_empty(to);
+            }
+        }
+        self.hand_over_if_caught_up();
+    }
+
+    /// An append without entries.
+    fn send_empty(&mut self, to: Id) {
+        let Role::Leader(leader) = &self.role else { return };
+        let Some(of) = leader.progress.get(&to) else { return };
+        let (round, commit) = (leader.round, self.log.committed());
+        // One that gets a snapshot is reminded of what it surely has.
+        let at = if matches!(of.pace, Pace::Snapshot { .. }) { of.matched } else { of.next - 1 };
+        let prev = self.log.position(at).unwrap_or_else(|| self.log.snapshot().last);
+        self.send(to, Body::Append { prev, entries: Vec::new(), commit, round });
+    }
+
+    /// Sends the next entries, or asks for the next part of the snapshot. False if nothing was sent: there is nothing, or it
+    /// must wait.
+    fn send_append(&mut self, to: Id) -> bool {
+        let last = self.log.last().index;
+        let snapshot = self.log.snapshot().last;
+        let commit = self.log.committed();
+        let Role::Leader(leader) = &mut self.role else { return false };
+        let round = leader.round;
+        let Some(of) = leader.progress.get_mut(&to) else { return false };
+        if let Pace::Snapshot { last, offset, waiting } = &mut of.pace {
+            if !*waiting {
+                *waiting = true;
+                self.output.wanted.push(ChunkWanted { to, last: *last, offset: *offset });
+            }
+            return false;
+        }
+        if of.next > last && !matches!(of.pace, Pace::Probe { waiting: false }) || !of.has_room(&self.config) {
+            return false;
+        }
+        let Some(prev) = self.log.position(of.next - 1) else {
+            of.snapshot(snapshot);
+            return self.send_append(to);
+        };
+        let entries = self.log.entries(of.next, self.config.max_append_bytes).to_vec();
+        of.sent(of.next - 1 + entries.len() as u64, entries.iter().map(Entry::size).sum());
+        self.send(to, Body::Append { prev, entries, commit, round });
+        true
+    }
+
+    /// Everything that there is to send, before the output is taken.
+    pub(super) fn before_output(&mut self) {
+        self.begin_reads();
+        let last = self.log.last().index;
+        let Role::Leader(leader) = &mut self.role else { return };
+        let news = std::mem::take(&mut leader.news);
+        let behind = |of: &Progress| of.next <= last || matches!(of.pace, Pace::Snapshot { waiting: false, .. });
+        let members: Vec<(Id, bool)> = leader.progress.iter().map(|(&id, of)| (id, behind(of))).collect();
+        for (to, behind) in members {
+            let mut sent = false;
+            while behind && self.send_append(to) {
+                sent = true;
+            }
+            // With nothing else under way to tell it, a follower would hear of it at the next heartbeat only.
+            let Role::Leader(leader) = &self.role else { return };
+            if news && !sent && leader.progress.get(&to).is_some_and(|of| of.pace == Pace::Replicate && of.is_idle()) {
+                self.send_empty(to);
+            }
+        }
+    }
+
+    /// An answer to round `round`: the sender took this server for the leader when that was sent, or later.
+    pub(super) fn on_round(&mut self, from: Id, round: u64) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        let sent = leader.rounds.iter().find(|(of, _)| *of == round).map(|(_, at)| *at);
+        let Some(of) = leader.progress.get_mut(&from) else { return };
+        of.round = of.round.max(round);
+        of.heard = of.heard.max(sent.unwrap_or(0));
+        self.answer_reads();
+    }
+
+    /// Figure 2, Leaders: the result of an AppendEntries.
+    pub(super) fn on_append_reply(&mut self, from: Id, result: Result<Index, Conflict>, round: u64) {
+        self.on_round(from, round);
+        let last = self.log.last().index;
+        let Role::Leader(leader) = &mut self.role else { return };
+        let Some(of) = leader.progress.get_mut(&from) else { return };
+        match result {
+            Ok(matched) => {
+                // No follower can have more of this leader's log than there is of it.
+                debug_assert!(matched <= last, "{matched} of {last} entries");
+                if of.accepted(matched) {
+                    self.commit_if_possible();
+                }
+                self.hand_over_if_caught_up();
+            }
+            Err(conflict) if !of.is_stale(conflict.refused) => {
+                let from = self.log.retry_from(conflict);
+                of.probe(from);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Figure 2, Leaders: an entry is committed when a quorum has it on disk and it is of the leader's own term. Those before
+    /// it are committed with it, and never by counting (section 5.4.2, Figure 8).
+    pub(super) fn commit_if_possible(&mut self) {
+        let Role::Leader(leader) = &self.role else { return };
+        let reached = self.membership().voters.reached(|id| {
+            if id == self.id { self.log.durable() } else { leader.progress.get(&id).map_or(0, |of| of.matched) }
+        });
+        let before = self.log.committed();
+        let own_term = self.log.term(reached) == Some(self.term);
+        if reached > before && own_term && self.log.commit(reached) {
+            let bytes: usize =
+                self.log.entries(before + 1, usize::MAX)[..(reached - before) as usize].iter().map(command_bytes).sum();
+            if let Role::Leader(leader) = &mut self.role {
+                leader.uncommitted -= bytes;
+                leader.news = true;
+            }
+            self.begin_reads();
+            self.after_commit();
+        }
+    }
+
+    /// A committed joint membership is left; one without this server makes it step down (section 6).
+    fn after_commit(&mut self) {
+        if self.log.membership_index() > self.log.committed() {
+            return;
+        }
+        if self.membership().is_joint() {
+            let left = self.membership().left();
+            self.append_membership(left);
+        } else if !self.membership().voters.has(self.id) {
+            // The others must hear that it is committed before they are left alone.
+            self.heartbeat();
+            self.follow(self.term);
+        }
+    }
+
+    /// It does not lead any more: whoever waits for it must hear.
+    pub(super) fn resign(&mut self, leader: Leader) {
+        leader.reads.abandon(self);
+        self.wait_anew();
+    }
+}
+
+fn command_bytes(entry: &Entry) -> usize {
+    match &entry.payload {
+        Payload::Command(bytes) => bytes.len(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,73 @@
+//! A majority of each of two sets of voters.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Majority, Tally};
+use crate::raft::Id;
+
+/// The voters of a configuration. While it changes, the outgoing ones have to agree too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Joint {
+    /// The voters to be.
+    pub incoming: Majority,
+    /// The voters that were; empty when no change is under way.
+    pub outgoing: Majority,
+}
+
+impl Joint {
+    /// Whether a change is under way.
+    pub fn is_joint(&self) -> bool {
+        !self.outgoing.voters().is_empty()
+    }
+
+    /// Whether it has a vote in either set.
+    pub fn has(&self, id: Id) -> bool {
+        self.incoming.voters().contains(&id) || self.outgoing.voters().contains(&id)
+    }
+
+    /// All who vote in either set, each once.
+    pub fn voters(&self) -> impl Iterator<Item = Id> + '_ {
+        self.incoming.voters().union(self.outgoing.voters()).copied()
+    }
+
+    /// The highest number that a quorum of both has reached.
+    pub fn reached(&self, mut reached: impl FnMut(Id) -> u64) -> u64 {
+        self.incoming.reached(&mut reached).min(self.outgoing.reached(&mut reached))
+    }
+
+    /// What the votes come to.
+    pub fn tally(&self, mut vote: impl FnMut(Id) -> Option<bool>) -> Tally {
+        match (self.incoming.tally(&mut vote), self.outgoing.tally(&mut vote)) {
+            (Tally::Lost, _) | (_, Tally::Lost) => Tally::Lost,
+            (Tally::Won, Tally::Won) => Tally::Won,
+            _ => Tally::Open,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joint(incoming: &[u64], outgoing: &[u64]) -> Joint {
+        let of = |ids: &[u64]| ids.iter().copied().map(Id).collect();
+        Joint { incoming: of(incoming), outgoing: of(outgoing) }
+    }
+
+    #[test]
+    fn both_majorities_must_have_it() {
+        let reached = |id: Id| if id.0 <= 3 { 9 } else { 2 };
+        assert_eq!(joint(&[1, 2, 3], &[]).reached(reached), 9);
+        // The outgoing ones are behind, and all that count.
+        assert_eq!(joint(&[1, 2, 3], &[3, 4, 5]).reached(reached), 2);
+    }
+
+    #[test]
+    fn one_majority_wins_nothing_and_loses_all() {
+        let yes = |ids: &'static [u64]| move |id: Id| ids.contains(&id.0).then_some(true);
+        assert_eq!(joint(&[1, 2, 3], &[3, 4, 5]).tally(yes(&[1, 2, 3])), Tally::Open);
+        assert_eq!(joint(&[1, 2, 3], &[3, 4, 5]).tally(yes(&[1, 2, 3, 4])), Tally::Won);
+        let no = |id: Id| (id.0 >= 4).then_some(false);
+        assert_eq!(joint(&[1, 2, 3], &[3, 4, 5]).tally(no), Tally::Lost);
+    }
+}
