@@ -82,7 +82,7 @@ impl OpenOptions {
     /// contradict each other.
     pub async fn open(self, path: &str) -> io::Result<File> {
         let creates = self.create || self.create_new;
-        if !(self.read || self.write) || (!self.write && (self.truncate || creates)) {
+        if !self.write && (!self.read || self.truncate || creates) {
             return Err(error::invalid());
         }
         on_disk(|state| {

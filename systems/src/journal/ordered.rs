@@ -3,7 +3,7 @@
 //! Nothing can excuse a violation of these, so they are judged from the history alone, disk faults or not. That nothing is
 //! *missing* is another matter: see [`super::checks::ReadBack`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sim::check::linearizable::{Operation, Outcome};
 use sim::check::{Check, Finished, Verdict, Violation};
@@ -36,34 +36,49 @@ struct Sent {
     invoked: u64,
     /// Whether it was refused.
     refused: bool,
-    /// Its number, if the client was told.
-    index: Option<u64>,
+    /// When the client was told its number, and the number.
+    acked: Option<(u64, u64)>,
+    /// All numbers that it ever had. More than one, if the record was lost before its client was told the number, and sent
+    /// again.
+    places: BTreeSet<u64>,
 }
 
 fn judge(history: &[Operated]) -> Result<(), Violation> {
     let mut sent: BTreeMap<u64, Sent> = BTreeMap::new();
-    // When each acknowledgement came, and the number in it.
+    // When each acknowledged record was sent and acknowledged, and its number.
     let mut acked: Vec<(u64, u64, u64)> = Vec::new();
     for operation in history {
         let JournalOp::Append { record } = operation.op else { continue };
-        let mut entry = Sent { invoked: operation.invoked, refused: false, index: None };
+        let refused = matches!(operation.outcome, Outcome::Failed { .. });
+        let mut entry = Sent { invoked: operation.invoked, refused, acked: None, places: BTreeSet::new() };
         match &operation.outcome {
             Outcome::Ok { at, ret: JournalRet::Appended(index) } => {
-                entry.index = Some(*index);
+                entry.acked = Some((*at, *index));
+                entry.places.insert(*index);
                 acked.push((operation.invoked, *at, *index));
             }
             Outcome::Ok { ret, .. } => panic!("an append returned {ret:?}: the history was recorded wrongly"),
-            Outcome::Failed { .. } => entry.refused = true,
-            Outcome::Unknown => {}
+            Outcome::Failed { .. } | Outcome::Unknown => {}
         }
         sent.insert(record, entry);
     }
     real_time(&acked)?;
-    let mut numbers = Numbers::default();
-    for operation in history {
-        if let Outcome::Ok { at, ret: JournalRet::Contents(contents) } = &operation.outcome {
-            read(contents, *at, &sent, &mut numbers)?;
+    let reads = || {
+        history.iter().filter_map(|operation| match &operation.outcome {
+            Outcome::Ok { at, ret: JournalRet::Contents(contents) } => Some((operation.invoked, *at, contents)),
+            _ => None,
+        })
+    };
+    for (_, _, contents) in reads() {
+        for (index, record) in &contents.records {
+            if let Some(sent) = sent.get_mut(record) {
+                sent.places.insert(*index);
+            }
         }
+    }
+    let mut numbers = BTreeMap::new();
+    for (invoked, at, contents) in reads() {
+        read(contents, (invoked, at), &sent, &mut numbers)?;
     }
     Ok(())
 }
@@ -97,47 +112,41 @@ fn real_time(acked: &[(u64, u64, u64)]) -> Result<(), Violation> {
     Ok(())
 }
 
-/// What was read under each number, and where each record was.
-#[derive(Default)]
-struct Numbers {
-    records: BTreeMap<u64, u64>,
-    places: BTreeMap<u64, u64>,
-}
-
-fn read(contents: &Contents, at: u64, sent: &BTreeMap<u64, Sent>, numbers: &mut Numbers) -> Result<(), Violation> {
+/// Judges a read from `invoked` to `at`. `numbers` has what was read before under each number.
+fn read(
+    contents: &Contents,
+    (invoked, at): (u64, u64),
+    sent: &BTreeMap<u64, Sent>,
+    numbers: &mut BTreeMap<u64, u64>,
+) -> Result<(), Violation> {
     let mut last = 0;
     for &(index, record) in &contents.records {
         if index <= last {
             return violation("order", at, format!("a read has record {index} after record {last}"));
         }
         last = index;
-        match sent.get(&record) {
-            None => return violation("invented", at, format!("a read has a record {index} that nobody sent")),
-            Some(sent) if sent.invoked > at => {
-                return violation("invented", at, format!("a read has record {index} before it was sent"));
-            }
-            Some(sent) if sent.refused => {
-                return violation("refused", at, format!("a read has record {index}, which was refused"));
-            }
-            Some(sent) if sent.index.is_some_and(|said| said != index) => {
-                let said = sent.index.unwrap_or_default();
-                return violation(
-                    "number",
-                    at,
-                    format!("a read has a record under {index} that was acknowledged as {said}"),
-                );
-            }
-            Some(_) => {}
+        let Some(sent) = sent.get(&record).filter(|sent| sent.invoked <= at) else {
+            return violation("invented", at, format!("a read has a record {index} that nobody had sent"));
+        };
+        if sent.refused {
+            return violation("refused", at, format!("a read has record {index}, which was refused"));
         }
-        if *numbers.records.entry(index).or_insert(record) != record {
+        if let Some((_, said)) = sent.acked.filter(|&(acked, said)| acked < invoked && said > index) {
+            return violation(
+                "number",
+                at,
+                format!("a read has a record under {index} that was acknowledged as {said}"),
+            );
+        }
+        // It was sent again because the former one is lost; and then that is known.
+        if let Some(other) = sent.places.range(..index).find(|&&other| !contents.is_lost(other)) {
+            return violation("twice", at, format!("a record is there as {other} and as {index}"));
+        }
+        if *numbers.entry(index).or_insert(record) != record {
             return violation("number", at, format!("two reads have different records under the number {index}"));
         }
         if contents.is_lost(index) {
             return violation("lost", at, format!("a read has record {index} and says that it is lost"));
-        }
-        let place = *numbers.places.entry(record).or_insert(index);
-        if place != index {
-            return violation("twice", at, format!("a record is there as {place} and as {index}"));
         }
     }
     Ok(())
@@ -145,6 +154,7 @@ fn read(contents: &Contents, at: u64, sent: &BTreeMap<u64, Sent>, numbers: &mut 
 
 #[cfg(test)]
 mod tests {
+    use super::super::state::Lost;
     use super::*;
 
     fn append(record: u64, times: (u64, u64), index: u64) -> Operated {
@@ -195,7 +205,7 @@ mod tests {
             list((3, 4), &[(1, 12)]),
         ];
         assert_eq!(about(&two), "number");
-        assert_eq!(about(&[append(11, (0, 5), 1), list((6, 7), &[(2, 11)])]), "number");
+        assert_eq!(about(&[append(11, (0, 5), 3), list((6, 7), &[(2, 11)])]), "number");
     }
 
     #[test]
@@ -213,11 +223,25 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_was_lost_may_come_again_under_another_number() {
+        let lost = Contents { records: vec![(3, 11)], lost: vec![Lost { first: 1, last: 1, ambiguous: false }] };
+        let mut history = [
+            list((1, 2), &[(1, 11)]),
+            append(11, (0, 5), 3),
+            Operation { outcome: Outcome::Ok { at: 7, ret: JournalRet::Contents(lost) }, ..list((6, 7), &[]) },
+        ];
+        assert_eq!(judge(&history), Ok(()));
+        history[2] = list((6, 7), &[(3, 11)]);
+        assert_eq!(about(&history), "twice", "nobody says that the first one is lost");
+        assert_eq!(about(&[append(11, (0, 5), 1), list((6, 7), &[(2, 11)])]), "twice");
+    }
+
+    #[test]
     fn what_is_there_is_not_lost() {
         let mut history = [append(11, (0, 1), 1), list((2, 3), &[(1, 11)])];
         assert_eq!(judge(&history), Ok(()));
         if let Outcome::Ok { ret: JournalRet::Contents(contents), .. } = &mut history[1].outcome {
-            contents.lost.push(super::super::state::Lost { first: 1, last: 4, ambiguous: false });
+            contents.lost.push(Lost { first: 1, last: 4, ambiguous: false });
         }
         assert_eq!(about(&history), "lost");
     }
