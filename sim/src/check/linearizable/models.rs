@@ -118,6 +118,14 @@ pub enum KvOp {
     },
 }
 
+impl KvOp {
+    /// The key that it is about.
+    pub fn key(&self) -> &str {
+        let (KvOp::Get { key } | KvOp::Put { key, .. } | KvOp::Append { key, .. }) = self;
+        key
+    }
+}
+
 /// What a [`KvOp`] returned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum KvRet {
@@ -135,8 +143,7 @@ impl Model for Kv {
     const NAME: &'static str = "kv";
 
     fn key(op: &KvOp) -> String {
-        let (KvOp::Get { key } | KvOp::Put { key, .. } | KvOp::Append { key, .. }) = op;
-        key.clone()
+        op.key().to_owned()
     }
 
     fn init(_: &String) -> String {
