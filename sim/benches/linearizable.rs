@@ -9,8 +9,8 @@ mod recorded;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use recorded::{Row, Unpartitioned};
-use sim::check::linearizable::models::{Kv, Register};
+use recorded::Row;
+use sim::check::linearizable::models::{Kv, KvMap, Register};
 use sim::check::linearizable::{Model, Operation, Verdict, check};
 
 const BUDGET: u64 = 100_000_000;
@@ -32,7 +32,7 @@ fn main() {
         let (accepted, ms) = match row.mode.as_str() {
             "single register" => time::<Register>(&recorded::etcd(&path)),
             "per-key partition" => time::<Kv>(&recorded::kv(&path)),
-            "no partition" => time::<Unpartitioned>(&recorded::kv(&path)),
+            "no partition" => time::<KvMap>(&recorded::kv(&path)),
             other => panic!("README.md: what mode is {other:?}?"),
         };
         assert_eq!(accepted, Some(row.legal), "{}: the table says otherwise", row.file);

@@ -2,12 +2,12 @@
 //!
 //! Where `DST_HISTORIES` is unset the tests print so and pass.
 
+#[allow(dead_code, reason = "shared by a test and a bench")]
 mod recorded;
 
 use std::path::Path;
 
-use recorded::Unpartitioned;
-use sim::check::linearizable::models::{Kv, Register};
+use sim::check::linearizable::models::{Kv, KvMap, Register};
 use sim::check::linearizable::{Model, Operation, Verdict, check};
 
 const BUDGET: u64 = 20_000_000;
@@ -24,7 +24,7 @@ fn kv_verdicts_are_right() {
 
 #[test]
 fn kv_verdicts_are_right_without_partition() {
-    every_verdict_is_right::<Unpartitioned>("no partition", recorded::kv);
+    every_verdict_is_right::<KvMap>("no partition", recorded::kv);
 }
 
 fn every_verdict_is_right<M: Model>(mode: &str, read: impl Fn(&Path) -> Vec<Operation<M::Op, M::Ret>>) {

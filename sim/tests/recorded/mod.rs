@@ -4,87 +4,10 @@
 //! checked, and a row without a file fails.
 
 use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
-use sim::check::linearizable::models::{Kv, KvOp, KvRet, RegisterOp, RegisterRet};
-use sim::check::linearizable::{Model, Operation, Outcome};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
-
-/// The map as one object: nothing is known of its keys' being independent.
-pub struct Unpartitioned;
-
-/// What the keys hold. Copies share it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Values {
-    /// Of the values together: it changes with each of them, so that no state is hashed as a whole.
-    hash: u64,
-    values: BTreeMap<Rc<str>, Rc<String>>,
-}
-
-impl Hash for Values {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        hasher.write_u64(self.hash);
-    }
-}
-
-impl Values {
-    fn with(&self, key: &str, value: String) -> Values {
-        let hash_of = |value: &String| xxh3_64_with_seed(value.as_bytes(), xxh3_64(key.as_bytes()));
-        let mut values = self.values.clone();
-        let mut hash = self.hash ^ hash_of(&value);
-        match values.get_mut(key) {
-            Some(before) => {
-                hash ^= hash_of(before);
-                *before = Rc::new(value);
-            }
-            None => drop(values.insert(key.into(), Rc::new(value))),
-        }
-        Values { hash, values }
-    }
-}
-
-impl Model for Unpartitioned {
-    type Op = KvOp;
-    type Ret = KvRet;
-    type State = Values;
-    type Key = &'static str;
-    const NAME: &'static str = "kv";
-
-    fn key(_: &KvOp) -> &'static str {
-        "everything"
-    }
-
-    fn init(_: &&'static str) -> Values {
-        Values::default()
-    }
-
-    fn step(state: &Values, op: &KvOp, ret: Option<&KvRet>) -> Option<Values> {
-        let nothing = String::new();
-        let before = state.values.get(op.key()).map_or(&nothing, |value| &**value);
-        let after = Kv::step(before, op, ret)?;
-        Some(if Kv::is_read(op) { state.clone() } else { state.with(op.key(), after) })
-    }
-
-    fn describe(op: &KvOp, ret: Option<&KvRet>) -> String {
-        Kv::describe(op, ret)
-    }
-
-    fn is_read(op: &KvOp) -> bool {
-        Kv::is_read(op)
-    }
-
-    fn concerns(op: &KvOp, read: &KvOp) -> bool {
-        op.key() == read.key()
-    }
-
-    fn may_return<'a>(state: &Values, read: &KvOp, ret: &KvRet, others: impl Iterator<Item = &'a KvOp>) -> bool {
-        let nothing = String::new();
-        let value = state.values.get(read.key()).map_or(&nothing, |value| &**value);
-        Kv::may_return(value, read, ret, others.filter(|other| other.key() == read.key()))
-    }
-}
+use sim::check::linearizable::models::{KvOp, KvRet, RegisterOp, RegisterRet};
+use sim::check::linearizable::{Operation, Outcome};
 
 /// A row of the table in the folder's README: `| file | mode | verdict | reference ms |`.
 pub struct Row {

@@ -120,5 +120,28 @@ pub(super) fn earliest<'a, M: Model>(
     {
         found = dead_end;
     }
+    extend::<M>(key, &entries, &mut found.longest);
     IllegalPrefix { at: completions[high], exact, entries, dead_end: found, steps }
+}
+
+/// Places what still fits behind an order of operations: where foresight or the budget ended a search, something may.
+fn extend<M: Model>(key: &M::Key, entries: &[Entry<'_, M>], order: &mut Vec<u32>) {
+    let mut state = M::init(key);
+    let mut is_placed = vec![false; entries.len()];
+    for &number in order.iter() {
+        let entry = &entries[number as usize];
+        state = M::step(&state, entry.op, entry.ret).expect("the search took this step");
+        is_placed[number as usize] = true;
+    }
+    loop {
+        let left = || entries.iter().enumerate().filter(|(number, entry)| entry.at.is_some() && !is_placed[*number]);
+        let Some(first) = left().filter_map(|(_, entry)| entry.at).min() else { return };
+        let next = left()
+            .filter(|(_, entry)| entry.invoked <= first)
+            .find_map(|(number, entry)| Some((number, M::step(&state, entry.op, entry.ret)?)));
+        let Some((number, to)) = next else { return };
+        state = to;
+        is_placed[number] = true;
+        order.push(number as u32);
+    }
 }
