@@ -1,182 +1,53 @@
 //! The checker on recorded histories with known verdicts: Porcupine's public test set.
 //!
-//! The folder is named by `DST_HISTORIES`; where that is unset the tests print so and pass. The verdicts
-//! are read from the table in the folder's README, so a file without one is not checked, and a verdict
-//! without a file fails.
+//! Where `DST_HISTORIES` is unset the tests print so and pass.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+#[allow(dead_code, reason = "shared by a test and a bench")]
+mod recorded;
 
-use sim::check::linearizable::models::{Kv, KvOp, KvRet, Register, RegisterOp, RegisterRet};
-use sim::check::linearizable::{Model, Operation, Outcome, Verdict, check};
+use std::path::Path;
+
+use sim::check::linearizable::models::{Kv, KvMap, Register};
+use sim::check::linearizable::{Model, Operation, Verdict, check};
 
 const BUDGET: u64 = 20_000_000;
 
 #[test]
 fn etcd_verdicts_are_right() {
-    every_verdict_is_right::<Register>("etcd/", "single register", parse_etcd_line);
+    every_verdict_is_right::<Register>("single register", recorded::etcd);
 }
 
 #[test]
 fn kv_verdicts_are_right() {
-    every_verdict_is_right::<Kv>("kv/", "per-key partition", parse_kv_line);
+    every_verdict_is_right::<Kv>("per-key partition", recorded::kv);
 }
 
-/// Checks each file of the README's table whose name starts with `prefix` and whose mode is `mode`.
-#[allow(clippy::disallowed_methods, reason = "no simulation runs here: real time is meant")]
-fn every_verdict_is_right<M: Model>(prefix: &str, mode: &str, parse: fn(&str) -> Event<M::Op, M::Ret>) {
-    let Some(folder) = std::env::var_os("DST_HISTORIES").map(PathBuf::from) else {
+#[test]
+fn kv_verdicts_are_right_without_partition() {
+    every_verdict_is_right::<KvMap>("no partition", recorded::kv);
+}
+
+fn every_verdict_is_right<M: Model>(mode: &str, read: impl Fn(&Path) -> Vec<Operation<M::Op, M::Ret>>) {
+    let Some(folder) = recorded::folder() else {
         println!("skipped: DST_HISTORIES does not name the folder of recorded histories");
         return;
     };
     let mut files = 0;
-    for (file, legal) in table(&folder, prefix, mode) {
-        let history = pair(read(&folder.join(&file)).lines().map(parse));
-        let start = Instant::now();
+    for row in recorded::table(&folder).into_iter().filter(|row| row.mode == mode) {
+        let history = read(&folder.join(&row.file));
         let verdict = check::<M>(&history, BUDGET);
-        println!("{file}: {} operations, {:?}", history.len(), start.elapsed());
+        println!("{}: {} operations", row.file, history.len());
         match &verdict {
             Verdict::Linearizable { steps } => println!("  linearizable, {steps} steps"),
             Verdict::Violation(v) => println!("  {} steps\n{}", v.steps, v.explanation),
-            Verdict::Exhausted { key, steps } => panic!("{file}: key {key} took {steps} steps"),
+            Verdict::Exhausted { key, steps } => panic!("{}: key {key} took {steps} steps", row.file),
         }
         let accepted = matches!(verdict, Verdict::Linearizable { .. });
-        assert_eq!(accepted, legal, "{file}: the table says otherwise");
+        assert_eq!(accepted, row.legal, "{}: the table says otherwise", row.file);
         if let Verdict::Violation(violation) = verdict {
-            assert!(violation.at_is_exact, "{file}: {violation:?}");
+            assert!(violation.at_is_exact, "{}: {violation:?}", row.file);
         }
         files += 1;
     }
-    assert!(files > 0, "no {prefix} files in mode {mode} in the table");
-}
-
-/// File name and whether it is linearizable, from rows `| file | mode | verdict | reference ms |`.
-fn table(folder: &Path, prefix: &str, mode: &str) -> Vec<(String, bool)> {
-    read(&folder.join("README.md"))
-        .lines()
-        .filter_map(|line| {
-            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-            let &[_, file, row_mode, verdict, _, _] = cells.as_slice() else {
-                return None;
-            };
-            let wanted = file.starts_with(prefix) && row_mode == mode;
-            wanted.then(|| match verdict {
-                "linearizable" => (file.to_string(), true),
-                "ILLEGAL" => (file.to_string(), false),
-                other => panic!("README.md: {file}: what verdict is {other:?}?"),
-            })
-        })
-        .collect()
-}
-
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("DST_HISTORIES: {}: {error}", path.display()))
-}
-
-/// A line of a log: what happened to the operation which this process has under way.
-struct Event<O, R> {
-    process: u32,
-    what: What<O, R>,
-}
-
-enum What<O, R> {
-    Invoked(O),
-    Ok(R),
-    Unknown,
-    Failed,
-    /// Not about an operation.
-    Nothing,
-}
-
-/// Operations from events; an event's time is its line number.
-fn pair<O, R>(events: impl Iterator<Item = Event<O, R>>) -> Vec<Operation<O, R>> {
-    let mut history: Vec<Operation<O, R>> = Vec::new();
-    let mut under_way: BTreeMap<u32, usize> = BTreeMap::new();
-    for (line, event) in events.enumerate() {
-        let at = line as u64;
-        let process = event.process;
-        let outcome = match event.what {
-            What::Nothing => continue,
-            What::Invoked(op) => {
-                let before = under_way.insert(process, history.len());
-                assert!(before.is_none(), "line {}: process {process} is busy", line + 1);
-                let outcome = Outcome::Unknown;
-                history.push(Operation { process, op, invoked: at, outcome });
-                continue;
-            }
-            What::Ok(ret) => Outcome::Ok { at, ret },
-            What::Failed => Outcome::Failed { at },
-            What::Unknown => Outcome::Unknown,
-        };
-        let index = under_way
-            .remove(&process)
-            .unwrap_or_else(|| panic!("line {}: process {process} invoked nothing", line + 1));
-        history[index].outcome = outcome;
-    }
-    history
-}
-
-/// `INFO  jepsen.util - 3<tab>:invoke<tab>:cas<tab>[1 2]`
-fn parse_etcd_line(line: &str) -> Event<RegisterOp, RegisterRet> {
-    let bad = || -> ! { panic!("not a line of an etcd log: {line:?}") };
-    let int = |text: &str| text.parse::<i64>().unwrap_or_else(|_| bad());
-    let Some(rest) = line.strip_prefix("INFO  jepsen.util - ") else {
-        let (process, what) = (0, What::Nothing);
-        return Event { process, what };
-    };
-    let fields: Vec<&str> = rest.split('\t').collect();
-    let &[process, kind, function, value] = fields.as_slice() else { bad() };
-    let what = match (kind, function, value) {
-        (":invoke", ":read", _) => What::Invoked(RegisterOp::Read),
-        (":invoke", ":write", value) => What::Invoked(RegisterOp::Write { value: int(value) }),
-        (":invoke", ":cas", pair) => {
-            let pair = pair.trim_start_matches('[').trim_end_matches(']');
-            let (expected, new) = pair.split_once(' ').unwrap_or_else(|| bad());
-            let (expected, new) = (int(expected), int(new));
-            What::Invoked(RegisterOp::Cas { expected, new })
-        }
-        (":ok", ":read", "nil") => What::Ok(RegisterRet::Value(None)),
-        (":ok", ":read", value) => What::Ok(RegisterRet::Value(Some(int(value)))),
-        (":ok", ":write", _) => What::Ok(RegisterRet::Done),
-        (":ok", ":cas", _) => What::Ok(RegisterRet::Swapped(true)),
-        (":info", _, ":timed-out") => What::Unknown,
-        (":fail", ":read", ":timed-out") => What::Unknown,
-        // It was executed, and found another value than the expected one.
-        (":fail", ":cas", _) => What::Ok(RegisterRet::Swapped(false)),
-        (":fail", _, _) => What::Failed,
-        _ => bad(),
-    };
-    let process = process.parse().unwrap_or_else(|_| bad());
-    Event { process, what }
-}
-
-/// `{:process 0, :type :ok, :f :get, :key "5", :value "x 0 1 y"}`
-fn parse_kv_line(line: &str) -> Event<KvOp, KvRet> {
-    let bad = || -> ! { panic!("not a line of a kv log: {line:?}") };
-    let inner = line.strip_prefix("{:process ").and_then(|rest| rest.strip_suffix('}'));
-    let mut rest = inner.unwrap_or_else(|| bad());
-    // Values contain neither commas nor quotes, and there is nothing but them in the last field.
-    let mut cut = |separator: &str| {
-        let (field, behind) = rest.split_once(separator).unwrap_or_else(|| bad());
-        rest = behind;
-        field
-    };
-    let process = cut(", :type ").parse().unwrap_or_else(|_| bad());
-    let (kind, function, key) = (cut(", :f "), cut(", :key "), cut(", :value "));
-    let unquote = |text: &str| -> String {
-        let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        inner.unwrap_or_else(|| bad()).to_string()
-    };
-    let key = unquote(key);
-    let what = match (kind, function) {
-        (":invoke", ":get") => What::Invoked(KvOp::Get { key }),
-        (":invoke", ":put") => What::Invoked(KvOp::Put { key, value: unquote(rest) }),
-        (":invoke", ":append") => What::Invoked(KvOp::Append { key, value: unquote(rest) }),
-        (":ok", ":get") => What::Ok(KvRet::Value(unquote(rest))),
-        (":ok", ":put" | ":append") => What::Ok(KvRet::Done),
-        (":info", _) => What::Unknown,
-        _ => bad(),
-    };
-    Event { process, what }
+    assert!(files > 0, "no rows of mode {mode} in the table");
 }

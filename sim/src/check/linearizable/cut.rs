@@ -13,6 +13,9 @@
 use super::search::{Conclusion, DeadEnd, Foresight, search};
 use super::{Model, Operation, Outcome};
 
+/// So many steps an explanation is worth.
+const EXPLANATION: u64 = 2_000;
+
 /// One operation as a search sees it.
 pub(super) struct Entry<'a, M: Model> {
     /// Its place in the history.
@@ -97,7 +100,7 @@ pub(super) fn earliest<'a, M: Model>(
                 found = dead_end;
             }
             Conclusion::Linearizable => low = probe + 1,
-            Conclusion::Exhausted => {
+            Conclusion::Exhausted(_) => {
                 low = probe + 1;
                 exact = false;
             }
@@ -108,11 +111,37 @@ pub(super) fn earliest<'a, M: Model>(
     // differ in operations that were invoked after it, so they are cut as found.
     let until = if high + 1 == completions.len() { u64::MAX } else { completions[high] };
     let entries = cut::<M>(history, members, until);
-    // For the explanation: with foresight a search turns back before an operation that would still have fitted.
-    let (taken, conclusion) = search::<M>(key, &entries, budget - steps, Foresight::Off);
+    // For the explanation: with foresight a search turns back before an operation that would still have fitted. What it
+    // finds in a few steps is as good to read as what it would in all.
+    let (taken, conclusion) = search::<M>(key, &entries, EXPLANATION.min(budget - steps), Foresight::Off);
     steps += taken;
-    if let Conclusion::Illegal(dead_end) = conclusion {
+    if let Conclusion::Illegal(dead_end) | Conclusion::Exhausted(dead_end) = conclusion
+        && dead_end.longest.len() > found.longest.len()
+    {
         found = dead_end;
     }
+    extend::<M>(key, &entries, &mut found.longest);
     IllegalPrefix { at: completions[high], exact, entries, dead_end: found, steps }
+}
+
+/// Places what still fits behind an order of operations: where foresight or the budget ended a search, something may.
+fn extend<M: Model>(key: &M::Key, entries: &[Entry<'_, M>], order: &mut Vec<u32>) {
+    let mut state = M::init(key);
+    let mut is_placed = vec![false; entries.len()];
+    for &number in order.iter() {
+        let entry = &entries[number as usize];
+        state = M::step(&state, entry.op, entry.ret).expect("the search took this step");
+        is_placed[number as usize] = true;
+    }
+    loop {
+        let left = || entries.iter().enumerate().filter(|(number, entry)| entry.at.is_some() && !is_placed[*number]);
+        let Some(first) = left().filter_map(|(_, entry)| entry.at).min() else { return };
+        let next = left()
+            .filter(|(_, entry)| entry.invoked <= first)
+            .find_map(|(number, entry)| Some((number, M::step(&state, entry.op, entry.ret)?)));
+        let Some((number, to)) = next else { return };
+        state = to;
+        is_placed[number] = true;
+        order.push(number as u32);
+    }
 }

@@ -6,7 +6,7 @@
 //! Hashing is fixed, and nothing ever iterates over a table, so no result depends on hash order.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 
 use super::Model;
 use super::cut::Entry;
@@ -20,14 +20,16 @@ pub(super) type StateId = u32;
 /// did last time, and a search applies the same one to the same state again and again.
 pub(super) struct States<M: Model> {
     states: Vec<M::State>,
-    ids: HashMap<M::State, StateId, BuildHasherDefault<FixedHasher>>,
+    hashes: Vec<u64>,
+    /// 1 + the number of the state in this slot; 0 where it is free. A power of two long.
+    slots: Vec<StateId>,
     steps: HashMap<u64, Option<StateId>, BuildHasherDefault<FixedHasher>>,
 }
 
 impl<M: Model> States<M> {
     /// No state but `init`, which gets the number 0.
     pub fn new(init: M::State) -> Self {
-        let mut states = Self { states: Vec::new(), ids: HashMap::default(), steps: HashMap::default() };
+        let mut states = Self { states: Vec::new(), hashes: Vec::new(), slots: vec![0; 32], steps: HashMap::default() };
         states.id(init);
         states
     }
@@ -38,7 +40,13 @@ impl<M: Model> States<M> {
         if let Some(&known) = self.steps.get(&edge) {
             return known;
         }
-        let to = M::step(&self.states[from as usize], entry.op, entry.ret).map(|to| self.id(to));
+        let to = M::step(&self.states[from as usize], entry.op, entry.ret).map(|to| match M::is_read(entry.op) {
+            true => {
+                debug_assert!(to == self.states[from as usize], "{}: a read changed the state", M::NAME);
+                from
+            }
+            false => self.id(to),
+        });
         self.steps.insert(edge, to);
         to
     }
@@ -49,13 +57,31 @@ impl<M: Model> States<M> {
     }
 
     fn id(&mut self, state: M::State) -> StateId {
-        if let Some(&id) = self.ids.get(&state) {
-            return id;
+        // Half full at most: probe sequences stay short.
+        if (self.states.len() + 1) * 2 > self.slots.len() {
+            self.slots = vec![0; self.slots.len() * 2];
+            for (id, &hash) in self.hashes.iter().enumerate() {
+                let slot = self.slot(hash, |_| false);
+                self.slots[slot] = id as StateId + 1;
+            }
         }
-        let id = StateId::try_from(self.states.len()).expect("fewer than 2^32 model states");
-        self.states.push(state.clone());
-        self.ids.insert(state, id);
-        id
+        let hash = BuildHasherDefault::<FixedHasher>::default().hash_one(&state);
+        let slot = self.slot(hash, |id| self.hashes[id as usize] == hash && self.states[id as usize] == state);
+        if self.slots[slot] == 0 {
+            self.states.push(state);
+            self.hashes.push(hash);
+            self.slots[slot] = StateId::try_from(self.states.len()).expect("fewer than 2^32 model states");
+        }
+        self.slots[slot] - 1
+    }
+
+    /// The slot of the state that is the one, or the free one where it would be.
+    fn slot(&self, hash: u64, is_it: impl Fn(StateId) -> bool) -> usize {
+        let mut slot = hash as usize & (self.slots.len() - 1);
+        while self.slots[slot] != 0 && !is_it(self.slots[slot] - 1) {
+            slot = (slot + 1) & (self.slots.len() - 1);
+        }
+        slot
     }
 }
 
@@ -160,18 +186,18 @@ impl Hasher for FixedHasher {
     }
 
     fn write_u64(&mut self, word: u64) {
-        self.0 = mix(self.0.rotate_left(5) ^ word);
+        // Folding the whole product spreads each bit both ways.
+        let product = u128::from(self.0.rotate_left(23) ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
+        self.0 = (product >> 64) as u64 ^ product as u64;
     }
 
     fn finish(&self) -> u64 {
-        self.0
+        mix(self.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::hash::BuildHasher;
-
     use super::*;
 
     #[test]

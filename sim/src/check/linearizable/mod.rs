@@ -69,6 +69,14 @@ pub trait Model: 'static {
         false
     }
 
+    /// Whether `op` can make a difference to what the read `read` returns.
+    ///
+    /// Only a hint, and only asked to find the read to ask [`Model::may_return`] about: `true` is always safe.
+    fn concerns(op: &Self::Op, read: &Self::Op) -> bool {
+        let _ = (op, read);
+        true
+    }
+
     /// Whether, from `state`, some of `others` in some order could lead to a state in which the read `op` returns `ret`.
     ///
     /// Only a hint, and only asked about reads: where the answer is `false` the search turns back at once instead of
@@ -161,7 +169,7 @@ pub fn check<M: Model>(history: &[Operation<M::Op, M::Ret>], budget: u64) -> Ver
         steps += taken;
         match conclusion {
             Conclusion::Linearizable => {}
-            Conclusion::Exhausted => {
+            Conclusion::Exhausted(_) => {
                 exhausted.get_or_insert_with(|| key.to_string());
             }
             Conclusion::Illegal(dead_end) => {

@@ -3,9 +3,13 @@
 //! Each panics on a result that its operation cannot have by type, such as a read that returned
 //! [`RegisterRet::Done`]: then the recorder is broken, and calling it a violation would blame the system.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::Model;
 use crate::history::Op;
@@ -118,6 +122,14 @@ pub enum KvOp {
     },
 }
 
+impl KvOp {
+    /// The key that it is about.
+    pub fn key(&self) -> &str {
+        let (KvOp::Get { key } | KvOp::Put { key, .. } | KvOp::Append { key, .. }) = self;
+        key
+    }
+}
+
 /// What a [`KvOp`] returned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum KvRet {
@@ -135,8 +147,7 @@ impl Model for Kv {
     const NAME: &'static str = "kv";
 
     fn key(op: &KvOp) -> String {
-        let (KvOp::Get { key } | KvOp::Put { key, .. } | KvOp::Append { key, .. }) = op;
-        key.clone()
+        op.key().to_owned()
     }
 
     fn init(_: &String) -> String {
@@ -174,6 +185,80 @@ impl Model for Kv {
         let KvRet::Value(read) = ret else { return true };
         read.starts_with(state.as_str())
             || others.any(|other| matches!(other, KvOp::Put { value, .. } if read.starts_with(value.as_str())))
+    }
+}
+
+/// The map of a [`Kv`] as one object. Slower than that, and needed as soon as an operation is about more than one key.
+pub struct KvMap;
+
+/// What the keys of a [`KvMap`] hold. Copies share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Values {
+    /// Of the values together: it changes with each of them, so that no state is hashed as a whole.
+    hash: u64,
+    values: BTreeMap<Rc<str>, Rc<String>>,
+}
+
+impl Hash for Values {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write_u64(self.hash);
+    }
+}
+
+impl Values {
+    fn with(&self, key: &str, value: String) -> Values {
+        let hash_of = |value: &String| xxh3_64_with_seed(value.as_bytes(), xxh3_64(key.as_bytes()));
+        let mut values = self.values.clone();
+        let mut hash = self.hash ^ hash_of(&value);
+        match values.get_mut(key) {
+            Some(before) => {
+                hash ^= hash_of(before);
+                *before = Rc::new(value);
+            }
+            None => drop(values.insert(key.into(), Rc::new(value))),
+        }
+        Values { hash, values }
+    }
+}
+
+impl Model for KvMap {
+    type Op = KvOp;
+    type Ret = KvRet;
+    type State = Values;
+    type Key = &'static str;
+    const NAME: &'static str = "kv-map";
+
+    fn key(_: &KvOp) -> &'static str {
+        "all keys"
+    }
+
+    fn init(_: &&'static str) -> Values {
+        Values::default()
+    }
+
+    fn step(state: &Values, op: &KvOp, ret: Option<&KvRet>) -> Option<Values> {
+        let nothing = String::new();
+        let before = state.values.get(op.key()).map_or(&nothing, |value| &**value);
+        let after = Kv::step(before, op, ret)?;
+        Some(if Kv::is_read(op) { state.clone() } else { state.with(op.key(), after) })
+    }
+
+    fn describe(op: &KvOp, ret: Option<&KvRet>) -> String {
+        Kv::describe(op, ret)
+    }
+
+    fn is_read(op: &KvOp) -> bool {
+        Kv::is_read(op)
+    }
+
+    fn concerns(op: &KvOp, read: &KvOp) -> bool {
+        op.key() == read.key()
+    }
+
+    fn may_return<'a>(state: &Values, read: &KvOp, ret: &KvRet, others: impl Iterator<Item = &'a KvOp>) -> bool {
+        let nothing = String::new();
+        let value = state.values.get(read.key()).map_or(&nothing, |value| &**value);
+        Kv::may_return(value, read, ret, others.filter(|other| other.key() == read.key()))
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::models::{Kv, KvOp, KvRet, Register, RegisterOp, RegisterRet};
+use super::models::{Kv, KvMap, KvOp, KvRet, Register, RegisterOp, RegisterRet};
 use super::*;
 
 type History<M> = Vec<Operation<<M as Model>::Op, <M as Model>::Ret>>;
@@ -161,6 +161,15 @@ fn register_verdicts_are_those_of_brute_force() {
 
 #[test]
 fn kv_verdicts_are_those_of_brute_force() {
+    agree::<Kv>(3_000, kv_history());
+}
+
+#[test]
+fn verdicts_on_a_whole_map_are_those_of_brute_force() {
+    agree::<KvMap>(3_000, kv_history());
+}
+
+fn kv_history() -> impl Strategy<Value = History<Kv>> {
     let key = || prop_oneof![2 => Just("x".to_string()), 1 => Just("y".to_string())];
     let value = || prop_oneof![Just("a".to_string()), Just("b".to_string())];
     let seen = prop_oneof![Just(""), Just("a"), Just("b"), Just("ab"), Just("ba"), Just("aa")];
@@ -169,5 +178,5 @@ fn kv_verdicts_are_those_of_brute_force() {
         (key(), value()).prop_map(|(key, value)| (KvOp::Put { key, value }, KvRet::Done)),
         (key(), value()).prop_map(|(key, value)| (KvOp::Append { key, value }, KvRet::Done)),
     ];
-    agree::<Kv>(3_000, prop::collection::vec(operation(what), 1..=6));
+    prop::collection::vec(operation(what), 1..=6)
 }

@@ -17,13 +17,16 @@
 //!   moved here, as it changes no state on the way.
 //!
 //! And one keeps the orders of what lies between two reads from doing so ([`Foresight`]): a state from which the next
-//! read cannot come to return what it did is not entered.
+//! read that the operation concerns cannot come to return what it did is not entered.
 //!
 //! Why a loop and a stack of frames rather than recursion: histories are long, call stacks are not.
 
 use super::Model;
 use super::cut::Entry;
 use super::memo::{BitSet, StateId, States, Visited};
+
+/// How many invocations and completions are looked at to find the next read that an operation concerns.
+const LOOK_AHEAD: usize = 512;
 
 /// What a search ended with.
 pub(super) enum Conclusion {
@@ -32,7 +35,7 @@ pub(super) enum Conclusion {
     /// There is none.
     Illegal(DeadEnd),
     /// The budget ended first.
-    Exhausted,
+    Exhausted(DeadEnd),
 }
 
 /// How far a search without result got.
@@ -87,7 +90,7 @@ pub(super) fn search<M: Model>(
     while placed_completed < completed {
         if let Some(number) = timeline.candidate(cursor) {
             if steps == budget {
-                return (steps, Conclusion::Exhausted);
+                return (steps, Conclusion::Exhausted(DeadEnd { stuck_at, longest }));
             }
             steps += 1;
             let entry = &entries[number as usize];
@@ -101,7 +104,6 @@ pub(super) fn search<M: Model>(
                 continue;
             }
             let for_good = M::is_read(entry.op);
-            assert!(!for_good || to == state, "{}: a read changed the state", M::NAME);
             placed.toggle(number);
             if visited.insert(&placed, to) {
                 stack.push(Frame { number, from: state, for_good });
@@ -237,31 +239,29 @@ impl Timeline {
         self.time[node as usize]
     }
 
-    /// Whether the next read to complete could not return what it did any more, if `placed` led to `state`.
+    /// Whether the next read to complete that `placed` concerns could not return what it did any more, if that led to
+    /// `state`.
     fn hides_a_read<M: Model>(&self, placed: u32, entries: &[Entry<'_, M>], state: &M::State) -> bool {
-        let mut node = self.next[self.completed_head() as usize];
-        let read = loop {
-            if node == self.completed_head() {
-                return false;
-            }
-            if !self.is_invocation(node) && M::is_read(entries[(node - self.operations) as usize].op) {
-                break node - self.operations;
-            }
-            node = self.next[node as usize];
+        let operation = |completion: u32| &entries[(completion - self.operations) as usize];
+        let is_concerned = |node: &u32| {
+            let read = |read: &Entry<'_, M>| M::is_read(read.op) && M::concerns(entries[placed as usize].op, read.op);
+            !self.is_invocation(*node) && read(operation(*node))
         };
-        let entry = &entries[read as usize];
-        let (Some(ret), Some(until)) = (entry.ret, entry.at) else { return false };
-        let chain = |head: u32| {
-            std::iter::successors(Some(self.next[head as usize]), |&node| Some(self.next[node as usize]))
-                .take_while(move |&node| node != head)
-        };
-        let others = chain(self.completed_head())
-            .chain(chain(self.open_head()))
-            .filter(|&node| self.is_invocation(node) && node != placed && node != read)
-            .map(|number| &entries[number as usize])
-            .filter(|other| other.invoked <= until)
-            .map(|other| other.op);
-        !M::may_return(state, entry.op, ret, others)
+        let Some(node) = self.chain(self.completed_head()).take(LOOK_AHEAD).find(is_concerned) else { return false };
+        let read = operation(node);
+        let (Some(ret), Some(until)) = (read.ret, read.at) else { return false };
+        let before = |head: u32| self.chain(head).take_while(move |&node| self.time[node as usize] <= until);
+        let others = before(self.completed_head())
+            .chain(before(self.open_head()))
+            .filter(|&other| self.is_invocation(other) && other != placed && other != node - self.operations)
+            .map(|other| entries[other as usize].op);
+        !M::may_return(state, read.op, ret, others)
+    }
+
+    /// What is linked behind a list's head, in order.
+    fn chain(&self, head: u32) -> impl Iterator<Item = u32> + '_ {
+        let first = self.next[head as usize];
+        std::iter::successors(Some(first), |&node| Some(self.next[node as usize])).take_while(move |&node| node != head)
     }
 
     /// Takes operation `number` out.
