@@ -80,6 +80,35 @@ fn what_waits_goes_at_the_new_pace_when_a_limit_changes() {
 }
 
 #[test]
+fn bytes_that_are_passing_go_at_the_new_pace_when_the_bandwidth_changes() {
+    // A thousand bytes a second: one read each.
+    let slow = DiskConfig { bandwidth: Rate::from_bytes_per_second(1_000), ..DiskConfig::default() };
+    let becomes = |bandwidth: Rate| {
+        move |sim: &Sim| {
+            sim.run_for(ms(1_500));
+            std::mem::forget(sim.inject(disk(DiskPatch { bandwidth: Some(bandwidth), ..DiskPatch::default() })));
+        }
+    };
+    assert_eq!(readers(4, slow, |_| ()), [1_001, 2_001, 3_001, 4_001]);
+    // The second is halfway.
+    assert_eq!(readers(4, slow, becomes(Rate::from_bytes_per_second(10_000))), [1_001, 1_551, 1_651, 1_751]);
+    assert_eq!(readers(4, slow, becomes(Rate::UNLIMITED)), [1_001, 1_501, 1_501, 1_501]);
+    // What was promised to those who wait is kept when it gets slower.
+    assert_eq!(readers(3, slow, becomes(Rate::from_bytes_per_second(1))), [1_001, 2_001, 3_001]);
+}
+
+#[test]
+fn a_heal_ends_what_a_slow_disk_would_have_gone_on_with_for_hours() {
+    let healed = |sim: &Sim| {
+        let patch = DiskPatch { bandwidth: Some(Rate::from_bytes_per_second(1)), ..DiskPatch::default() };
+        let slow = sim.inject(disk(patch));
+        sim.run_for(ms(2_000));
+        drop(slow);
+    };
+    assert_eq!(readers(2, DiskConfig::default(), healed), [2_001, 2_001]);
+}
+
+#[test]
 fn stalls_hold_what_is_under_way_and_end_one_by_one() {
     let stalled = |sim: &Sim| {
         sim.run_for(Duration::from_micros(500));
