@@ -17,6 +17,8 @@ use crate::seed::Draw;
 
 /// A sector that landed in the place of another one.
 pub(super) struct Stray {
+    /// Where it should have landed.
+    pub sector: u64,
     pub block: Block,
     /// Draws the place.
     pub place: Draw,
@@ -69,9 +71,12 @@ impl Content {
         for (i, sector) in (0..).zip(self.in_flight(under_way)) {
             let Some(place) = strays.of(i) else { continue };
             let version = self.take_in_flight(sector);
-            astray.push(Stray { block: version.block, place });
             self.drop_in_flight(sector, under_way, true);
-            self.damage.insert(sector, Damage::Wrong);
+            // If it was to become what it is, it is right.
+            if self.on_platter(sector).is_none_or(|durable| durable != version.block) {
+                self.damage.entry(sector).or_insert(Damage::Wrong);
+            }
+            astray.push(Stray { sector, block: version.block, place });
             // What is written into it next joins bytes that are not what was written there.
             if let Some(shadow) = self.shadows.get_mut(&sector).filter(|shadow| !shadow.dirty) {
                 shadow.tainted = true;
