@@ -242,8 +242,17 @@ impl Content {
         for sector in from / SECTOR as u64..sector::count(to) {
             let start = sector::start(sector);
             let (a, b) = (from.saturating_sub(start), (to - start).min(SECTOR as u64));
-            let block = self.on_platter(sector).unwrap_or_else(sector::zeros);
-            part.extend_from_slice(&block[a as usize..b as usize]);
+            match self.shadows.get(&sector) {
+                Some(shadow) => {
+                    part.extend(shadow.durable.iter().flat_map(|block| &block[a as usize..b as usize]));
+                }
+                None => {
+                    // The cache may have been cut where the durable length was not.
+                    let [a, b] = [start + a, start + b].map(|at| at.min(self.len()) as usize);
+                    part.extend_from_slice(&self.bytes[a..b]);
+                }
+            }
+            part.resize((to.min(start + SECTOR as u64) - from) as usize, 0);
         }
         Some(part)
     }

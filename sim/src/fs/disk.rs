@@ -254,6 +254,11 @@ impl Disk {
         content.durable_bytes(from, to)
     }
 
+    /// Whether a crash leaves a part of a file as it is read now, whatever it decides.
+    pub fn is_certain(&self, path: &str, from: u64, to: u64) -> bool {
+        self.names.certain_file(path).is_some_and(|inode| inode.content.borrow().is_certain(from, to))
+    }
+
     // ---- damage -----------------------------------------------------------------------------------------------
 
     /// The files of a glob that the cache has names of, and how many sectors of each are durable and clean.

@@ -388,6 +388,29 @@ impl Names {
         }
     }
 
+    /// The file that has that path now, and after a crash whatever it decides.
+    pub fn certain_file(&self, path: &str) -> Option<Rc<Inode>> {
+        let mut at = Entry::Dir(ROOT);
+        for part in path::parts(path).ok()? {
+            let Entry::Dir(number) = at else { return None };
+            let dir = self.dirs.get(&number)?;
+            let entry = dir.cached.get(part)?;
+            let is_it = |other: Option<&Entry>| other.is_some_and(|other| other.is(entry));
+            // A change that is not durable may be lost, and those before it as well.
+            let mut changed = self.changes.iter().flat_map(|(_, change)| &change.sets);
+            let is_touched = dir.pending.contains_key(part)
+                && changed.any(|set| (set.dir, set.name.as_str()) == (number, part) && !is_it(set.value.as_ref()));
+            if is_touched || !is_it(dir.durable.get(part)) {
+                return None;
+            }
+            at = entry.clone();
+        }
+        match at {
+            Entry::File(inode) => Some(inode),
+            Entry::Dir(_) => None,
+        }
+    }
+
     /// All files that a crash may leave or take, by number.
     pub fn inodes(&self) -> BTreeMap<u64, Rc<Inode>> {
         let of_dirs = self.dirs.values().flat_map(|dir| dir.cached.values().chain(dir.durable.values()));
