@@ -62,6 +62,31 @@ fn operations_wait_for_those_before_them_if_there_is_a_limit() {
 }
 
 #[test]
+fn a_large_buffer_reads_no_more_than_there_is() {
+    let took = simulate(1, |sim| {
+        let read = Latency::Constant(Time::new(ms(1)));
+        sim.disks(DiskConfig { bandwidth: Rate::from_bytes_per_second(100_000), read, ..DiskConfig::default() });
+        let took: Rc<RefCell<Vec<u64>>> = Rc::default();
+        let log = took.clone();
+        sim.node("a", move || {
+            let log = log.clone();
+            async move {
+                let file = OpenOptions::new().read(true).write(true).create(true).open("x").await.unwrap();
+                file.write_all_at(&[7; 1000], 0).await.unwrap();
+                for offset in [0, 500, 1_000, u64::MAX] {
+                    let begun = time::now();
+                    file.read_at(&mut vec![0; 1 << 20], offset).await.unwrap();
+                    log.borrow_mut().push(begun.elapsed().as_millis() as u64);
+                }
+            }
+        });
+        sim.run_for(ms(60_000));
+        took.take()
+    });
+    assert_eq!(took.unwrap().value, [11, 6, 1, 1]);
+}
+
+#[test]
 fn what_waits_goes_at_the_new_pace_when_a_limit_changes() {
     let slow = DiskConfig { iops: Iops::per_second(1), ..DiskConfig::default() };
     let faster = |sim: &Sim| {

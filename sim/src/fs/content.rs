@@ -18,6 +18,9 @@ use super::space::Space;
 /// The longest file: files are memory here.
 pub(super) const LONGEST: u64 = 1 << 30;
 
+/// So many are quickly written.
+const FEW_ZEROS: usize = 1 << 18;
+
 /// What a fault did to a durable sector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Damage {
@@ -71,10 +74,15 @@ impl Content {
         self.bytes.len() as u64
     }
 
+    /// How many of so many bytes are there to be read.
+    pub fn readable(&self, wanted: usize, offset: u64) -> usize {
+        wanted.min(self.bytes.len() - offset.min(self.len()) as usize)
+    }
+
     /// Reads what is there of `buf.len()` bytes.
     pub fn read(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let from = offset.min(self.len()) as usize;
-        let n = buf.len().min(self.bytes.len() - from);
+        let n = self.readable(buf.len(), offset);
         if n > 0 && !self.damage.is_empty() && self.is_bad(offset / SECTOR as u64, sector::count(offset + n as u64)) {
             return Err(error::io());
         }
@@ -118,7 +126,7 @@ impl Content {
             self.bytes.extend_from_slice(data);
         } else {
             if end > old {
-                self.bytes.resize(end as usize, 0);
+                self.grow(end as usize);
             }
             self.bytes[offset as usize..end as usize].copy_from_slice(data);
         }
@@ -168,7 +176,7 @@ impl Content {
                 return Err(error::no_space());
             }
             self.bring_back(old, len, stamp);
-            self.bytes.resize(len as usize, 0);
+            self.grow(len as usize);
         } else if len < old {
             let tail = len / SECTOR as u64;
             if !len.is_multiple_of(SECTOR as u64) {
@@ -186,6 +194,16 @@ impl Content {
         self.len_changed = Some(stamp.seq);
         self.settle_space();
         Ok(())
+    }
+
+    /// Zeros up to a length. What is mostly a hole is new memory: its zeros cost nothing as long as nobody writes there.
+    fn grow(&mut self, len: usize) {
+        if len < FEW_ZEROS || len / 2 < self.bytes.len() {
+            return self.bytes.resize(len, 0);
+        }
+        let mut grown = vec![0; len];
+        grown[..self.bytes.len()].copy_from_slice(&self.bytes);
+        self.bytes = grown;
     }
 
     /// A sector is about to be written.
