@@ -75,10 +75,16 @@ impl Names {
         Ok(Spot::At { dir, name, entry: self.dirs[&dir].cached.get(name) })
     }
 
+    /// What is wrong on the way to the last name of a path, if something is.
+    pub fn check_way(&self, path: &str) -> io::Result<()> {
+        self.way_to(path).map(drop)
+    }
+
     /// What a path stands for.
     pub fn find(&self, path: &str) -> io::Result<Entry> {
         match self.locate(path)? {
             Spot::Root => Ok(Entry::Dir(ROOT)),
+            Spot::At { entry: Some(Entry::File(_)), .. } if path::names_dir(path) => Err(error::not_a_directory()),
             Spot::At { entry: Some(entry), .. } => Ok(entry.clone()),
             Spot::At { entry: None, .. } => Err(error::not_found()),
         }
@@ -191,6 +197,7 @@ impl Names {
 
     pub fn remove_file(&mut self, path: &str, seq: u64) -> io::Result<()> {
         match self.locate(path)? {
+            Spot::At { entry: Some(Entry::File(_)), .. } if path::names_dir(path) => Err(error::not_a_directory()),
             Spot::At { dir, name, entry: Some(Entry::File(_)) } => {
                 let set = Set { dir, name: name.to_owned(), value: None };
                 self.change(seq, vec![set], []);
@@ -230,6 +237,9 @@ impl Names {
         path::check_name(name)?;
         let Some(entry) = entry else { return Err(error::not_found()) };
         path::check_name(to_name)?;
+        if directory(entry).is_none() && (path::names_dir(from) || path::names_dir(to)) {
+            return Err(error::not_a_directory());
+        }
         let mut after = Vec::new();
         if let Entry::Dir(moved) = entry
             && self.up_from(to_dir).any(|above| above == *moved)
