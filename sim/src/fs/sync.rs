@@ -107,12 +107,19 @@ impl Content {
         }
         self.finish_sync(all);
         if len_dropped && self.len_changed.is_some_and(|seq| seq <= under_way.since) {
-            self.len_changed = None;
-            if reverts {
-                self.revert_len(under_way.since);
+            // What was written meanwhile needs the length, and the next sync has to write it for that.
+            self.len_changed = self.written_beyond(under_way.since);
+            if reverts && self.len_changed.is_none() {
+                self.revert_len();
             }
         }
         dropped
+    }
+
+    /// When something was last written, after that moment, that may be beyond the durable end.
+    fn written_beyond(&self, since: u64) -> Option<u64> {
+        let beyond = self.shadows.range(self.durable_len / SECTOR as u64..).map(|(_, shadow)| shadow);
+        beyond.filter(|shadow| shadow.dirty && shadow.seq > since).map(|shadow| shadow.seq).max()
     }
 
     /// The sectors that the sync under way is to write, in order.
@@ -167,14 +174,10 @@ impl Content {
         }
     }
 
-    /// The cache shows the durable length again, unless something was written beyond it meanwhile.
-    fn revert_len(&mut self, since: u64) {
+    /// The cache shows the durable length again.
+    fn revert_len(&mut self) {
         let (old, len) = (self.len(), self.durable_len);
         if len < old {
-            let mut beyond = self.shadows.range(sector::count(len)..);
-            if beyond.any(|(_, shadow)| shadow.dirty && shadow.seq > since) {
-                return;
-            }
             self.shadows.split_off(&sector::count(len));
             self.bytes.truncate(len as usize);
         } else {
