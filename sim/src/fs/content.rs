@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use super::error;
 use super::sector::{self, Block, SECTOR};
-use super::shadow::{Shadow, Stamp};
+use super::shadow::{Shadow, Stamp, Version};
 use super::space::Space;
 
 /// The longest file: files are memory here.
@@ -214,7 +214,15 @@ impl Content {
         }
         let durable = (sector::start(sector) < self.durable_len).then(|| sector::copy(&self.bytes, sector));
         let tainted = !whole && self.damage.contains_key(&sector);
-        self.shadows.insert(sector, Shadow::dirty(durable, tainted, stamp.seq));
+        let mut shadow = Shadow::dirty(durable, tainted, stamp.seq);
+        // A hole becomes durable with the length that the sync under way writes.
+        if let Some(under_way) = self.syncing.filter(|under_way| sector::start(sector) < under_way.len)
+            && shadow.durable.is_none()
+        {
+            let block = sector::copy(&self.bytes, sector);
+            shadow.pending = Some(Version { block, seq: under_way.since, tainted: false });
+        }
+        self.shadows.insert(sector, shadow);
     }
 
     /// A sector is cut off. What it had stays durable until the new length is.
