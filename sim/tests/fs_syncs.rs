@@ -55,6 +55,9 @@ struct Model {
     bytes: Vec<Byte>,
     step: usize,
     is_syncing: bool,
+    /// When it was cut first, and whether a sync failed since: then the zeros behind the end may be what was there before.
+    cut: Option<usize>,
+    cut_dropped: bool,
     failed: u64,
     sure: u64,
 }
@@ -71,11 +74,14 @@ impl Model {
     fn set_len(&mut self, len: usize) {
         let zero = Byte { written: self.step, depends: self.step, ..Byte::default() };
         let old = self.bytes.len();
+        if len < old {
+            self.cut.get_or_insert(self.step);
+        }
         self.bytes.resize(len, zero);
         let from = old / SECTOR * SECTOR;
         let before = self.bytes.get(from..old.min(len)).unwrap_or_default();
-        let depends = before.iter().map(|byte| byte.depends).min().unwrap_or(self.step);
-        let is_dropped = before.iter().any(|byte| byte.is_dropped);
+        let depends = before.iter().map(|byte| byte.depends).chain(self.cut).min().unwrap_or(self.step);
+        let is_dropped = self.cut_dropped || before.iter().any(|byte| byte.is_dropped);
         for byte in self.bytes.iter_mut().take(from + SECTOR).skip(old) {
             (byte.depends, byte.is_dropped) = (depends, is_dropped);
         }
@@ -84,6 +90,7 @@ impl Model {
     fn synced(&mut self, since: usize, is_ok: bool) {
         self.is_syncing = false;
         self.failed += u64::from(!is_ok);
+        self.cut_dropped |= !is_ok && self.cut.is_some_and(|cut| cut <= since);
         for byte in self.bytes.iter_mut().filter(|byte| !byte.is_sure) {
             byte.is_sure = is_ok && byte.written <= since && !byte.is_dropped;
             byte.is_dropped |= !is_ok && byte.depends <= since;
