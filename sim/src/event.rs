@@ -261,9 +261,9 @@ crate::event! {
         pub incarnation: u32,
     }
 
-    /// A node lost its memory, and what it had not synced.
+    /// A node lost its memory, and what it had not synced. Or it was down already, and lost its disk.
     "sim.crashed" => pub struct Crashed {
-        /// The life that ended.
+        /// The life that ended, now or before.
         pub incarnation: u32,
         /// Whether its disk is gone too.
         pub wiped: bool,

@@ -322,8 +322,8 @@ pub(crate) fn crash(nodes: &[NodeId], death: Death) {
         let mut died = Vec::new();
         let mut own = false;
         for &node in nodes {
+            let incarnation = state.node(node).incarnation;
             if state.node(node).up {
-                let incarnation = state.node(node).incarnation;
                 state.effects.ops_in_flight_at_crash += history::peek(history::History::in_flight);
                 state.record(node, Kind::Node, |_| match death {
                     Death::Process => "killed".into(),
@@ -335,6 +335,10 @@ pub(crate) fn crash(nodes: &[NodeId], death: Death) {
                 if death != Death::Process {
                     state.crash_disk(node);
                 }
+                died.push((node, incarnation));
+            } else if death == Death::Disk {
+                // It dies no more, but whoever counts copies has to know.
+                state.record(node, Kind::Node, |_| "disk lost".into());
                 died.push((node, incarnation));
             }
             if death == Death::Disk {

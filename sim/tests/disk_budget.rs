@@ -212,6 +212,12 @@ fn a_wiped_disk_counts_when_the_system_says_that_it_has_its_copy_again() {
 }
 
 #[test]
+fn a_system_hears_of_a_disk_that_is_lost_while_its_node_is_down() {
+    let rules = [(500, "crash = \"copy-0\""), (600, "wipe = \"copy-0\""), (1_200, ROT[1]), (1_500, ROT[2])];
+    assert_eq!(happened("recovers = false", "", &rules), "1 2 3");
+}
+
+#[test]
 fn a_quorum_is_a_group_of_each_two() {
     let rules = [(500, ROT[0]), (600, ROT[1]), (700, ROT[0])];
     assert_eq!(happened("whole = 2", "", &rules), "1 3");

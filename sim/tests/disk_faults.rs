@@ -365,6 +365,56 @@ fn rot_hits_so_many_different_sectors_by_one_bit_each_and_others_with_another_se
     .unwrap();
 }
 
+// ---- sectors that go astray --------------------------------------------------------------------------------------
+
+/// A durable file of sectors of 1s, of which the first is written with `new` while all that is synced goes astray. What is
+/// durable then, and which sectors count as damaged.
+fn after_going_astray(seed: u64, sectors: usize, new: u8) -> (Vec<u8>, Vec<bool>) {
+    let run = simulate(seed, |sim| {
+        sim.node("a", move || async move {
+            let file = fs::File::create("f").await.unwrap();
+            file.write_all_at(&vec![1; sectors * SECTOR], 0).await.unwrap();
+            file.sync_all().await.unwrap();
+            fs::sync_dir("").await.unwrap();
+            time::sleep_until(time::Instant::now() + ms(100)).await;
+            file.write_all_at(&[new; SECTOR], 0).await.unwrap();
+            file.sync_all().await.unwrap();
+        });
+        sim.run_for(ms(50));
+        let astray = sim.inject(disk(DiskPatch { misdirect: Some(1.0), ..DiskPatch::default() }));
+        sim.run_for(ms(100));
+        drop(astray);
+        assert_eq!(sim.effect("disk.misdirected"), 1);
+        let node = NodeId::new(0);
+        let bytes = fs::durable_bytes(node, "f", 0, (sectors * SECTOR) as u64).unwrap();
+        let is_damaged = |i: usize| fs::damaged(node, "f", (i * SECTOR) as u64, ((i + 1) * SECTOR) as u64);
+        (bytes.chunks(SECTOR).map(|sector| sector[0]).collect(), (0..sectors).map(is_damaged).collect())
+    });
+    run.unwrap().value
+}
+
+#[test]
+fn a_sector_that_goes_astray_lands_in_any_place_but_its_own() {
+    let mut hit = BTreeSet::new();
+    for seed in 0..100 {
+        let (found, damaged) = after_going_astray(seed, 4, 2);
+        let at = found.iter().position(|&byte| byte == 2).expect("it landed somewhere");
+        hit.insert(at);
+        assert_eq!(found.iter().filter(|&&byte| byte == 1).count(), 3);
+        assert_eq!(damaged, (0..4).map(|i| i == 0 || i == at).collect::<Vec<_>>());
+    }
+    assert_eq!(hit, BTreeSet::from([1, 2, 3]));
+    // Where there is no other place, it is nowhere.
+    assert_eq!(after_going_astray(1, 1, 2), (vec![1], vec![true]));
+}
+
+#[test]
+fn what_lands_on_the_same_bytes_has_damaged_nothing() {
+    for seed in 0..20 {
+        assert_eq!(after_going_astray(seed, 4, 1), (vec![1; 4], vec![false; 4]));
+    }
+}
+
 // ---- several at once -----------------------------------------------------------------------------------------------
 
 #[test]

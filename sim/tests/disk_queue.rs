@@ -62,6 +62,31 @@ fn operations_wait_for_those_before_them_if_there_is_a_limit() {
 }
 
 #[test]
+fn a_large_buffer_reads_no_more_than_there_is() {
+    let took = simulate(1, |sim| {
+        let read = Latency::Constant(Time::new(ms(1)));
+        sim.disks(DiskConfig { bandwidth: Rate::from_bytes_per_second(100_000), read, ..DiskConfig::default() });
+        let took: Rc<RefCell<Vec<u64>>> = Rc::default();
+        let log = took.clone();
+        sim.node("a", move || {
+            let log = log.clone();
+            async move {
+                let file = OpenOptions::new().read(true).write(true).create(true).open("x").await.unwrap();
+                file.write_all_at(&[7; 1000], 0).await.unwrap();
+                for offset in [0, 500, 1_000, u64::MAX] {
+                    let begun = time::now();
+                    file.read_at(&mut vec![0; 1 << 20], offset).await.unwrap();
+                    log.borrow_mut().push(begun.elapsed().as_millis() as u64);
+                }
+            }
+        });
+        sim.run_for(ms(60_000));
+        took.take()
+    });
+    assert_eq!(took.unwrap().value, [11, 6, 1, 1]);
+}
+
+#[test]
 fn what_waits_goes_at_the_new_pace_when_a_limit_changes() {
     let slow = DiskConfig { iops: Iops::per_second(1), ..DiskConfig::default() };
     let faster = |sim: &Sim| {
@@ -77,6 +102,35 @@ fn what_waits_goes_at_the_new_pace_when_a_limit_changes() {
         std::mem::forget(patched);
     };
     assert_eq!(readers(4, slow, free), [1, 1_001, 1_501, 1_501]);
+}
+
+#[test]
+fn bytes_that_are_passing_go_at_the_new_pace_when_the_bandwidth_changes() {
+    // A thousand bytes a second: one read each.
+    let slow = DiskConfig { bandwidth: Rate::from_bytes_per_second(1_000), ..DiskConfig::default() };
+    let becomes = |bandwidth: Rate| {
+        move |sim: &Sim| {
+            sim.run_for(ms(1_500));
+            std::mem::forget(sim.inject(disk(DiskPatch { bandwidth: Some(bandwidth), ..DiskPatch::default() })));
+        }
+    };
+    assert_eq!(readers(4, slow, |_| ()), [1_001, 2_001, 3_001, 4_001]);
+    // The second is halfway.
+    assert_eq!(readers(4, slow, becomes(Rate::from_bytes_per_second(10_000))), [1_001, 1_551, 1_651, 1_751]);
+    assert_eq!(readers(4, slow, becomes(Rate::UNLIMITED)), [1_001, 1_501, 1_501, 1_501]);
+    // What was promised to those who wait is kept when it gets slower.
+    assert_eq!(readers(3, slow, becomes(Rate::from_bytes_per_second(1))), [1_001, 2_001, 3_001]);
+}
+
+#[test]
+fn a_heal_ends_what_a_slow_disk_would_have_gone_on_with_for_hours() {
+    let healed = |sim: &Sim| {
+        let patch = DiskPatch { bandwidth: Some(Rate::from_bytes_per_second(1)), ..DiskPatch::default() };
+        let slow = sim.inject(disk(patch));
+        sim.run_for(ms(2_000));
+        drop(slow);
+    };
+    assert_eq!(readers(2, DiskConfig::default(), healed), [2_001, 2_001]);
 }
 
 #[test]

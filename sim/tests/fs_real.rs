@@ -47,6 +47,8 @@ fn path() -> impl Strategy<Value = String> {
         4 => (name(), name()).prop_map(|(a, b)| format!("{a}/{b}")),
         3 => (name(), name(), name()).prop_map(|(a, b, c)| format!("{a}/{b}/{c}")),
         1 => (name(), name()).prop_map(|(a, b)| format!("./{a}//{b}")),
+        1 => name().prop_map(|a| format!("{a}/")),
+        1 => (name(), name()).prop_map(|(a, b)| format!("{a}/{b}//")),
         1 => (name(), 254..258usize).prop_map(|(a, n)| format!("{a}/{}", "n".repeat(n))),
     ]
 }

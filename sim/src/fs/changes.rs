@@ -20,6 +20,17 @@ pub(super) enum Entry {
     Dir(DirNo),
 }
 
+impl Entry {
+    /// Whether it stands for the same.
+    pub fn is(&self, other: &Entry) -> bool {
+        match (self, other) {
+            (Entry::File(a), Entry::File(b)) => Rc::ptr_eq(a, b),
+            (Entry::Dir(a), Entry::Dir(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
 /// A new value of one entry of one directory.
 #[derive(Clone, Debug)]
 pub(super) struct Set {

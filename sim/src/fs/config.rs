@@ -33,7 +33,7 @@ pub struct DiskConfig {
     pub corrupt_read: f64,
     /// How often a sector that a sync writes lands in the place of another one, 0 to 1. The sync succeeds.
     pub misdirect: f64,
-    /// Whether a sync succeeds at once and does nothing.
+    /// Whether a sync succeeds and does nothing.
     pub lying_sync: bool,
 }
 

@@ -12,11 +12,14 @@ use std::rc::Rc;
 
 use super::error;
 use super::sector::{self, Block, SECTOR};
-use super::shadow::{Shadow, Stamp};
+use super::shadow::{Shadow, Stamp, Version};
 use super::space::Space;
 
 /// The longest file: files are memory here.
 pub(super) const LONGEST: u64 = 1 << 30;
+
+/// So many are quickly written.
+const FEW_ZEROS: usize = 1 << 18;
 
 /// What a fault did to a durable sector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +74,15 @@ impl Content {
         self.bytes.len() as u64
     }
 
+    /// How many of so many bytes are there to be read.
+    pub fn readable(&self, wanted: usize, offset: u64) -> usize {
+        wanted.min(self.bytes.len() - offset.min(self.len()) as usize)
+    }
+
     /// Reads what is there of `buf.len()` bytes.
     pub fn read(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let from = offset.min(self.len()) as usize;
-        let n = buf.len().min(self.bytes.len() - from);
+        let n = self.readable(buf.len(), offset);
         if n > 0 && !self.damage.is_empty() && self.is_bad(offset / SECTOR as u64, sector::count(offset + n as u64)) {
             return Err(error::io());
         }
@@ -118,7 +126,7 @@ impl Content {
             self.bytes.extend_from_slice(data);
         } else {
             if end > old {
-                self.bytes.resize(end as usize, 0);
+                self.grow(end as usize);
             }
             self.bytes[offset as usize..end as usize].copy_from_slice(data);
         }
@@ -168,7 +176,7 @@ impl Content {
                 return Err(error::no_space());
             }
             self.bring_back(old, len, stamp);
-            self.bytes.resize(len as usize, 0);
+            self.grow(len as usize);
         } else if len < old {
             let tail = len / SECTOR as u64;
             if !len.is_multiple_of(SECTOR as u64) {
@@ -188,6 +196,16 @@ impl Content {
         Ok(())
     }
 
+    /// Zeros up to a length. What is mostly a hole is new memory: its zeros cost nothing as long as nobody writes there.
+    fn grow(&mut self, len: usize) {
+        if len < FEW_ZEROS || len / 2 < self.bytes.len() {
+            return self.bytes.resize(len, 0);
+        }
+        let mut grown = vec![0; len];
+        grown[..self.bytes.len()].copy_from_slice(&self.bytes);
+        self.bytes = grown;
+    }
+
     /// A sector is about to be written.
     fn touch(&mut self, sector: u64, whole: bool, stamp: Stamp) {
         let since = self.syncing.map(|under_way| under_way.since);
@@ -196,7 +214,15 @@ impl Content {
         }
         let durable = (sector::start(sector) < self.durable_len).then(|| sector::copy(&self.bytes, sector));
         let tainted = !whole && self.damage.contains_key(&sector);
-        self.shadows.insert(sector, Shadow::dirty(durable, tainted, stamp.seq));
+        let mut shadow = Shadow::dirty(durable, tainted, stamp.seq);
+        // A hole becomes durable with the length that the sync under way writes.
+        if let Some(under_way) = self.syncing.filter(|under_way| sector::start(sector) < under_way.len)
+            && shadow.durable.is_none()
+        {
+            let block = sector::copy(&self.bytes, sector);
+            shadow.pending = Some(Version { block, seq: under_way.since, tainted: false });
+        }
+        self.shadows.insert(sector, shadow);
     }
 
     /// A sector is cut off. What it had stays durable until the new length is.
@@ -242,8 +268,17 @@ impl Content {
         for sector in from / SECTOR as u64..sector::count(to) {
             let start = sector::start(sector);
             let (a, b) = (from.saturating_sub(start), (to - start).min(SECTOR as u64));
-            let block = self.on_platter(sector).unwrap_or_else(sector::zeros);
-            part.extend_from_slice(&block[a as usize..b as usize]);
+            match self.shadows.get(&sector) {
+                Some(shadow) => {
+                    part.extend(shadow.durable.iter().flat_map(|block| &block[a as usize..b as usize]));
+                }
+                None => {
+                    // The cache may have been cut where the durable length was not.
+                    let [a, b] = [start + a, start + b].map(|at| at.min(self.len()) as usize);
+                    part.extend_from_slice(&self.bytes[a..b]);
+                }
+            }
+            part.resize((to.min(start + SECTOR as u64) - from) as usize, 0);
         }
         Some(part)
     }

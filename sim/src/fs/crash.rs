@@ -101,6 +101,32 @@ impl Content {
         Survival { len, sectors, counts }
     }
 
+    /// Whether a crash leaves these bytes as the cache shows them, whatever it decides.
+    pub fn is_certain(&self, from: u64, to: u64) -> bool {
+        from <= to && to <= self.least_len() && self.are_certain(from / SECTOR as u64, from, to)
+    }
+
+    /// The least length that there is now, or may be after a crash.
+    fn least_len(&self) -> u64 {
+        let least = self.durable_len.min(self.len());
+        match self.syncing {
+            Some(sync) if sync.len_changed && self.len_changed.is_some() => least.min(sync.len),
+            _ => least,
+        }
+    }
+
+    /// Whether in all that a crash may leave of sectors from `first` on, these bytes are the same.
+    fn are_certain(&self, first: u64, from: u64, to: u64) -> bool {
+        self.shadows.range(first..sector::count(to).max(first)).all(|(&sector, shadow)| {
+            let Some(durable) = &shadow.durable else { return false };
+            let start = sector::start(sector);
+            let (a, b) = (from.max(start), to.min(start + SECTOR as u64));
+            let shown = &self.bytes[a as usize..b as usize];
+            let older = [&shadow.middle, &shadow.pending].into_iter().flatten().map(|version| &version.block);
+            older.chain([durable]).all(|block| block[(a - start) as usize..(b - start) as usize] == *shown)
+        })
+    }
+
     fn surviving_len(&self, inode: u64, dice: &Dice) -> u64 {
         let (old, new) = (self.durable_len, self.len());
         let Some(seq) = self.len_changed else { return old };

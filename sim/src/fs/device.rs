@@ -150,7 +150,7 @@ pub(crate) struct Device {
     busy_until: u64,
     /// How many stalls are in force.
     pub stalls: u32,
-    /// Operations that wait for others or for the end of a stall, by number.
+    /// Operations that wait for others, for their bytes or for the end of a stall, by number.
     pub waiting: BTreeMap<u64, Waiting>,
     /// By fault: how many bytes may be in use.
     full: Vec<(u32, u64)>,
@@ -166,7 +166,37 @@ pub(crate) struct Device {
 pub(crate) struct Waiting {
     /// When the device comes to it.
     pub start: u64,
+    /// How long its bytes take to pass from then on.
+    pub transfer: u64,
     pub waker: Waker,
+}
+
+/// How long something takes, by the pace before and the pace after a change.
+#[derive(Clone, Copy)]
+struct Pace {
+    before: u64,
+    after: u64,
+}
+
+impl Pace {
+    fn rescaled(self, nanos: u64) -> u64 {
+        if self.before == 0 {
+            return nanos;
+        }
+        let nanos = u128::from(nanos) * u128::from(self.after) / u128::from(self.before);
+        u64::try_from(nanos).unwrap_or(u64::MAX)
+    }
+}
+
+impl Waiting {
+    /// What is left of it goes at the new pace, if that is faster.
+    fn hurry(&mut self, now: u64, queue: Pace, bytes: Pace) {
+        let passed = now.saturating_sub(self.start).min(self.transfer);
+        let left = self.transfer - passed;
+        self.transfer = passed + left.min(bytes.rescaled(left));
+        let ahead = self.start.saturating_sub(now);
+        self.start -= ahead - ahead.min(queue.rescaled(ahead));
+    }
 }
 
 /// An operation of that size stands for those that wait when a limit changes.
@@ -206,7 +236,8 @@ impl Device {
         device
     }
 
-    /// Puts the patches in force on top of the base. Returns whom to wake: those in the queue, which goes faster or slower now.
+    /// Puts the patches in force on top of the base. Returns whom to wake: those in the queue, and those whose bytes are passing,
+    /// which goes faster now.
     fn settle(&mut self, now: u64) -> Vec<Waker> {
         let before = self.effective;
         let config = self.patches.iter().fold(self.base, |config, (_, patch)| config.patched(patch));
@@ -216,21 +247,14 @@ impl Device {
         self.sync_error = Probability::new(config.sync_error);
         self.corrupt_read = Probability::new(config.corrupt_read);
         self.misdirect = Probability::new(config.misdirect);
-        let [old, new] = [before, config].map(|config| occupied(config.iops, config.bandwidth, TYPICAL));
-        if old == new {
+        let pace = |of: fn(&DiskConfig) -> u64| Pace { before: of(&before), after: of(&config) };
+        let queue = pace(|config| occupied(config.iops, config.bandwidth, TYPICAL));
+        let bytes = pace(|config| transfer(config.bandwidth, TYPICAL));
+        if queue.before == queue.after && bytes.before == bytes.after {
             return Vec::new();
         }
-        let rescaled = |at: u64| match at.saturating_sub(now) {
-            left if old > 0 => {
-                let left = u128::from(left) * u128::from(new) / u128::from(old);
-                now.saturating_add(u64::try_from(left).unwrap_or(u64::MAX))
-            }
-            left => now + left,
-        };
-        self.busy_until = rescaled(self.busy_until);
-        self.waiting
-            .values_mut()
-            .for_each(|waiting| waiting.start = waiting.start.min(rescaled(waiting.start).max(now)));
+        self.busy_until = now.saturating_add(queue.rescaled(self.busy_until.saturating_sub(now)));
+        self.waiting.values_mut().for_each(|waiting| waiting.hurry(now, queue, bytes));
         self.wakers()
     }
 
@@ -249,16 +273,16 @@ impl Device {
             Operation::Sync(bytes) => (config.sync.sample(draw), bytes),
             // Into the page cache: the device has nothing to do yet.
             Operation::Write => {
-                return UnderWay::new(self.begun, now, config.write.sample(draw));
+                return UnderWay::new(self.begun, now, 0, config.write.sample(draw));
             }
         };
         let occupied = occupied(config.iops, config.bandwidth, bytes);
         if occupied == 0 {
-            return UnderWay::new(self.begun, now, latency);
+            return UnderWay::new(self.begun, now, 0, latency);
         }
         let start = now.max(self.busy_until);
         self.busy_until = start.saturating_add(occupied);
-        UnderWay::new(self.begun, start, transfer(config.bandwidth, bytes).saturating_add(latency))
+        UnderWay::new(self.begun, start, transfer(config.bandwidth, bytes), latency)
     }
 
     /// Whether what has that probability happens to an operation.

@@ -144,8 +144,17 @@ impl Disk {
         let (written, astray) = inode.content.borrow_mut().finish_astray(all, strays);
         for stray in &astray {
             let places = self.places("*");
-            let all = places.iter().map(|(_, _, sectors)| sectors).sum();
-            if let Some(place) = nth(&places, stray.place.below(all)) {
+            let all: u64 = places.iter().map(|(_, _, sectors)| sectors).sum();
+            // In its own place it would not be astray: the last one stands in for it.
+            let is_own = |place: &Place| place.inode.number == inode.number && place.sector == stray.sector;
+            let has_own = places.iter().any(|(_, other, _)| other.number == inode.number)
+                && inode.content.borrow().is_clean(stray.sector);
+            let others = all - u64::from(has_own);
+            let hit = match nth(&places, stray.place.below(others)) {
+                Some(place) if is_own(&place) => nth(&places, others).filter(|last| !is_own(last)),
+                hit => hit,
+            };
+            if let Some(place) = hit {
                 place.overwrite(&stray.block);
             }
         }
@@ -243,6 +252,11 @@ impl Disk {
         let inode = self.names.durable_file(path)?;
         let content = inode.content.borrow();
         content.durable_bytes(from, to)
+    }
+
+    /// Whether a crash leaves a part of a file as it is read now, whatever it decides.
+    pub fn is_certain(&self, path: &str, from: u64, to: u64) -> bool {
+        self.names.certain_file(path).is_some_and(|inode| inode.content.borrow().is_certain(from, to))
     }
 
     // ---- damage -----------------------------------------------------------------------------------------------

@@ -87,7 +87,9 @@ impl File {
     /// EIO if the device fails, or if a sector of that part cannot be read.
     pub async fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.access.may_read()?;
-        let wrong_bit = device::read(buf.len()).await?;
+        // At the end of the file there is less to read.
+        let passes = self.inode.content.borrow().readable(buf.len(), offset);
+        let wrong_bit = device::read(passes).await?;
         let read = self.with(|state, inode| {
             let read = inode.content.borrow().read(buf, offset);
             state.effects.bad_reads += u64::from(read.is_err());
@@ -189,7 +191,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// EINVAL if it was not opened for writing, ENOSPC if there is no space for all of it, EFBIG beyond 1 GiB.
+    /// EINVAL if it was not opened for writing, ENOSPC if there is no space for all of it, EFBIG beyond 1 GiB, EIO if the
+    /// sector cannot be read that the new end is in.
     pub async fn set_len(&self, len: u64) -> io::Result<()> {
         self.access.may_cut()?;
         self.with(|state, inode| {

@@ -8,7 +8,8 @@ use crate::node::NodeId;
 /// What becomes of what is not durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// All of it is lost: what is left is certain to survive.
+    /// All of it is lost, changes too: an old name or old bytes are there that a crash may also replace. What is certain to
+    /// survive, [`survives`] says.
     Everything,
     /// Nothing is lost.
     Nothing,
@@ -43,6 +44,13 @@ pub fn crash_image(node: NodeId, loss: Loss) -> CrashImage {
 /// its end is not sure to be there. For checks that look at a few bytes often: an image copies the whole disk.
 pub fn durable_bytes(node: NodeId, path: &str, from: u64, to: u64) -> Option<Vec<u8>> {
     kernel::with(|state| state.disks.of(node).durable(path, from, to))
+}
+
+/// Whether a power failure now, whatever it draws, leaves the bytes `from..to` of a file as they are read now, under that
+/// name: none of its sectors, its length and its names on the way there can become another. For checks of what was promised
+/// to be durable: it copies nothing. What a fault has destroyed before is another question: see [`damaged`].
+pub fn survives(node: NodeId, path: &str, from: u64, to: u64) -> bool {
+    kernel::with(|state| state.disks.of(node).is_certain(path, from, to))
 }
 
 /// Whether a fault destroyed any of the bytes `from..to` of a file, and nothing durable has been written over it since: bit

@@ -46,7 +46,7 @@ pub use config::{DiskConfig, DiskPatch};
 pub(crate) use device::Devices;
 pub(crate) use disk::Disks;
 pub use file::{File, Metadata};
-pub use image::{CrashImage, Loss, crash_image, damaged, durable_bytes};
+pub use image::{CrashImage, Loss, crash_image, damaged, durable_bytes, survives};
 pub use open::OpenOptions;
 
 use std::io;

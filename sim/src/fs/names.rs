@@ -75,10 +75,16 @@ impl Names {
         Ok(Spot::At { dir, name, entry: self.dirs[&dir].cached.get(name) })
     }
 
+    /// What is wrong on the way to the last name of a path, if something is.
+    pub fn check_way(&self, path: &str) -> io::Result<()> {
+        self.way_to(path).map(drop)
+    }
+
     /// What a path stands for.
     pub fn find(&self, path: &str) -> io::Result<Entry> {
         match self.locate(path)? {
             Spot::Root => Ok(Entry::Dir(ROOT)),
+            Spot::At { entry: Some(Entry::File(_)), .. } if path::names_dir(path) => Err(error::not_a_directory()),
             Spot::At { entry: Some(entry), .. } => Ok(entry.clone()),
             Spot::At { entry: None, .. } => Err(error::not_found()),
         }
@@ -191,6 +197,7 @@ impl Names {
 
     pub fn remove_file(&mut self, path: &str, seq: u64) -> io::Result<()> {
         match self.locate(path)? {
+            Spot::At { entry: Some(Entry::File(_)), .. } if path::names_dir(path) => Err(error::not_a_directory()),
             Spot::At { dir, name, entry: Some(Entry::File(_)) } => {
                 let set = Set { dir, name: name.to_owned(), value: None };
                 self.change(seq, vec![set], []);
@@ -230,6 +237,9 @@ impl Names {
         path::check_name(name)?;
         let Some(entry) = entry else { return Err(error::not_found()) };
         path::check_name(to_name)?;
+        if directory(entry).is_none() && (path::names_dir(from) || path::names_dir(to)) {
+            return Err(error::not_a_directory());
+        }
         let mut after = Vec::new();
         if let Entry::Dir(moved) = entry
             && self.up_from(to_dir).any(|above| above == *moved)
@@ -381,6 +391,29 @@ impl Names {
         for part in path::parts(path).ok()? {
             let Entry::Dir(dir) = at else { return None };
             at = self.dirs.get(&dir)?.durable.get(part)?.clone();
+        }
+        match at {
+            Entry::File(inode) => Some(inode),
+            Entry::Dir(_) => None,
+        }
+    }
+
+    /// The file that has that path now, and after a crash whatever it decides.
+    pub fn certain_file(&self, path: &str) -> Option<Rc<Inode>> {
+        let mut at = Entry::Dir(ROOT);
+        for part in path::parts(path).ok()? {
+            let Entry::Dir(number) = at else { return None };
+            let dir = self.dirs.get(&number)?;
+            let entry = dir.cached.get(part)?;
+            let is_it = |other: Option<&Entry>| other.is_some_and(|other| other.is(entry));
+            // A change that is not durable may be lost, and those before it as well.
+            let mut changed = self.changes.iter().flat_map(|(_, change)| &change.sets);
+            let is_touched = dir.pending.contains_key(part)
+                && changed.any(|set| (set.dir, set.name.as_str()) == (number, part) && !is_it(set.value.as_ref()));
+            if is_touched || !is_it(dir.durable.get(part)) {
+                return None;
+            }
+            at = entry.clone();
         }
         match at {
             Entry::File(inode) => Some(inode),

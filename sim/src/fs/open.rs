@@ -3,7 +3,7 @@
 use std::io;
 
 use super::changes::Entry;
-use super::{File, error, on_disk};
+use super::{File, error, on_disk, path};
 use crate::trace::digest::hash_bytes;
 
 /// What a handle may be used for.
@@ -87,6 +87,10 @@ impl OpenOptions {
         }
         on_disk(|state| {
             let disk = state.disk();
+            if creates && path::names_dir(path) {
+                disk.names().check_way(path)?;
+                return Err(error::is_a_directory());
+            }
             let (inode, is_new) = match disk.names().find(path) {
                 Ok(_) if self.create_new => return Err(error::already_exists()),
                 Ok(Entry::Dir(_)) => return Err(error::is_a_directory()),

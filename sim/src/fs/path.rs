@@ -21,6 +21,11 @@ pub(super) fn parts(path: &str) -> io::Result<impl Iterator<Item = &str>> {
     Ok(parts)
 }
 
+/// Whether it can only be the path of a directory.
+pub(super) fn names_dir(path: &str) -> bool {
+    path.ends_with('/')
+}
+
 pub(super) fn check_name(name: &str) -> io::Result<()> {
     if name.len() > LONGEST_NAME { Err(error::name_too_long()) } else { Ok(()) }
 }

@@ -42,6 +42,11 @@ impl Content {
         durable - self.shadows.range(..durable).count() as u64
     }
 
+    /// Whether a sector is one of them.
+    pub fn is_clean(&self, sector: u64) -> bool {
+        sector::start(sector) < self.durable_len && !self.shadows.contains_key(&sector)
+    }
+
     /// The n-th of them.
     pub fn clean_sector(&self, n: u64) -> u64 {
         let mut at = n;
@@ -59,10 +64,14 @@ impl Content {
         if self.damage.get(&sector) == Some(&Damage::Bad) {
             return;
         }
-        let mut block = sector::copy(&self.bytes, sector);
+        let before = sector::copy(&self.bytes, sector);
+        let mut block = before.clone();
         alter(&mut block);
         sector::put(&mut self.bytes, sector, &block);
-        self.damage.insert(sector, damage);
+        // What landed in the place of the same bytes has damaged nothing.
+        if damage == Damage::Bad || sector::copy(&self.bytes, sector) != before {
+            self.damage.insert(sector, damage);
+        }
     }
 
     /// Whether any of these bytes was damaged, and not written again since.

@@ -21,8 +21,10 @@ pub(super) struct UnderWay {
     number: u64,
     /// When the device comes to it.
     start: u64,
-    /// How long it takes from then on.
-    takes: u64,
+    /// How long its bytes take to pass from then on.
+    transfer: u64,
+    /// How long it takes after that.
+    latency: u64,
     timer: Option<(TimerId, u64)>,
     was_stalled: bool,
     /// Whether it is in the device's list.
@@ -30,8 +32,13 @@ pub(super) struct UnderWay {
 }
 
 impl UnderWay {
-    pub fn new(number: u64, start: u64, takes: u64) -> UnderWay {
-        UnderWay { number, start, takes, timer: None, was_stalled: false, is_listed: false }
+    pub fn new(number: u64, start: u64, transfer: u64, latency: u64) -> UnderWay {
+        UnderWay { number, start, transfer, latency, timer: None, was_stalled: false, is_listed: false }
+    }
+
+    /// When its bytes have passed.
+    fn passed(&self) -> u64 {
+        self.start.saturating_add(self.transfer)
     }
 }
 
@@ -66,19 +73,20 @@ impl Serving {
         if op.is_listed
             && let Some(waiting) = device.waiting.get(&op.number)
         {
-            op.start = waiting.start;
+            (op.start, op.transfer) = (waiting.start, waiting.transfer);
         }
-        let due = op.start.saturating_add(op.takes);
+        let due = op.passed().saturating_add(op.latency);
         let stalled = device.stalls > 0;
         if !stalled && now >= due {
             let number = op.number;
             self.cancel(state);
             return Poll::Ready(number);
         }
-        // Who waits for others may come sooner, and who waits for the end of a stall has no other clock.
-        if stalled || op.start > now {
+        // Who waits for others or for its bytes may come sooner, and who waits for the end of a stall has no other clock.
+        if stalled || op.passed() > now {
             op.is_listed = true;
-            let old = device.waiting.insert(op.number, Waiting { start: op.start, waker: waker.clone() });
+            let waiting = Waiting { start: op.start, transfer: op.transfer, waker: waker.clone() };
+            let old = device.waiting.insert(op.number, waiting);
             state.discard(old.map(|old| old.waker));
         }
         if stalled {

@@ -17,6 +17,8 @@ use crate::seed::Draw;
 
 /// A sector that landed in the place of another one.
 pub(super) struct Stray {
+    /// Where it should have landed.
+    pub sector: u64,
     pub block: Block,
     /// Draws the place.
     pub place: Draw,
@@ -69,9 +71,12 @@ impl Content {
         for (i, sector) in (0..).zip(self.in_flight(under_way)) {
             let Some(place) = strays.of(i) else { continue };
             let version = self.take_in_flight(sector);
-            astray.push(Stray { block: version.block, place });
             self.drop_in_flight(sector, under_way, true);
-            self.damage.insert(sector, Damage::Wrong);
+            // If it was to become what it is, it is right.
+            if self.on_platter(sector).is_none_or(|durable| durable != version.block) {
+                self.damage.entry(sector).or_insert(Damage::Wrong);
+            }
+            astray.push(Stray { sector, block: version.block, place });
             // What is written into it next joins bytes that are not what was written there.
             if let Some(shadow) = self.shadows.get_mut(&sector).filter(|shadow| !shadow.dirty) {
                 shadow.tainted = true;
@@ -102,12 +107,19 @@ impl Content {
         }
         self.finish_sync(all);
         if len_dropped && self.len_changed.is_some_and(|seq| seq <= under_way.since) {
-            self.len_changed = None;
-            if reverts {
-                self.revert_len(under_way.since);
+            // What was written meanwhile needs the length, and the next sync has to write it for that.
+            self.len_changed = self.written_beyond(under_way.since);
+            if reverts && self.len_changed.is_none() {
+                self.revert_len();
             }
         }
         dropped
+    }
+
+    /// When something was last written, after that moment, that may be beyond the durable end.
+    fn written_beyond(&self, since: u64) -> Option<u64> {
+        let beyond = self.shadows.range(self.durable_len / SECTOR as u64..).map(|(_, shadow)| shadow);
+        beyond.filter(|shadow| shadow.dirty && shadow.seq > since).map(|shadow| shadow.seq).max()
     }
 
     /// The sectors that the sync under way is to write, in order.
@@ -162,14 +174,10 @@ impl Content {
         }
     }
 
-    /// The cache shows the durable length again, unless something was written beyond it meanwhile.
-    fn revert_len(&mut self, since: u64) {
+    /// The cache shows the durable length again.
+    fn revert_len(&mut self) {
         let (old, len) = (self.len(), self.durable_len);
         if len < old {
-            let mut beyond = self.shadows.range(sector::count(len)..);
-            if beyond.any(|(_, shadow)| shadow.dirty && shadow.seq > since) {
-                return;
-            }
             self.shadows.split_off(&sector::count(len));
             self.bytes.truncate(len as usize);
         } else {

@@ -130,7 +130,9 @@ impl Ledger {
 
 /// The identity of what is at a place for certain, whatever a crash does.
 fn certain(node: NodeId, place: &Place) -> Option<u64> {
-    fs::durable_bytes(node, &place.path, place.offset, place.offset + place.len).map(|bytes| id_of(&bytes))
+    let (from, to) = (place.offset, place.offset + place.len);
+    let bytes = fs::survives(node, &place.path, from, to).then(|| fs::durable_bytes(node, &place.path, from, to));
+    bytes.flatten().map(|bytes| id_of(&bytes))
 }
 
 fn in_image(image: &CrashImage, place: &Place) -> Option<u64> {
