@@ -444,3 +444,31 @@ fn a_log_of_any_length_is_opened_through_a_small_buffer() {
         assert!(contents(&wal).await == all_but(1..=RECORDS, &[]));
     });
 }
+
+/// Also a log with a known bug must not take the process down: other runs share it.
+#[test]
+fn a_rotten_number_that_is_believed_makes_no_log_longer_than_its_file() {
+    // The highest byte of the length, of the index, and of what was durable.
+    for byte in [11, 23, 31] {
+        for record in [1, 6] {
+            let run = simulate(1, |sim| {
+                sim.plant(&["wal.trust-length".to_owned()]);
+                let node = sim.node("a", move || async move {
+                    let (wal, recovery) = open().await;
+                    if node::incarnation() == 1 {
+                        append(&wal, 1..=6).await;
+                        let location = wal.locate(record).unwrap();
+                        flip(&location.path, location.offset - 32 + byte).await;
+                    } else {
+                        assert!(recovery.last <= 6, "{recovery:?}");
+                    }
+                });
+                sim.run_for(Duration::from_secs(1));
+                sim.crash(node);
+                sim.boot(node);
+                sim.run_for(Duration::from_secs(1));
+            });
+            assert_eq!(run.unwrap().failures, vec![], "byte {byte} of record {record}");
+        }
+    }
+}

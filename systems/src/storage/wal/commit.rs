@@ -236,9 +236,7 @@ async fn write(shared: &Shared) -> Result<(), StorageError> {
     if synced.is_err() && planted!("wal.retry-sync") {
         synced = sync().await;
     }
-    if !planted!("wal.ignore-sync-error") {
-        synced?;
-    }
+    synced?;
     if !beside {
         marks.write(&batch.mark).await?;
         marks.sync().await?;
