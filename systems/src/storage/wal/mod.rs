@@ -28,6 +28,8 @@ use sim::task;
 
 use crate::storage::StorageError;
 use commit::Shared;
+pub use format::HEADER;
+use format::{Header, Name};
 use lock::Lock;
 pub use reader::Reader;
 
@@ -248,4 +250,18 @@ impl Wal {
     fn shared(&self) -> &Shared {
         &self.0.shared
     }
+}
+
+/// The number and the payload of the record that `bytes` begin with, if it is sound. They are in the file `path` at `offset`, which
+/// is [`HEADER`] bytes in front of the payload. For checks that look at a disk from outside.
+pub fn decode<'a>(path: &str, offset: u64, bytes: &'a [u8]) -> Option<(u64, &'a [u8])> {
+    let name = Name::parse(path.rsplit('/').next()?)?;
+    let header = Header::decode(bytes, &name, offset)?;
+    let payload = bytes[HEADER..].get(..header.len as usize)?;
+    (crc32c::crc32c(payload) == header.payload).then_some((header.index, payload))
+}
+
+/// The first record that a file of a log could have, if it has records. For checks that look at a disk from outside.
+pub fn first_in(path: &str) -> Option<u64> {
+    Name::parse(path.rsplit('/').next()?).map(|name| name.first)
 }
