@@ -5,16 +5,17 @@
 //! as much as survived. What a recovery has shown is a promise like an acknowledgement, and the model from then on.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::time::Duration;
 
 use sim::fault::Fault;
-use sim::fs::DiskConfig;
+use sim::fs::{self, CrashImage, DiskConfig, Loss};
 use sim::scenario::units::Capacity;
 use sim::{NodeId, rand, simulate, time};
 use systems::storage::StorageError;
-use systems::storage::wal::{Finding, Marking, Options, Read, Recovery, Wal};
+use systems::storage::wal::{self, Finding, HEADER, Location, Marking, Options, Read, Recovery, Wal};
 
 /// What a reader sees: a payload, or that it is lost.
 type Contents = BTreeMap<u64, Option<Vec<u8>>>;
@@ -35,6 +36,16 @@ struct Model {
     may_be: Vec<State>,
     /// Acknowledged records may be lost, if the log says so: sectors were damaged.
     damage: bool,
+    /// Writes may land elsewhere: what they hit is cured when something else is written there.
+    astray: bool,
+    /// Both copies of a mark went elsewhere: nothing on the disk tells that it was ever written.
+    mark_lost: bool,
+    /// Where each acknowledged record is, or was before it was lost.
+    places: BTreeMap<u64, Location>,
+    /// Those that damage has hit.
+    hit: BTreeSet<u64>,
+    /// How often there was damage.
+    strikes: u64,
     /// It may be unknown whether what is lost was acknowledged.
     ambiguity: bool,
     seen: Seen,
@@ -76,8 +87,44 @@ impl Model {
         &mut self.may_be[0]
     }
 
-    /// Holds what a recovery shows against what may be there. From now on it is what is there.
-    fn recovered(&mut self, recovery: &Recovery, contents: Contents) {
+    /// Records that are durable.
+    fn durable(&mut self, wal: &Wal, indexes: RangeInclusive<u64>) {
+        for (index, place) in indexes.filter_map(|index| Some((index, wal.locate(index)?))) {
+            if self.places.get(&index) != Some(&place) {
+                self.places.insert(index, place);
+                self.hit.remove(&index);
+            }
+        }
+    }
+
+    /// Looks which records are damaged.
+    fn look(&mut self, node: NodeId) {
+        let damaged = |place: &Location| {
+            fs::damaged(node, &place.path, place.offset - HEADER as u64, place.offset + place.len.max(1))
+        };
+        self.hit.extend(self.places.iter().filter(|(_, place)| damaged(place)).map(|(index, _)| index));
+    }
+
+    fn look_at_marks(&mut self) {
+        let node = sim::node::this();
+        let image = fs::crash_image(node, Loss::Everything);
+        let Some((path, _)) = image.files().find(|(path, _)| path.contains("/mark-")) else { return };
+        let damaged = |at: u64| fs::damaged(node, path, at, at + 512);
+        self.mark_lost = self.astray && (damaged(0) && damaged(8192) || damaged(4096) && damaged(12288));
+    }
+
+    /// Whether a record can be read by somebody who knows where it is.
+    fn is_sound(&self, index: u64, image: &CrashImage) -> bool {
+        let Some(place) = self.places.get(&index) else { return false };
+        let start = place.offset - HEADER as u64;
+        let bytes = image.read(&place.path).and_then(|bytes| bytes.get(start as usize..));
+        bytes.and_then(|bytes| wal::decode(&place.path, start, bytes)).is_some_and(|(number, _)| number == index)
+    }
+
+    /// Holds what a recovery shows against what may be there. From now on it is what is there. `quiet`: nothing was damaged
+    /// meanwhile.
+    fn recovered(&mut self, recovery: &Recovery, contents: Contents, quiet: bool) {
+        self.look(sim::node::this());
         let seen = &mut self.seen;
         seen.opens += 1;
         for finding in &recovery.findings {
@@ -87,7 +134,8 @@ impl Model {
                 Finding::Corrupt { .. } => seen.corrupt += 1,
             }
         }
-        let problems: Vec<_> = self.may_be.iter().map(|state| self.problem(state, recovery, &contents)).collect();
+        let problems: Vec<_> =
+            self.may_be.iter().map(|state| self.problem(state, recovery, &contents, quiet)).collect();
         assert!(
             problems.iter().any(Option::is_none),
             "{problems:?}\nrecovery: {recovery:?}\nlog: {contents:?}\nmodel: {self:#?}"
@@ -97,7 +145,8 @@ impl Model {
         self.may_be = vec![State { first: (first, first), entries: contents, acked: last }];
     }
 
-    fn problem(&self, state: &State, recovery: &Recovery, contents: &Contents) -> Option<String> {
+    fn problem(&self, state: &State, recovery: &Recovery, contents: &Contents, quiet: bool) -> Option<String> {
+        let image = fs::crash_image(sim::node::this(), Loss::Everything);
         let (first, last) = (recovery.first, recovery.last);
         if !(state.first.0..=state.first.1).contains(&first) {
             return Some(format!("it begins with {first}"));
@@ -105,7 +154,7 @@ impl Model {
         if !contents.keys().copied().eq(first..=last) {
             return Some(format!("the reader does not show {first} to {last}"));
         }
-        if last < state.acked {
+        if last < state.acked && !self.mark_lost {
             return Some(format!("it ends with {last}, and {} was acknowledged", state.acked));
         }
         if !self.damage && recovery.findings.iter().any(|finding| matches!(finding, Finding::Corrupt { .. })) {
@@ -126,11 +175,14 @@ impl Model {
         contents.iter().find_map(|(index, payload)| {
             let known = state.entries.get(index);
             let right = match (payload, known) {
-                (Some(_), Some(known)) => payload == known || self.damage && known.is_none(),
-                (Some(_), None) => false,
+                (Some(_), known) => Some(payload) == known,
                 (None, Some(None)) => true,
                 // What rots after the log was opened, its reader says alone.
-                (None, _) => named(*index) || self.damage,
+                (None, _) if !named(*index) && (quiet || !self.damage) => false,
+                (None, _) if *index > state.acked => true,
+                // A crash can hide where a record was that a truncation made durable.
+                (None, _) if self.astray || !self.places.contains_key(index) => true,
+                (None, _) => self.hit.contains(index) && !self.is_sound(*index, &image),
             };
             (!right).then(|| format!("record {index} is {payload:?}, and should be {known:?}"))
         })
@@ -152,6 +204,8 @@ async fn contents(wal: &Wal) -> Result<Contents, StorageError> {
 /// A life of the node: opens, compares, works, until something fails, and again.
 async fn live(model: Rc<RefCell<Model>>, options: Options, markings: &[Marking]) {
     loop {
+        let strikes = model.borrow().strikes;
+        model.borrow_mut().look_at_marks();
         let opened = async {
             let marking = markings[rand::below(markings.len() as u64) as usize];
             let (wal, recovery) = Wal::open(Options { marking, ..options.clone() }).await?;
@@ -161,7 +215,12 @@ async fn live(model: Rc<RefCell<Model>>, options: Options, markings: &[Marking])
         match opened.await {
             Ok((wal, recovery, contents)) => {
                 assert_eq!((wal.first(), wal.last(), wal.durable()), (recovery.first, recovery.last, recovery.last));
-                model.borrow_mut().recovered(&recovery, contents);
+                {
+                    let mut model = model.borrow_mut();
+                    let quiet = model.strikes == strikes && !model.astray;
+                    model.recovered(&recovery, contents, quiet);
+                    model.durable(&wal, recovery.first..=recovery.last);
+                }
                 if let Err(error) = work(&wal, &model).await {
                     let mut model = model.borrow_mut();
                     model.seen.poisoned += 1;
@@ -190,7 +249,9 @@ async fn work(wal: &Wal, model: &RefCell<Model>) -> Result<(), StorageError> {
                 wal.sync(index).await?;
                 let mut model = model.borrow_mut();
                 let acked = model.now().acked.max(index);
-                model.seen.acked += acked - model.now().acked;
+                let known = model.now().acked;
+                model.seen.acked += acked - known;
+                model.durable(wal, known + 1..=acked);
                 model.now().acked = acked;
             }
             6 => {
@@ -204,7 +265,10 @@ async fn work(wal: &Wal, model: &RefCell<Model>) -> Result<(), StorageError> {
                     model.seen.truncated += 1;
                 }
                 wal.truncate_suffix(from).await?;
-                model.borrow_mut().may_be.remove(0);
+                let mut model = model.borrow_mut();
+                model.may_be.remove(0);
+                // What was in front of the cut and waited for nobody is durable now.
+                model.durable(wal, first..=from - 1);
             }
             7 => {
                 let before = rand::between(first, (last + 1).max(first));
@@ -264,6 +328,11 @@ fn torture(seed: u64, torture: Torture) -> Result<Seen, String> {
         let model = Rc::new(RefCell::new(Model {
             may_be: vec![state],
             damage: damage.is_some(),
+            astray: disks.misdirect > 0.0,
+            mark_lost: false,
+            places: BTreeMap::new(),
+            hit: BTreeSet::new(),
+            strikes: 0,
             // All marks are there, and know it.
             ambiguity: markings.contains(&Marking::WithBatch) || damage == Some("*"),
             seen: Seen::default(),
@@ -276,6 +345,9 @@ fn torture(seed: u64, torture: Torture) -> Result<Seen, String> {
         for _ in 0..12 {
             sim.run_for(Duration::from_micros(dice.below(40_000)));
             strike(sim, node, &mut dice, damage);
+            let mut model = model.borrow_mut();
+            model.strikes += 1;
+            model.look(node);
         }
         model.borrow().seen
     })

@@ -12,7 +12,9 @@
 //!   shown stays; what it has not shown never comes back, and neither does what was cut off.
 //! - After a failed write or sync nothing is acknowledged any more, until the log was opened anew.
 //!
-//! Not guaranteed: anything on a disk that says "synced" and has not (`lying_sync`).
+//! Not guaranteed: anything on a disk that says "synced" and has not (`lying_sync`). And if a disk writes both copies of a mark
+//! elsewhere, nothing on it tells that there was a newer mark: what is then damaged in the batch that it spoke of, before a
+//! next one is written, is taken for torn.
 //!
 //! # The rules
 //!
