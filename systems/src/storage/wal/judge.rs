@@ -148,6 +148,18 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_ambiguous_if_the_mark_waited_for_its_batch() {
+        let facts = Facts { synced: 20, ..facts() };
+        let judged = judge(&Facts { missing: vec![(19, 19)], ..facts.clone() });
+        assert_eq!(judged, Judgement { corrupt: vec![(19, 19)], ..whole(20) });
+        let judged = judge(&Facts { seen: 18, junk: 70, ..facts.clone() });
+        assert_eq!(judged, Judgement { corrupt: vec![(19, 20)], ..whole(20) });
+        // The next batch, whose mark is not there.
+        let judged = judge(&Facts { missing: vec![(20, 21)], seen: 22, junk: 9, ..facts });
+        assert_eq!(judged, Judgement { torn: Some(21), corrupt: vec![(20, 20)], ..whole(20) });
+    }
+
+    #[test]
     fn a_batch_that_is_longer_than_its_file_was_never_acknowledged() {
         let judged = judge(&Facts { missing: vec![(17, 17)], seen: 18, unfinished: true, ..facts() });
         assert_eq!(judged, Judgement { torn: Some(17), ..whole(16) });
