@@ -382,7 +382,7 @@ impl Dice {
 
 /// How many runs a test makes; `SEEDS` in the environment asks for more.
 fn seeds() -> u64 {
-    std::env::var("SEEDS").map_or(200, |seeds| seeds.parse().expect("SEEDS is a number"))
+    std::env::var("SEEDS").map_or(400, |seeds| seeds.parse().expect("SEEDS is a number"))
 }
 
 fn many(torment: Torture) -> Seen {
