@@ -11,10 +11,10 @@ use sim::net::Latency;
 use sim::scenario::units::{Capacity, Time};
 use sim::{NodeId, Sim, node, simulate, task, time};
 use systems::storage::StorageError;
-use systems::storage::wal::{Finding, Location, Options, Read, Recovery, Wal};
+use systems::storage::wal::{Finding, Location, Marking, Options, Read, Recovery, Wal};
 
 fn options() -> Options {
-    Options { dir: "wal".into(), segment: 4096, max_record: 1024 }
+    Options { dir: "wal".into(), segment: 4096, max_record: 1024, marking: Marking::WithBatch }
 }
 
 async fn open() -> (Wal, Recovery) {
@@ -430,7 +430,7 @@ fn a_full_disk_is_said_to_be_full() {
 #[test]
 fn a_log_of_any_length_is_opened_through_a_small_buffer() {
     const RECORDS: u64 = 100_000;
-    let options = || Options { dir: "wal".into(), segment: 1 << 20, max_record: 1024 };
+    let options = || Options { dir: "wal".into(), segment: 1 << 20, max_record: 1024, marking: Marking::WithBatch };
     lives(DiskConfig::default(), 2, async move |life| {
         let (wal, recovery) = Wal::open(options()).await.unwrap();
         if life == 1 {
@@ -443,4 +443,32 @@ fn a_log_of_any_length_is_opened_through_a_small_buffer() {
         assert!(recovery.read > RECORDS * 50 && recovery.buffer <= 64 * 1024, "{} {}", recovery.read, recovery.buffer);
         assert!(contents(&wal).await == all_but(1..=RECORDS, &[]));
     });
+}
+
+/// Also a log with a known bug must not take the process down: other runs share it.
+#[test]
+fn a_rotten_number_that_is_believed_makes_no_log_longer_than_its_file() {
+    // The highest byte of the length, of the index, and of what was durable.
+    for byte in [11, 23, 31] {
+        for record in [1, 6] {
+            let run = simulate(1, |sim| {
+                sim.plant(&["wal.trust-length".to_owned()]);
+                let node = sim.node("a", move || async move {
+                    let (wal, recovery) = open().await;
+                    if node::incarnation() == 1 {
+                        append(&wal, 1..=6).await;
+                        let location = wal.locate(record).unwrap();
+                        flip(&location.path, location.offset - 32 + byte).await;
+                    } else {
+                        assert!(recovery.last <= 6, "{recovery:?}");
+                    }
+                });
+                sim.run_for(Duration::from_secs(1));
+                sim.crash(node);
+                sim.boot(node);
+                sim.run_for(Duration::from_secs(1));
+            });
+            assert_eq!(run.unwrap().failures, vec![], "byte {byte} of record {record}");
+        }
+    }
 }

@@ -195,10 +195,11 @@ mod tests {
     use sim::fault::Fault;
     use sim::{Sim, fs, observe, time};
 
+    use super::super::recovery::LOG;
     use super::super::state::{Lost, id_of};
     use super::*;
+    use crate::storage::wal::{Location, Marking, Options, Wal};
 
-    const LOG: &str = "log/1";
     const BYTES: &[u8] = b"what is to be kept";
 
     type Story = fn() -> Pin<Box<dyn Future<Output = ()>>>;
@@ -217,29 +218,42 @@ mod tests {
 
     fn nothing(_: &Sim, _: NodeId) {}
 
-    fn rot(sim: &Sim, journal: NodeId) {
-        let files = "*".to_owned();
+    /// A sector of the log that cannot be read any more.
+    fn bad(sim: &Sim, journal: NodeId) {
         // It cannot be undone.
-        drop(sim.inject(Fault::BitRot { nodes: vec![journal], sectors: 1, files }));
+        drop(sim.inject(Fault::BadSectors { nodes: vec![journal], sectors: 1, files: "log/segment-*".to_owned() }));
     }
 
-    /// Writes a record where a log would have it, durable or not.
+    fn bad_mark(sim: &Sim, journal: NodeId) {
+        drop(sim.inject(Fault::BadSectors { nodes: vec![journal], sectors: 9, files: "log/mark-*".to_owned() }));
+    }
+
+    fn rot(sim: &Sim, journal: NodeId) {
+        drop(sim.inject(Fault::BitRot { nodes: vec![journal], sectors: 1, files: "log/segment-*".to_owned() }));
+    }
+
+    /// Writes a record into a log, durable or not.
     async fn write(sync: bool) -> Acked {
         observe!(Asked { record: id_of(BYTES) });
-        fs::create_dir_all("log").await.expect("there is space");
-        let file = fs::File::create(LOG).await.expect("there is space");
-        file.write_all_at(&[7; 40], 0).await.expect("there is space");
-        file.write_all_at(BYTES, 40).await.expect("there is space");
-        if sync {
-            file.sync_all().await.expect("the disk is sound");
-            fs::sync_dir("log").await.expect("the disk is sound");
-            fs::sync_dir("").await.expect("the disk is sound");
+        let options = Options { dir: LOG.to_owned(), segment: 4096, max_record: 99, marking: Marking::WithBatch };
+        let (wal, _) = Wal::open(options).await.expect("the disk is sound");
+        let index = wal.append(BYTES).expect("the log is in order");
+        wal.sync(index).await.expect("the disk is sound");
+        let Location { path, offset, len } = wal.locate(index).expect("it is durable");
+        if !sync {
+            let mut bytes = vec![0; (offset + len) as usize];
+            fs::File::open(&path).await.expect("it is there").read_exact_at(&mut bytes, 0).await.expect("it is there");
+            fs::remove_file(&path).await.expect("it is there");
+            fs::sync_dir(LOG).await.expect("the disk is sound");
+            let file = fs::File::create(&path).await.expect("there is space");
+            file.write_all_at(&bytes, 0).await.expect("there is space");
         }
-        acked(id_of(BYTES))
+        Acked { index, record: id_of(BYTES), path, offset, len }
     }
 
+    /// Where nothing is.
     fn acked(record: u64) -> Acked {
-        Acked { index: 1, record, path: LOG.to_owned(), offset: 40, len: BYTES.len() as u64 }
+        Acked { index: 1, record, path: "log/1".to_owned(), offset: 40, len: BYTES.len() as u64 }
     }
 
     fn recovered(records: &[(u64, u64)], lost: &[Lost]) -> Recovered {
@@ -303,9 +317,10 @@ mod tests {
     fn what_was_acknowledged_stays_unless_a_fault_destroys_it() {
         let removed: Story = || {
             Box::pin(async {
-                observe!(write(true).await);
-                fs::remove_file(LOG).await.expect("it is there");
-                fs::sync_dir("log").await.expect("the disk is sound");
+                let acked = write(true).await;
+                observe!(acked.clone());
+                fs::remove_file(&acked.path).await.expect("it is there");
+                fs::sync_dir(LOG).await.expect("the disk is sound");
                 observe!(Recovering { attempt: 1 });
             })
         };
@@ -317,7 +332,7 @@ mod tests {
                 observe!(Recovering { attempt: 1 });
             })
         };
-        assert_eq!(told::<Durable>(written, rot), [""; 0]);
+        assert_eq!(told::<Durable>(written, bad), [""; 0]);
     }
 
     #[test]
@@ -351,7 +366,7 @@ mod tests {
             })
         };
         assert_eq!(told::<ReadBack>(unreported, nothing), ["read-back:unreported"]);
-        assert_eq!(told::<ReadBack>(unreported, rot), ["read-back:unreported"]);
+        assert_eq!(told::<ReadBack>(unreported, bad), ["read-back:unreported"]);
         let reported: Story = || {
             Box::pin(async {
                 observe!(write(true).await);
@@ -361,7 +376,31 @@ mod tests {
             })
         };
         assert_eq!(told::<ReadBack>(reported, nothing), ["read-back:undamaged"]);
-        assert_eq!(told::<ReadBack>(reported, rot), [""; 0]);
+        assert_eq!(told::<ReadBack>(reported, bad), [""; 0]);
+        assert_eq!(told::<ReadBack>(reported, bad_mark), ["read-back:undamaged"], "there is no record in a mark");
+    }
+
+    #[test]
+    fn a_rotten_bit_excuses_no_loss_of_what_shares_its_sector() {
+        let both: Story = || {
+            Box::pin(async {
+                let options =
+                    Options { dir: LOG.to_owned(), segment: 4096, max_record: 200, marking: Marking::WithBatch };
+                let (wal, _) = Wal::open(options).await.expect("the disk is sound");
+                for index in 1..=2 {
+                    let bytes = [index as u8; 200];
+                    wal.append(&bytes).expect("the log is in order");
+                    wal.sync(index).await.expect("the disk is sound");
+                    let Location { path, offset, len } = wal.locate(index).expect("it is durable");
+                    observe!(Acked { index, record: id_of(&bytes), path, offset, len });
+                }
+                time::sleep(Duration::from_millis(1500)).await;
+                observe!(Recovering { attempt: 1 });
+                observe!(recovered(&[], &[Lost { first: 1, last: 2, ambiguous: false }]));
+            })
+        };
+        assert_eq!(told::<ReadBack>(both, rot), ["read-back:undamaged"]);
+        assert_eq!(told::<ReadBack>(both, bad), [""; 0]);
     }
 
     #[test]

@@ -10,9 +10,7 @@ use super::events::{Acked, Contents};
 use super::recovery::SNAPSHOTS;
 use super::state::{State, id_of};
 use crate::storage::snapshot;
-
-/// The header in front of a record's bytes: damage there makes the record unreadable too.
-const HEADER: u64 = 32;
+use crate::storage::wal::{self, HEADER};
 
 /// Where the bytes of a record are in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +32,18 @@ impl Place {
 
     /// Whether a fault destroyed the bytes, or the header in front of them.
     fn is_damaged(&self, node: NodeId) -> bool {
-        fs::damaged(node, &self.path, self.offset.saturating_sub(HEADER), self.offset + self.len)
+        fs::damaged(node, &self.path, self.header(), self.offset + self.len)
+    }
+
+    /// Where the header begins.
+    fn header(&self) -> u64 {
+        self.offset.saturating_sub(HEADER as u64)
+    }
+
+    /// Whether `bytes`, which begin where the header does, are this record, in a way that can be read.
+    fn has(&self, index: u64, record: u64, bytes: &[u8]) -> bool {
+        let found = wal::decode(&self.path, self.header(), bytes);
+        found.is_some_and(|(number, payload)| number == index && id_of(payload) == record)
     }
 }
 
@@ -114,7 +123,7 @@ impl Ledger {
     /// Looks for one record only, as [`Ledger::inspect`]. Cheap if the record is in the log.
     pub fn is_gone(&mut self, node: NodeId, index: u64) -> bool {
         let Some(kept) = self.kept.get(&index) else { return false };
-        if kept.place.as_ref().is_some_and(|place| certain(node, place) == Some(kept.record)) {
+        if kept.place.as_ref().is_some_and(|place| is_certain(node, place, index, kept.record)) {
             return false;
         }
         match Disk::of(node).fate(index, kept) {
@@ -128,18 +137,11 @@ impl Ledger {
     }
 }
 
-/// The identity of what is at a place for certain, whatever a crash does.
-fn certain(node: NodeId, place: &Place) -> Option<u64> {
-    let (from, to) = (place.offset, place.offset + place.len);
+/// Whether the record is at a place for certain, whatever a crash does.
+fn is_certain(node: NodeId, place: &Place, index: u64, record: u64) -> bool {
+    let (from, to) = (place.header(), place.offset + place.len);
     let bytes = fs::survives(node, &place.path, from, to).then(|| fs::durable_bytes(node, &place.path, from, to));
-    bytes.flatten().map(|bytes| id_of(&bytes))
-}
-
-fn in_image(image: &CrashImage, place: &Place) -> Option<u64> {
-    let bytes = image.read(&place.path)?;
-    let from = usize::try_from(place.offset).ok()?;
-    let to = from.checked_add(usize::try_from(place.len).ok()?)?;
-    bytes.get(from..to).map(id_of)
+    bytes.flatten().is_some_and(|bytes| place.has(index, record, &bytes))
 }
 
 /// What has become of a record.
@@ -159,6 +161,8 @@ struct Disk {
 }
 
 struct Snapshot {
+    /// After which record it was made, as its name says.
+    index: u64,
     /// `None` if it is not whole.
     contents: Option<Contents>,
     damaged: bool,
@@ -172,14 +176,17 @@ impl Disk {
     fn snapshots(&self) -> &[Snapshot] {
         self.snapshots.get_or_init(|| {
             // One that has not its name yet would not be looked at.
-            let finished = |path: &str| path.split('/').next() == Some(SNAPSHOTS) && !path.ends_with(".tmp");
-            let files = self.image.files().filter(|(path, _)| finished(path));
-            let snapshots = files.map(|(path, bytes)| Snapshot {
+            let files = self.image.files().filter_map(|(path, bytes)| {
+                let name = path.strip_prefix(SNAPSHOTS)?.strip_prefix('/')?;
+                Some((snapshot::parse(name)?, path, bytes))
+            });
+            let snapshots = files.map(|(index, path, bytes)| Snapshot {
+                index,
                 contents: snapshot::decode(bytes)
                     .ok()
                     .and_then(|(_, bytes)| State::decode(&bytes).ok())
                     .map(|state| Contents::from(&state)),
-                damaged: fs::damaged(self.node, path, 0, bytes.len().max(1) as u64),
+                damaged: self.is_damaged(path, bytes),
             });
             snapshots.collect()
         })
@@ -187,30 +194,45 @@ impl Disk {
 
     fn fate(&self, index: u64, kept: &Kept) -> Fate {
         let Kept { record, place, .. } = kept;
-        // Damage comes first: what is there, but behind a header that is not, cannot be read.
-        let hit = place.as_ref().is_some_and(|place| place.is_damaged(self.node));
-        let in_log = place.as_ref().is_some_and(|place| in_image(&self.image, place) == Some(*record));
-        if in_log && !hit {
+        let in_log = |place: &Place| {
+            let bytes = self.image.read(&place.path)?.get(usize::try_from(place.header()).ok()?..)?;
+            place.has(index, *record, bytes).then_some(())
+        };
+        // Faults destroy bits, and excuse no loss of what else is in the same sector.
+        if place.as_ref().and_then(in_log).is_some() {
             return Fate::There;
         }
         let holds = |snapshot: &Snapshot| snapshot.contents.as_ref().is_some_and(|has| has.get(index) == Some(*record));
         if self.snapshots().iter().any(holds) {
             return Fate::There;
         }
-        // A log file that is gone was cut off because there were snapshots.
-        let cut = || place.as_ref().is_none_or(|place| self.image.read(&place.path).is_none());
-        if hit || cut() && self.snapshots().iter().any(|snapshot| snapshot.damaged) {
-            return Fate::Destroyed;
-        }
-        match place {
-            Some(_) => Fate::Gone,
+        let destroyed = match place {
+            Some(place) if self.image.read(&place.path).is_some() => place.is_damaged(self.node),
+            // A log file that is gone was cut off because there were snapshots.
+            Some(place) => place.is_damaged(self.node) || self.were_snapshots_damaged(index),
             // Of a record that only was read back nobody has said where it is.
-            None if self.any_damage() => Fate::Destroyed,
+            None => self.was_log_damaged(index) || self.were_snapshots_damaged(index),
+        };
+        match place {
+            _ if destroyed => Fate::Destroyed,
+            Some(_) => Fate::Gone,
             None => Fate::There,
         }
     }
 
-    fn any_damage(&self) -> bool {
-        self.image.files().any(|(path, bytes)| fs::damaged(self.node, path, 0, bytes.len().max(1) as u64))
+    /// Whether there are snapshots that should have a record, and all are damaged.
+    fn were_snapshots_damaged(&self, index: u64) -> bool {
+        let mut should = self.snapshots().iter().filter(|snapshot| snapshot.index >= index).peekable();
+        should.peek().is_some() && should.all(|snapshot| snapshot.damaged)
+    }
+
+    /// Whether anything is damaged in a file of the log that a record could be in.
+    fn was_log_damaged(&self, index: u64) -> bool {
+        let could = |path: &str| wal::first_in(path).is_some_and(|first| first <= index);
+        self.image.files().any(|(path, bytes)| could(path) && self.is_damaged(path, bytes))
+    }
+
+    fn is_damaged(&self, path: &str, bytes: &[u8]) -> bool {
+        fs::damaged(self.node, path, 0, bytes.len().max(1) as u64)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use sim::{always, fs, observe, sometimes};
+use sim::{always, fs, observe};
 
 use super::Params;
 use super::events::{Contents, LostRecords, Recovered, SnapshotSkipped, Torn};
@@ -40,7 +40,8 @@ pub struct Open {
 pub async fn open(params: &Params) -> Result<Open, StorageError> {
     let snapshots = Snapshots::open(SNAPSHOTS).await?;
     let (mut state, kept) = load(&snapshots).await?;
-    let options = Options { dir: LOG.to_owned(), segment: params.segment, max_record: params.max_record };
+    let Params { segment, max_record, marking, .. } = *params;
+    let options = Options { dir: LOG.to_owned(), segment, max_record, marking };
     let (wal, recovery) = Wal::open(options).await?;
     replay(&wal, &recovery, &mut state).await?;
     fill(&wal, &mut state).await?;
@@ -117,16 +118,71 @@ fn lose(state: &mut State, first: u64, last: u64, ambiguous: bool) {
     }
 }
 
-/// A log that has lost more than its end would give out numbers again that the snapshot knows, and what came under them
-/// would be taken for known the next time. Empty records bring it up to there.
+/// A log that ends before the snapshot would give out numbers again that the snapshot knows, and what came under them would be
+/// taken for known the next time. Empty records bring it up to there. Damage does not shorten a log, so that this only is if
+/// the disk said that something was durable which was not, or somebody has put an older log in its place.
 async fn fill(wal: &Wal, state: &mut State) -> Result<(), StorageError> {
     if wal.last() >= state.last() {
         return Ok(());
     }
-    sometimes!(true, "journal: the log ends before the snapshot");
     let mut index = wal.last();
     while index < state.last() {
         index = wal.append(&[])?;
     }
     wal.sync(index).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::state::Session;
+    use super::*;
+
+    fn record(number: u64) -> Record {
+        Record { session: Session { node: sim::NodeId::new(1), life: 1, clerk: 0 }, number, body: "body".to_owned() }
+    }
+
+    async fn append(open: &Open, numbers: std::ops::RangeInclusive<u64>) {
+        for number in numbers {
+            let index = open.wal.append(&record(number).encode()).expect("the log is in order");
+            open.wal.sync(index).await.expect("the log is in order");
+        }
+    }
+
+    fn known(open: &Open) -> Vec<(u64, u64)> {
+        open.state.borrow().records().iter().map(|(index, record)| (*index, record.number)).collect()
+    }
+
+    #[test]
+    fn a_number_that_the_snapshot_knows_is_not_given_out_again_by_a_log_that_lost_it() {
+        let run = sim::simulate(1, |sim| {
+            sim.node("journal-0", || async {
+                let params = Params::default();
+                {
+                    let first = open(&params).await.expect("the disk is sound");
+                    append(&first, 1..=5).await;
+                }
+                {
+                    let second = open(&params).await.expect("the disk is sound");
+                    let bytes = second.state.borrow().encode();
+                    let mut writer = second.snapshots.create(5).await.expect("there is space");
+                    writer.write(&bytes).await.expect("there is space");
+                    writer.commit().await.expect("there is space");
+                }
+                for name in fs::read_dir(LOG).await.expect("it is there") {
+                    fs::remove_file(&format!("{LOG}/{name}")).await.expect("it is there");
+                }
+                {
+                    let third = open(&params).await.expect("the disk is sound");
+                    assert_eq!((third.wal.first(), third.wal.last()), (1, 5));
+                    append(&third, 6..=6).await;
+                }
+                let fourth = open(&params).await.expect("the disk is sound");
+                assert_eq!(known(&fourth), (1..=6).map(|n| (n, n)).collect::<Vec<_>>());
+            });
+            sim.run_for(Duration::from_secs(5));
+        });
+        assert_eq!(run.expect("the world runs").failures, vec![]);
+    }
 }

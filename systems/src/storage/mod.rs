@@ -12,7 +12,9 @@
 //!   shown stays; what it has not shown never comes back, and neither does what was cut off.
 //! - After a failed write or sync nothing is acknowledged any more, until the log was opened anew.
 //!
-//! Not guaranteed: anything on a disk that says "synced" and has not (`lying_sync`).
+//! Not guaranteed: anything on a disk that says "synced" and has not (`lying_sync`). And if a disk writes both copies of a mark
+//! elsewhere, nothing on it tells that there was a newer mark: what is then damaged in the batch that it spoke of, before a
+//! next one is written, is taken for torn.
 //!
 //! # The rules
 //!
@@ -23,6 +25,7 @@
 //! | What is not known to be durable is written again when the log is opened, and synced | bytes that are in the page cache only | `recover` |
 //! | Checksums cover the place in the file and the identity of the file | old blocks, writes that landed elsewhere | `format`, `mark`, [`snapshot`] |
 //! | Each batch has a mark: what was durable before it, and what will be after it | rot that looks like a torn tail | `mark`, `judge` |
+//! | A mark may wait until its batch is durable: then nothing is in between | a crash in the middle of the last batch | `commit`, [`wal::Marking`] |
 //! | Of two marks one is never touched while the other is written; each has two copies | a crash in the middle of it, rot | `mark` |
 //! | A bad record does not end the log | one rotten sector that hides all that follows | `scan` |
 //! | What is bad is read again, several times | a read that fails or lies once | `window`, `scan` |

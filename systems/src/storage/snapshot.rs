@@ -148,8 +148,8 @@ impl Snapshots {
     }
 }
 
-/// The number in a file name.
-fn parse(name: &str) -> Option<u64> {
+/// After which record the snapshot with this file name was made. `None` if a snapshot does not have such a name.
+pub fn parse(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)
         .filter(|digits| digits.len() == 16)
         .and_then(|digits| u64::from_str_radix(digits, 16).ok())

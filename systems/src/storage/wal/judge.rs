@@ -3,10 +3,12 @@
 //! | the record is | it was | why |
 //! |---|---|---|
 //! | at most `synced` | acknowledged, and damaged since: **corrupt** | a mark, or a later record, or a later segment says that it was durable |
-//! | above `written` | never acknowledged: **torn** | its batch's mark is written and synced with the batch, and is not there |
+//! | above `written` | never acknowledged: **torn** | its batch's mark is synced before the acknowledgement, and is not there |
 //! | in between, and the file ends before the batch does | never acknowledged: **torn** | a length is durable with the bytes, and does not rot |
 //! | in between | **ambiguous** | the machine died before the batch was durable, or the batch was durable and rotted |
 //! | above `written`, with a slot of the mark unreadable | **ambiguous** | that slot may have had the mark that speaks of it |
+//!
+//! Nothing is in between if marks are written when their batches are durable: then only damage to marks makes anything ambiguous.
 //!
 //! Only what is torn is cut off. Its number is given to another record; the number of a corrupt or an ambiguous one never is.
 
@@ -143,6 +145,18 @@ mod tests {
         // A hole that begins in the batch before.
         let judged = judge(&Facts { missing: vec![(20, 22)], seen: 25, ..facts() });
         assert_eq!(judged, Judgement { torn: Some(21), ambiguous: vec![(20, 20)], ..whole(20) });
+    }
+
+    #[test]
+    fn nothing_is_ambiguous_if_the_mark_waited_for_its_batch() {
+        let facts = Facts { synced: 20, ..facts() };
+        let judged = judge(&Facts { missing: vec![(19, 19)], ..facts.clone() });
+        assert_eq!(judged, Judgement { corrupt: vec![(19, 19)], ..whole(20) });
+        let judged = judge(&Facts { seen: 18, junk: 70, ..facts.clone() });
+        assert_eq!(judged, Judgement { corrupt: vec![(19, 20)], ..whole(20) });
+        // The next batch, whose mark is not there.
+        let judged = judge(&Facts { missing: vec![(20, 21)], seen: 22, junk: 9, ..facts });
+        assert_eq!(judged, Judgement { torn: Some(21), corrupt: vec![(20, 20)], ..whole(20) });
     }
 
     #[test]

@@ -23,10 +23,13 @@ mod segment;
 
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
 use sim::task;
 
 use crate::storage::StorageError;
 use commit::Shared;
+pub use format::HEADER;
+use format::{Header, Name};
 use lock::Lock;
 pub use reader::Reader;
 
@@ -39,6 +42,23 @@ pub struct Options {
     pub segment: u64,
     /// The longest record, in bytes.
     pub max_record: usize,
+    /// When the mark of a batch is written. It may differ between the lives of a log: each mark says for itself what it knows.
+    pub marking: Marking,
+}
+
+/// When the mark of a batch is written, which says how far the log has come: what a crash in the middle of a batch leaves to
+/// be known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Marking {
+    /// Together with the batch, and both are synced side by side: an acknowledgement takes as long as one sync. After a crash
+    /// nobody can tell a last batch that was torn from one that was acknowledged and has rotted:
+    /// [`Finding::Ambiguous`].
+    #[default]
+    WithBatch,
+    /// When the batch is durable, and it is synced before the acknowledgement: that takes as long as two syncs. What the newest
+    /// mark does not know was not acknowledged, what it knows was durable: a crash alone is never `Ambiguous`.
+    AfterBatch,
 }
 
 /// What was found when a log was opened.
@@ -230,4 +250,18 @@ impl Wal {
     fn shared(&self) -> &Shared {
         &self.0.shared
     }
+}
+
+/// The number and the payload of the record that `bytes` begin with, if it is sound. They are in the file `path` at `offset`, which
+/// is [`HEADER`] bytes in front of the payload. For checks that look at a disk from outside.
+pub fn decode<'a>(path: &str, offset: u64, bytes: &'a [u8]) -> Option<(u64, &'a [u8])> {
+    let name = Name::parse(path.rsplit('/').next()?)?;
+    let header = Header::decode(bytes, &name, offset)?;
+    let payload = bytes[HEADER..].get(..header.len as usize)?;
+    (crc32c::crc32c(payload) == header.payload).then_some((header.index, payload))
+}
+
+/// The first record that a file of a log could have, if it has records. For checks that look at a disk from outside.
+pub fn first_in(path: &str) -> Option<u64> {
+    Name::parse(path.rsplit('/').next()?).map(|name| name.first)
 }
