@@ -2,6 +2,13 @@
 //!
 //! Each system is a folder with the same rooms: `mod.rs` says what it is, which paper it follows and what it guarantees;
 //! then come the protocol's files, `client.rs`, `workload.rs`, `checks.rs`, and `system.rs`, its [`sim::System`].
+//!
+//! | folder | what |
+//! |---|---|
+//! | [`primary_backup`] | a key/value store on a primary and its backup, and the service that says who is which |
+//! | [`journal`] | records on one disk: the system that proves the storage library |
+//! | [`storage`] | a library: write-ahead log and snapshot files |
+//! | [`raft`] | a library so far: the core of Raft as a pure state machine |
 
 pub mod journal;
 pub mod primary_backup;
