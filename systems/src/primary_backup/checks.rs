@@ -154,6 +154,8 @@ impl Invariant for ViewOrder {
         on.event::<ViewDecided>(|this, _, event| {
             let problem = match &this.last {
                 None => None,
+                // Said again after a restart.
+                Some(last) if event == last => None,
                 Some(last) if event.number != last.number + 1 => Some("does not follow"),
                 Some(last) if this.acked < last.number => Some("came before the acknowledgement of"),
                 Some(last) if event.primary != last.primary && Some(event.primary) != last.backup => {

@@ -130,11 +130,22 @@ fn clock() -> Duration {
     Duration::from_nanos(time::now().as_nanos())
 }
 
+/// What the last life decided. It may have died before it said so, and before its decision was durable: so that is made sure
+/// first, and then said.
 async fn load() -> Saved {
-    match fs::read(FILE).await {
-        Ok(bytes) => codec::decode(&bytes).expect("the view file is written whole"),
-        Err(_) => Saved::default(),
+    let Ok(file) = fs::File::open(FILE).await else { return Saved::default() };
+    file.sync_all().await.expect("the disk is sound");
+    fs::sync_dir("").await.expect("the disk is sound");
+    let bytes = fs::read(FILE).await.expect("the disk is sound");
+    let saved: Saved = codec::decode(&bytes).expect("the view file is written whole");
+    observe!(ViewDecided::new(&saved.view));
+    if saved.acked {
+        observe!(Acked { number: saved.view.number });
     }
+    if saved.ready {
+        observe!(Ready { number: saved.view.number });
+    }
+    saved
 }
 
 /// Writes beside, syncs, renames, syncs the directory: a crash leaves the old view or the new one.
