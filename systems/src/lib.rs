@@ -10,5 +10,5 @@ pub mod storage;
 
 /// All systems, as the tools take them.
 pub fn all() -> Vec<Box<dyn sim::DynSystem>> {
-    vec![Box::new(primary_backup::PrimaryBackup), Box::new(journal::Journal)]
+    vec![Box::new(primary_backup::PrimaryBackup), Box::new(journal::Journal), Box::new(raft::RaftLog)]
 }

@@ -1,0 +1,188 @@
+//! What a server keeps on its disk: a log of records, and snapshots beside it.
+//!
+//! The log of records is written and never changed: an entry replaces all that were written before with its index or a higher
+//! one. When a snapshot is durable, what it stands for is cut off at the front. The snapshot before the last one is kept
+//! with the records behind it, so that a snapshot that rots is no loss.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sim::codec;
+
+use crate::raft::core::{Persist, Restored};
+use crate::raft::message::{Entry, HardState, Index, Position, SnapshotMeta};
+use crate::storage::StorageError;
+use crate::storage::snapshot::Snapshots;
+use crate::storage::wal::{self, Finding, Location, Read, Wal};
+
+/// A record of the log.
+#[derive(Debug, Serialize, Deserialize)]
+enum Record {
+    State(HardState),
+    Entry(Entry),
+    /// A snapshot that ends there is durable.
+    Snapshot(Position),
+}
+
+/// A server's disk.
+pub(super) struct Disk {
+    wal: Wal,
+    snapshots: Snapshots,
+    /// Which record has which entry, oldest first.
+    entries: VecDeque<(Index, u64)>,
+    hard_state: HardState,
+    /// The last entries of the snapshots that are kept.
+    kept: VecDeque<Index>,
+}
+
+/// Why a server cannot start.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StartError {
+    /// The disk did not do what it was asked to: try again.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// What the server had promised to remember is lost: votes, or entries that others count on. It must not take part as the
+    /// server that it was.
+    #[error("records {first} to {last} of the log are lost")]
+    Forgotten {
+        /// The first record that is lost.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+}
+
+/// What was on the disk, and the state as of the snapshot.
+pub(super) struct Found {
+    pub disk: Disk,
+    pub restored: Restored,
+    pub state: Bytes,
+}
+
+impl Disk {
+    /// Reads what is there. `first` is the snapshot of a server that has none yet: it says who the members are.
+    pub async fn open(dir: &str, first: SnapshotMeta) -> Result<Found, StartError> {
+        let snapshots = Snapshots::open(&format!("{dir}/snapshots")).await?;
+        let (newest, _) = snapshots.latest().await?;
+        let (snapshot, state) = match newest {
+            None => (first, Bytes::new()),
+            Some(mut newest) => {
+                let mut bytes = Vec::new();
+                while let Some(piece) = newest.read().await? {
+                    bytes.extend(piece);
+                }
+                read_snapshot(&bytes)?
+            }
+        };
+        let options = wal::Options { dir: format!("{dir}/log"), segment: 64 << 10, max_record: codec::LIMIT as usize };
+        let (wal, recovery) = Wal::open(options).await?;
+        for finding in recovery.findings {
+            // What was not acknowledged is nobody's loss; of everything else that must be assumed.
+            if let Finding::Corrupt { first, last } | Finding::Ambiguous { first, last } = finding {
+                return Err(StartError::Forgotten { first, last });
+            }
+        }
+        let kept = snapshots.list().await?.into();
+        let mut disk = Disk { wal, snapshots, entries: VecDeque::new(), hard_state: HardState::default(), kept };
+        let entries = disk.replay(snapshot.last).await?;
+        let restored = Restored { hard_state: disk.hard_state, snapshot, entries };
+        Ok(Found { disk, restored, state })
+    }
+
+    /// The entries behind the snapshot.
+    async fn replay(&mut self, snapshot: Position) -> Result<Vec<Entry>, StartError> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut reader = self.wal.read(self.wal.first());
+        while let Some(read) = reader.next().await? {
+            let (at, payload) = match read {
+                Read::Record { index, payload } => (index, payload),
+                Read::Lost { first, last } => return Err(StartError::Forgotten { first, last }),
+            };
+            match codec::decode(&payload).map_err(|_| StartError::Forgotten { first: at, last: at })? {
+                Record::State(state) => self.hard_state = state,
+                Record::Entry(entry) => {
+                    entries.retain(|earlier| earlier.index < entry.index);
+                    self.wrote_entry(entry.index, at);
+                    entries.push(entry);
+                }
+                Record::Snapshot(last) => keep_behind(&mut entries, last),
+            }
+        }
+        keep_behind(&mut entries, snapshot);
+        Ok(entries)
+    }
+
+    fn wrote_entry(&mut self, index: Index, record: u64) {
+        while self.entries.pop_back_if(|(earlier, _)| *earlier >= index).is_some() {}
+        self.entries.push_back((index, record));
+    }
+
+    /// Takes a write into the log's buffer and returns the record to wait for.
+    pub fn append(&mut self, persist: &Persist) -> Result<u64, StorageError> {
+        if let Some(state) = persist.hard_state {
+            self.hard_state = state;
+            self.wal.append(&encode(&Record::State(state)))?;
+        }
+        for entry in &persist.entries {
+            let record = self.wal.append(&encode(&Record::Entry(entry.clone())))?;
+            self.wrote_entry(entry.index, record);
+        }
+        Ok(self.wal.last())
+    }
+
+    /// The log, to wait for a record.
+    pub fn wal(&self) -> Wal {
+        self.wal.clone()
+    }
+
+    /// Where an entry is, if it is written.
+    pub fn locate(&self, index: Index) -> Option<Location> {
+        let at = self.entries.partition_point(|(of, _)| *of < index);
+        self.entries.get(at).filter(|(of, _)| *of == index).and_then(|(_, record)| self.wal.locate(*record))
+    }
+
+    /// The snapshots.
+    pub fn snapshots(&self) -> Snapshots {
+        self.snapshots.clone()
+    }
+
+    /// A snapshot is durable. Returns the record before which nothing is needed any more, once all up to the second is
+    /// durable.
+    pub fn has_snapshot(&mut self, last: Position) -> Result<(u64, u64), StorageError> {
+        self.kept.push_back(last.index);
+        while self.kept.len() > 2 {
+            self.kept.pop_front();
+        }
+        // The newest term and vote must not be cut off with the rest.
+        self.wal.append(&encode(&Record::State(self.hard_state)))?;
+        let all = self.wal.append(&encode(&Record::Snapshot(last)))?;
+        let oldest = self.kept.front().copied().unwrap_or(0);
+        // The entry that the older snapshot ends with stays: it shows that what follows belongs to it.
+        while self.entries.pop_front_if(|(index, _)| *index < oldest).is_some() {}
+        Ok((self.entries.front().map_or(all - 1, |(_, record)| *record), all))
+    }
+}
+
+/// Cuts off what a snapshot stands for; if it is not of this log, all of it (Figure 13, 6 and 7).
+fn keep_behind(entries: &mut Vec<Entry>, last: Position) {
+    // A log that begins right behind it was cut there: what is committed at an index is the same everywhere.
+    let belongs = entries.first().is_some_and(|first| first.index == last.index + 1)
+        || entries.iter().any(|entry| entry.index == last.index && entry.term == last.term);
+    entries.retain(|entry| belongs && entry.index > last.index);
+}
+
+fn encode(record: &Record) -> Vec<u8> {
+    codec::encode(record).expect("an entry is far below the limit")
+}
+
+/// A snapshot file's contents: what it stands for, and the state.
+pub(super) fn write_snapshot(meta: &SnapshotMeta, state: &[u8]) -> Vec<u8> {
+    codec::encode(&(meta, state)).expect("a state is below the limit")
+}
+
+fn read_snapshot(bytes: &[u8]) -> Result<(SnapshotMeta, Bytes), StartError> {
+    let (meta, state): (SnapshotMeta, Vec<u8>) =
+        codec::decode(bytes).map_err(|_| StartError::Forgotten { first: 0, last: 0 })?;
+    Ok((meta, state.into()))
+}
