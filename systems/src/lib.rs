@@ -6,6 +6,7 @@
 pub mod journal;
 pub mod primary_backup;
 pub mod raft;
+pub mod rsm;
 pub mod storage;
 
 /// All systems, as the tools take them.

@@ -141,5 +141,6 @@ impl Raft {
         let state = &mut *self.0.state.borrow_mut();
         state.stopped = Some(error);
         state.reads.clear();
+        self.0.stops.notify_waiters();
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sim::net::UdpSocket;
-use sim::sync::{mpsc, oneshot};
+use sim::sync::{Notify, mpsc, oneshot};
 use sim::task::JoinHandle;
 use sim::{Addr, codec, observe, rand, task, time};
 
@@ -104,6 +104,7 @@ struct Server {
     state: RefCell<State>,
     jobs: mpsc::UnboundedSender<Job>,
     applies: mpsc::UnboundedSender<Apply>,
+    stops: Notify,
 }
 
 struct State {
@@ -150,7 +151,7 @@ impl Raft {
             led: 0,
             committed: 0,
         };
-        let raft = Raft(Rc::new(Server { options, state: RefCell::new(state), jobs, applies }));
+        let raft = Raft(Rc::new(Server { options, state: RefCell::new(state), jobs, applies, stops: Notify::new() }));
         let tasks = vec![
             task::spawn(raft.clone().ticks()),
             task::spawn(raft.clone().receives(socket)),
@@ -169,6 +170,7 @@ impl Raft {
             (std::mem::take(&mut state.tasks), state.disk.take(), state.socket.take())
         };
         tasks.iter().for_each(JoinHandle::abort);
+        self.0.stops.notify_waiters();
         drop((disk, socket));
     }
 
@@ -233,6 +235,11 @@ impl Raft {
         (state.core.log().bytes(), state.snapshot.1.len())
     }
 
+    /// The last entry that the newest snapshot stands for.
+    pub fn snapshot_index(&self) -> Index {
+        self.0.state.borrow().snapshot.0.last.index
+    }
+
     /// What it has sent.
     pub fn traffic(&self) -> Traffic {
         self.0.state.borrow().traffic
@@ -241,6 +248,16 @@ impl Raft {
     /// Why it has stopped, if it has: its disk failed.
     pub fn stopped(&self) -> Option<StorageError> {
         self.0.state.borrow().stopped.clone()
+    }
+
+    /// Waits until it has stopped.
+    pub async fn failed(&self) {
+        while self.stopped().is_none() {
+            let stops = self.0.stops.notified();
+            if self.stopped().is_none() {
+                stops.await;
+            }
+        }
     }
 
     /// Lets the core do something, and does what comes of it.
