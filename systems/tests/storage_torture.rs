@@ -14,7 +14,7 @@ use sim::fs::DiskConfig;
 use sim::scenario::units::Capacity;
 use sim::{NodeId, rand, simulate, time};
 use systems::storage::StorageError;
-use systems::storage::wal::{Finding, Options, Read, Recovery, Wal};
+use systems::storage::wal::{Finding, Marking, Options, Read, Recovery, Wal};
 
 /// What a reader sees: a payload, or that it is lost.
 type Contents = BTreeMap<u64, Option<Vec<u8>>>;
@@ -35,6 +35,8 @@ struct Model {
     may_be: Vec<State>,
     /// Acknowledged records may be lost, if the log says so: sectors were damaged.
     damage: bool,
+    /// It may be unknown whether what is lost was acknowledged.
+    ambiguity: bool,
     seen: Seen,
 }
 
@@ -109,6 +111,9 @@ impl Model {
         if !self.damage && recovery.findings.iter().any(|finding| matches!(finding, Finding::Corrupt { .. })) {
             return Some("nothing is damaged, and it says so".to_owned());
         }
+        if !self.ambiguity && recovery.findings.iter().any(|finding| matches!(finding, Finding::Ambiguous { .. })) {
+            return Some("it does not know what it should".to_owned());
+        }
         let named = |index: u64| {
             recovery.findings.iter().any(|finding| match *finding {
                 Finding::Corrupt { first, last } => (first..=last).contains(&index),
@@ -145,10 +150,11 @@ async fn contents(wal: &Wal) -> Result<Contents, StorageError> {
 }
 
 /// A life of the node: opens, compares, works, until something fails, and again.
-async fn live(model: Rc<RefCell<Model>>, options: Options) {
+async fn live(model: Rc<RefCell<Model>>, options: Options, markings: &[Marking]) {
     loop {
         let opened = async {
-            let (wal, recovery) = Wal::open(options.clone()).await?;
+            let marking = markings[rand::below(markings.len() as u64) as usize];
+            let (wal, recovery) = Wal::open(Options { marking, ..options.clone() }).await?;
             let contents = contents(&wal).await?;
             Ok::<_, StorageError>((wal, recovery, contents))
         };
@@ -231,17 +237,41 @@ async fn work(wal: &Wal, model: &RefCell<Model>) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// One run. `damage`: sectors rot and go bad as well.
-fn torture(seed: u64, disks: DiskConfig, damage: bool, planted: Option<&str>) -> Result<Seen, String> {
+/// What is done to a log.
+#[derive(Clone, Copy)]
+struct Torture {
+    disks: DiskConfig,
+    /// In which files sectors rot and go bad as well.
+    damage: Option<&'static str>,
+    /// How each life may write marks.
+    markings: &'static [Marking],
+    planted: Option<&'static str>,
+}
+
+/// Nothing but crashes and kills, and lives of both kinds.
+fn crashes() -> Torture {
+    let markings = &[Marking::WithBatch, Marking::AfterBatch];
+    Torture { disks: DiskConfig::default(), damage: None, markings, planted: None }
+}
+
+/// One run.
+fn torture(seed: u64, torture: Torture) -> Result<Seen, String> {
+    let Torture { disks, damage, markings, planted } = torture;
     let run = simulate(seed, |sim| {
         sim.disks(disks);
         sim.plant(&planted.map(str::to_owned).into_iter().collect::<Vec<_>>());
         let state = State { first: (1, 1), entries: Contents::new(), acked: 0 };
-        let model = Rc::new(RefCell::new(Model { may_be: vec![state], damage, seen: Seen::default() }));
+        let model = Rc::new(RefCell::new(Model {
+            may_be: vec![state],
+            damage: damage.is_some(),
+            // All marks are there, and know it.
+            ambiguity: markings.contains(&Marking::WithBatch) || damage == Some("*"),
+            seen: Seen::default(),
+        }));
         let shared = model.clone();
         let segment = [100, 700, 3000][(seed % 3) as usize];
-        let node =
-            sim.node("a", move || live(shared.clone(), Options { dir: "data/wal".into(), segment, max_record: 1000 }));
+        let options = Options { dir: "data/wal".into(), segment, max_record: 1000, marking: Marking::WithBatch };
+        let node = sim.node("a", move || live(shared.clone(), options.clone(), markings));
         let mut dice = Dice(seed);
         for _ in 0..12 {
             sim.run_for(Duration::from_micros(dice.below(40_000)));
@@ -256,12 +286,13 @@ fn torture(seed: u64, disks: DiskConfig, damage: bool, planted: Option<&str>) ->
     }
 }
 
-fn strike(sim: &sim::Sim, node: NodeId, dice: &mut Dice, damage: bool) {
+fn strike(sim: &sim::Sim, node: NodeId, dice: &mut Dice, damage: Option<&str>) {
+    let files = damage.unwrap_or_default().to_owned();
     match dice.below(6) {
         0..=2 => sim.crash(node),
         3 => drop(sim.inject(Fault::Kill(vec![node]))),
-        4 if damage => drop(sim.inject(Fault::BitRot { nodes: vec![node], sectors: 1, files: "*".into() })),
-        5 if damage => drop(sim.inject(Fault::BadSectors { nodes: vec![node], sectors: 1, files: "*".into() })),
+        4 if damage.is_some() => drop(sim.inject(Fault::BitRot { nodes: vec![node], sectors: 1, files })),
+        5 if damage.is_some() => drop(sim.inject(Fault::BadSectors { nodes: vec![node], sectors: 1, files })),
         _ => {}
     }
     sim.boot(node);
@@ -282,10 +313,10 @@ fn seeds() -> u64 {
     std::env::var("SEEDS").map_or(200, |seeds| seeds.parse().expect("SEEDS is a number"))
 }
 
-fn many(disks: DiskConfig, damage: bool) -> Seen {
+fn many(torment: Torture) -> Seen {
     let mut seen = Seen::default();
     for seed in 0..seeds() {
-        match torture(seed, disks, damage, None) {
+        match torture(seed, torment) {
             Ok(more) => seen.add(more),
             Err(failure) => panic!("{failure}"),
         }
@@ -296,35 +327,49 @@ fn many(disks: DiskConfig, damage: bool) -> Seen {
 
 #[test]
 fn crashes_and_kills_lose_nothing_that_was_acknowledged() {
-    let seen = many(DiskConfig::default(), false);
+    let seen = many(crashes());
     assert_eq!((seen.poisoned, seen.failed_opens, seen.corrupt), (0, 0, 0));
     // What a crash leaves is judged in both ways: it is known to be torn, or nobody can tell.
     assert!(seen.torn > 20 && seen.ambiguous > 20 && seen.truncated > 100, "{seen:?}");
 }
 
 #[test]
+fn a_mark_that_waits_for_its_batch_leaves_nothing_ambiguous_after_a_crash() {
+    let seen = many(Torture { markings: &[Marking::AfterBatch], ..crashes() });
+    assert_eq!((seen.poisoned, seen.failed_opens, seen.corrupt, seen.ambiguous, seen.lost), (0, 0, 0, 0, 0));
+    assert!(seen.torn > 20 && seen.truncated > 100, "{seen:?}");
+}
+
+#[test]
+fn a_mark_that_waits_for_its_batch_knows_that_what_rots_was_acknowledged() {
+    let seen = many(Torture { markings: &[Marking::AfterBatch], damage: Some("data/wal/segment-*"), ..crashes() });
+    assert_eq!(seen.ambiguous, 0);
+    assert!(seen.corrupt > 10 && seen.lost > 10 && seen.torn > 20, "{seen:?}");
+}
+
+#[test]
 fn failed_syncs_and_writes_lose_nothing_that_was_acknowledged() {
     let disks = DiskConfig { sync_error: 0.03, write_error: 0.01, ..DiskConfig::default() };
-    let seen = many(disks, false);
+    let seen = many(Torture { disks, ..crashes() });
     assert!(seen.poisoned > 100 && seen.failed_opens > 10, "{seen:?}");
 }
 
 #[test]
 fn reads_that_fail_or_lie_lose_nothing_at_all() {
     let disks = DiskConfig { read_error: 0.1, corrupt_read: 0.1, ..DiskConfig::default() };
-    many(disks, false);
+    many(Torture { disks, ..crashes() });
 }
 
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let disks = DiskConfig { capacity: Capacity::from_bytes(16 * 1024), ..DiskConfig::default() };
-    let seen = many(disks, false);
+    let seen = many(Torture { disks, ..crashes() });
     assert!(seen.full > 10, "{seen:?}");
 }
 
 #[test]
 fn damaged_sectors_cost_what_was_in_them_and_it_is_said() {
-    let seen = many(DiskConfig::default(), true);
+    let seen = many(Torture { damage: Some("*"), ..crashes() });
     assert!(seen.corrupt > 10 && seen.lost > 10, "{seen:?}");
 }
 
@@ -337,13 +382,13 @@ fn everything_at_once() {
         write_error: 0.005,
         ..DiskConfig::default()
     };
-    many(disks, true);
+    many(Torture { disks, damage: Some("*"), ..crashes() });
 }
 
 #[test]
 fn writes_that_land_elsewhere_cost_what_they_hit_and_it_is_said() {
     let disks = DiskConfig { misdirect: 0.005, ..DiskConfig::default() };
-    let seen = many(disks, true);
+    let seen = many(Torture { disks, damage: Some("*"), ..crashes() });
     assert!(seen.corrupt > 10 && seen.lost > 10, "{seen:?}");
 }
 
@@ -353,17 +398,20 @@ fn known_bugs_are_found() {
     let failing = DiskConfig { sync_error: 0.05, ..DiskConfig::default() };
     let sound = DiskConfig::default();
     for (bug, disks, damage) in [
-        ("wal.ack-before-sync", sound, false),
-        ("wal.ignore-sync-error", failing, false),
-        ("wal.retry-sync", failing, false),
-        ("wal.trust-length", sound, false),
-        ("wal.rot-is-tail", sound, true),
-        ("wal.no-dir-sync", sound, false),
-        ("wal.trust-cache", sound, false),
-        ("wal.cut-without-sync", sound, false),
+        ("wal.ack-before-sync", sound, None),
+        ("wal.ignore-sync-error", failing, None),
+        ("wal.retry-sync", failing, None),
+        ("wal.trust-length", sound, None),
+        ("wal.rot-is-tail", sound, Some("*")),
+        ("wal.no-dir-sync", sound, None),
+        ("wal.trust-cache", sound, None),
+        ("wal.cut-without-sync", sound, None),
     ] {
-        let found = (0..2000).find_map(|seed| torture(seed, disks, damage, Some(bug)).err().map(|why| (seed, why)));
-        let (seed, why) = found.unwrap_or_else(|| panic!("{bug} is not found"));
-        println!("{bug}: seed {seed}: {}", &why[..why.len().min(300)]);
+        for markings in [&[Marking::WithBatch], &[Marking::AfterBatch]] {
+            let torment = Torture { disks, damage, markings, planted: Some(bug) };
+            let found = (0..2000).find_map(|seed| torture(seed, torment).err().map(|why| (seed, why)));
+            let (seed, why) = found.unwrap_or_else(|| panic!("{bug} is not found with {markings:?}"));
+            println!("{bug}, {markings:?}: seed {seed}: {}", &why[..why.len().min(300)]);
+        }
     }
 }

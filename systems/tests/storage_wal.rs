@@ -11,10 +11,10 @@ use sim::net::Latency;
 use sim::scenario::units::{Capacity, Time};
 use sim::{NodeId, Sim, node, simulate, task, time};
 use systems::storage::StorageError;
-use systems::storage::wal::{Finding, Location, Options, Read, Recovery, Wal};
+use systems::storage::wal::{Finding, Location, Marking, Options, Read, Recovery, Wal};
 
 fn options() -> Options {
-    Options { dir: "wal".into(), segment: 4096, max_record: 1024 }
+    Options { dir: "wal".into(), segment: 4096, max_record: 1024, marking: Marking::WithBatch }
 }
 
 async fn open() -> (Wal, Recovery) {
@@ -430,7 +430,7 @@ fn a_full_disk_is_said_to_be_full() {
 #[test]
 fn a_log_of_any_length_is_opened_through_a_small_buffer() {
     const RECORDS: u64 = 100_000;
-    let options = || Options { dir: "wal".into(), segment: 1 << 20, max_record: 1024 };
+    let options = || Options { dir: "wal".into(), segment: 1 << 20, max_record: 1024, marking: Marking::WithBatch };
     lives(DiskConfig::default(), 2, async move |life| {
         let (wal, recovery) = Wal::open(options()).await.unwrap();
         if life == 1 {

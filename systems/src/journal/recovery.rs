@@ -40,7 +40,8 @@ pub struct Open {
 pub async fn open(params: &Params) -> Result<Open, StorageError> {
     let snapshots = Snapshots::open(SNAPSHOTS).await?;
     let (mut state, kept) = load(&snapshots).await?;
-    let options = Options { dir: LOG.to_owned(), segment: params.segment, max_record: params.max_record };
+    let Params { segment, max_record, marking, .. } = *params;
+    let options = Options { dir: LOG.to_owned(), segment, max_record, marking };
     let (wal, recovery) = Wal::open(options).await?;
     replay(&wal, &recovery, &mut state).await?;
     fill(&wal, &mut state).await?;

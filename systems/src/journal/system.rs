@@ -12,6 +12,7 @@ use super::events::{
 use super::ordered::Ordered;
 use super::workload::JournalOp;
 use super::{server, workload};
+use crate::storage::wal::Marking;
 
 /// The keys of `[system]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,11 +26,13 @@ pub struct Params {
     pub max_record: usize,
     /// After how many records a snapshot is made, and the log cut.
     pub snapshot_every: u64,
+    /// When the log writes the mark of a batch: `with-batch` or `after-batch`.
+    pub marking: Marking,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Params { clients: 2, segment: 8 * 1024, max_record: 4 * 1024, snapshot_every: 60 }
+        Params { clients: 2, segment: 8 * 1024, max_record: 4 * 1024, snapshot_every: 60, marking: Marking::WithBatch }
     }
 }
 

@@ -112,6 +112,11 @@ impl Log {
         self.memberships.last().map_or(&self.snapshot.membership, |(_, membership)| membership)
     }
 
+    /// The memberships in the entries, by index.
+    pub fn memberships(&self) -> impl Iterator<Item = (Index, &Membership)> {
+        self.memberships.iter().map(|(index, membership)| (*index, membership))
+    }
+
     /// Where the membership in force is.
     pub fn membership_index(&self) -> Index {
         self.memberships.last().map_or(self.snapshot.last.index, |(index, _)| *index)

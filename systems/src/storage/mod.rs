@@ -23,6 +23,7 @@
 //! | What is not known to be durable is written again when the log is opened, and synced | bytes that are in the page cache only | `recover` |
 //! | Checksums cover the place in the file and the identity of the file | old blocks, writes that landed elsewhere | `format`, `mark`, [`snapshot`] |
 //! | Each batch has a mark: what was durable before it, and what will be after it | rot that looks like a torn tail | `mark`, `judge` |
+//! | A mark may wait until its batch is durable: then nothing is in between | a crash in the middle of the last batch | `commit`, [`wal::Marking`] |
 //! | Of two marks one is never touched while the other is written; each has two copies | a crash in the middle of it, rot | `mark` |
 //! | A bad record does not end the log | one rotten sector that hides all that follows | `scan` |
 //! | What is bad is read again, several times | a read that fails or lies once | `window`, `scan` |

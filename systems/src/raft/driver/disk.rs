@@ -93,6 +93,10 @@ impl Disk {
     /// The entries behind the snapshot.
     async fn replay(&mut self, snapshot: Position) -> Result<Vec<Entry>, StartError> {
         let mut entries: Vec<Entry> = Vec::new();
+        // Without a snapshot up to here the log says nothing.
+        let mut only = 0;
+        // A snapshot was durable that ended here.
+        let mut highest = 0;
         let mut reader = self.wal.read(self.wal.first());
         while let Some(read) = reader.next().await? {
             let (at, payload) = match read {
@@ -106,10 +110,29 @@ impl Disk {
                     self.wrote_entry(entry.index, at);
                     entries.push(entry);
                 }
-                Record::Snapshot(last) => keep_behind(&mut entries, last),
+                Record::Snapshot(last) => {
+                    highest = highest.max(last.index);
+                    if !has(&entries, last) {
+                        // A leader's, of another log than this was. Nothing that was before stays.
+                        entries.clear();
+                        only = last.index;
+                    }
+                }
             }
         }
-        keep_behind(&mut entries, snapshot);
+        if !entries.is_empty() && !has(&entries, snapshot) {
+            // The server died when it had a leader's snapshot, and before its log said so.
+            entries.clear();
+            let record = self.wal.append(&encode(&Record::Snapshot(snapshot)))?;
+            self.wal.sync(record).await?;
+        }
+        entries.retain(|entry| entry.index > snapshot.index);
+        // The snapshot that they follow has rotted, and the one before is not enough.
+        let gap = entries.first().is_some_and(|first| first.index > snapshot.index + 1);
+        let end = entries.last().map_or(snapshot.index, |last| last.index);
+        if gap || snapshot.index < only || end < highest {
+            return Err(StartError::Forgotten { first: self.wal.first(), last: self.wal.last() });
+        }
         Ok(entries)
     }
 
@@ -164,12 +187,19 @@ impl Disk {
     }
 }
 
-/// Cuts off what a snapshot stands for; if it is not of this log, all of it (Figure 13, 6 and 7).
-fn keep_behind(entries: &mut Vec<Entry>, last: Position) {
-    // A log that begins right behind it was cut there: what is committed at an index is the same everywhere.
-    let belongs = entries.first().is_some_and(|first| first.index == last.index + 1)
-        || entries.iter().any(|entry| entry.index == last.index && entry.term == last.term);
-    entries.retain(|entry| belongs && entry.index > last.index);
+/// Whether entries are of the log that a snapshot ends with `last` of (Figure 13, 6 and 7).
+fn has(entries: &[Entry], last: Position) -> bool {
+    // A log that begins behind it was cut there: what is committed at an index is the same everywhere.
+    entries.first().is_some_and(|first| first.index > last.index)
+        || entries.iter().any(|entry| entry.index == last.index && entry.term == last.term)
+}
+
+/// The entry that a record has.
+pub(in crate::raft) fn entry_of(record: &[u8]) -> Option<Position> {
+    match codec::decode(record).ok()? {
+        Record::Entry(entry) => Some(Position { term: entry.term, index: entry.index }),
+        _ => None,
+    }
 }
 
 fn encode(record: &Record) -> Vec<u8> {

@@ -1,8 +1,8 @@
 //! What the disk has to do, one thing after another: writes, snapshots of one's own, snapshots from a leader.
 
 use bytes::Bytes;
-use sim::observe;
 use sim::sync::mpsc;
+use sim::{observe, planted};
 
 use super::disk::{Disk, write_snapshot};
 use super::{Apply, Raft};
@@ -80,25 +80,43 @@ impl Raft {
                     (index > log.core.log().snapshot().last.index).then(|| log.core.log().snapshot_at(index))
                 };
                 let Some(meta) = meta else { return Ok(()) };
+                if planted!("raft.log-cut-before-snapshot") {
+                    self.cut_log(meta.last).await?;
+                }
                 self.save(&meta, &state).await?;
+                let last = meta.last;
                 self.0.state.borrow_mut().snapshot = (meta, state);
                 self.with(|core| core.compact(index));
-                observe!(events::Compacted { index });
-                self.cut_log().await
+                let applied = self.0.state.borrow().core.log().applied();
+                observe!(events::Compacted { index, applied });
+                self.cut_log(last).await
             }
             Job::Install { meta, state } => {
-                self.save(&meta, &state).await?;
-                self.0.state.borrow_mut().snapshot = (meta.clone(), state.clone());
-                let Position { term, index } = meta.last;
-                let is_news = self.0.state.borrow_mut().core.installed(meta);
-                if is_news {
-                    observe!(events::Installed { index, term });
-                    let _ = self.0.applies.send(Apply::Snapshot { index, state });
+                let unsaved = planted!("raft.snapshot-acked-before-sync");
+                if !unsaved {
+                    self.save(&meta, &state).await?;
                 }
-                self.pump();
-                self.cut_log().await
+                self.0.state.borrow_mut().snapshot = (meta.clone(), state.clone());
+                self.install(meta.clone(), state.clone());
+                if unsaved {
+                    self.save(&meta, &state).await?;
+                }
+                self.cut_log(meta.last).await
             }
         }
+    }
+
+    /// A leader's snapshot is durable: it becomes the state, if it is newer.
+    fn install(&self, meta: SnapshotMeta, state: Bytes) {
+        let Position { term, index } = meta.last;
+        let is_news = self.0.state.borrow_mut().core.installed(meta);
+        if is_news {
+            let core = &self.0.state.borrow().core;
+            observe!(events::Installed { index, term, last: core.log().last().index });
+            events::memberships(core);
+            let _ = self.0.applies.send(Apply::Snapshot { index, state });
+        }
+        self.pump();
     }
 
     /// The disk of a server that is not closed: only then its tasks run.
@@ -114,8 +132,7 @@ impl Raft {
     }
 
     /// Cuts off what the older of the snapshots that are kept stands for.
-    async fn cut_log(&self) -> Result<(), StorageError> {
-        let last = self.0.state.borrow().snapshot.0.last;
+    async fn cut_log(&self, last: Position) -> Result<(), StorageError> {
         let wal = self.disk(|disk| disk.wal());
         let (before, all) = self.disk(|disk| disk.has_snapshot(last))?;
         wal.sync(all).await?;

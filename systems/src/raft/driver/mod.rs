@@ -18,16 +18,18 @@ use bytes::Bytes;
 use sim::net::UdpSocket;
 use sim::sync::{Notify, mpsc, oneshot};
 use sim::task::JoinHandle;
-use sim::{Addr, codec, observe, rand, task, time};
+use sim::time::Instant;
+use sim::{Addr, codec, observe, planted, rand, task, time};
 
 use super::config::Config;
 use super::core::{Core, Output};
 use super::events;
 use super::leader::ProposeError;
 use super::membership::{ChangeError, Membership, Target};
-use super::message::{Body, Id, Index, Message, Payload, SnapshotMeta, Term};
+use super::message::{Body, Entry, Id, Index, Message, Payload, SnapshotMeta, Term};
 use crate::storage::StorageError;
 pub use disk::StartError;
+pub(super) use disk::entry_of;
 use disk::{Disk, Found};
 use jobs::Job;
 
@@ -120,8 +122,12 @@ struct State {
     next_read: u64,
     traffic: Traffic,
     stopped: Option<StorageError>,
-    /// The last term that it led, and the last commit index: of which it has told.
+    /// When the core's first tick is due, and how many it has had.
+    started: Instant,
+    ticks: u64,
+    /// The last term that it led, the last that it acted in, and the last commit index: of which it has told.
     led: Term,
+    acted: Term,
     committed: Index,
 }
 
@@ -145,10 +151,14 @@ impl Raft {
             snapshot,
             incoming: Vec::new(),
             reads: BTreeMap::new(),
-            next_read: 0,
+            // An answer to a former life's question may still be under way: it must not answer one of this life.
+            next_read: if planted!("raft.read-numbers-reused") { 0 } else { rand::below(u64::MAX) },
             traffic: Traffic::default(),
             stopped: None,
+            started: time::now(),
+            ticks: 0,
             led: 0,
+            acted: 0,
             committed: 0,
         };
         let raft = Raft(Rc::new(Server { options, state: RefCell::new(state), jobs, applies, stops: Notify::new() }));
@@ -185,16 +195,19 @@ impl Raft {
         let (answer, answered) = oneshot::channel();
         let request = {
             let state = &mut *self.0.state.borrow_mut();
-            state.next_read += 1;
+            state.next_read = state.next_read.wrapping_add(1);
             state.reads.insert(state.next_read, answer);
             state.next_read
         };
+        observe!(events::ReadAsked { request });
         self.with(|core| core.read(request));
         // A follower's request or its answer may be lost.
         let election = self.0.options.tick * self.0.options.config.election_ticks as u32;
         let answer = time::timeout(election, answered).await;
         self.0.state.borrow_mut().reads.remove(&request);
-        answer.ok().and_then(Result::ok).flatten().ok_or(NotConfirmed)
+        let index = answer.ok().and_then(Result::ok).flatten().ok_or(NotConfirmed)?;
+        observe!(events::ReadReady { request, index });
+        Ok(index)
     }
 
     /// Changes the membership: see [`Core::change_membership`].
@@ -262,9 +275,21 @@ impl Raft {
 
     /// Lets the core do something, and does what comes of it.
     fn with<R>(&self, f: impl FnOnce(&mut Core) -> R) -> R {
+        self.catch_up();
         let result = f(&mut self.0.state.borrow_mut().core);
         self.pump();
         result
+    }
+
+    /// Gives the core the ticks that are due by the clock. A server that was paused must know how late it is before it does
+    /// anything else: its lease may be over.
+    fn catch_up(&self) {
+        let state = &mut *self.0.state.borrow_mut();
+        let due = time::now().duration_since(state.started).as_nanos() / self.0.options.tick.as_nanos();
+        while u128::from(state.ticks) < due && !planted!("raft.time-stands-still") {
+            state.ticks += 1;
+            state.core.tick();
+        }
     }
 
     /// Does what the core wants done.
@@ -305,6 +330,9 @@ impl Raft {
         for entry in output.committed {
             let (index, term) = (entry.index, entry.term);
             observe!(events::Applied { index, term, hash: events::hash(&entry) });
+            if let Payload::Membership(membership) = &entry.payload {
+                events::members_applied(index, membership);
+            }
             let _ = server.applies.send(match entry.payload {
                 Payload::Command(command) => Apply::Command { index, term, command },
                 Payload::Noop | Payload::Membership(_) => Apply::Nothing { index, term },
@@ -338,7 +366,11 @@ impl Raft {
         let mut ticks = time::interval(self.0.options.tick);
         while self.stopped().is_none() {
             ticks.tick().await;
-            self.with(Core::tick);
+            self.with(|core| {
+                if planted!("raft.time-stands-still") {
+                    core.tick();
+                }
+            });
         }
     }
 
@@ -358,12 +390,13 @@ impl Raft {
         let core = &state.core;
         let term = core.term();
         let leads = if core.is_leader() { term } else { 0 };
-        if leads > 0 && state.led != leads {
-            state.led = leads;
-            observe!(events::BecameLeader { term });
-            events::members(core);
-        }
         for message in &output.messages {
+            // Who would vote, and what was refused without a vote, is no promise.
+            let promise = !matches!(message.body, Body::PreVote { .. } | Body::PreVoteReply { .. } | Body::ReadIndex { .. });
+            if promise && message.term > state.acted {
+                state.acted = message.term;
+                observe!(events::Acted { term: message.term });
+            }
             match message.body {
                 Body::VoteReply { granted: true } => {
                     observe!(events::Voted { term: message.term, candidate: message.to.0 });
@@ -372,21 +405,39 @@ impl Raft {
                 _ => {}
             }
         }
-        let mut prev_term = None;
-        for entry in output.persist.iter().flat_map(|persist| &persist.entries) {
-            let before = prev_term.or_else(|| core.log().term(entry.index - 1)).unwrap_or(0);
-            let (index, term, hash) = (entry.index, entry.term, events::hash(entry));
-            observe!(events::Appended { index, term, prev_term: before, hash, leads });
-            prev_term = Some(entry.term);
-            if matches!(entry.payload, Payload::Membership(_)) {
-                events::members(core);
-            }
+        if leads > 0 && state.led != leads {
+            state.led = leads;
+            observe!(events::BecameLeader { term });
         }
-        let committed = core.log().committed();
+        let log = core.log();
+        let committed = log.committed();
+        let entries = output.persist.as_ref().map_or(&[][..], |persist| &persist.entries);
+        // What is committed is judged by the memberships up to it, not by those after it.
+        let (before, after) = entries.split_at(entries.partition_point(|entry| entry.index <= committed));
+        let mut prev_term = None;
+        let mut appended = |entries: &[Entry]| {
+            for entry in entries {
+                let before = prev_term.or_else(|| log.term(entry.index - 1)).unwrap_or(0);
+                let (index, term, hash) = (entry.index, entry.term, events::hash(entry));
+                observe!(events::Appended { index, term, prev_term: before, hash, leads });
+                prev_term = Some(entry.term);
+                if let Payload::Membership(membership) = &entry.payload {
+                    events::members(index, false, membership);
+                }
+            }
+        };
+        appended(before);
         if committed > state.committed {
             state.committed = committed;
-            let term = core.log().term(committed).unwrap_or(0);
-            observe!(events::Committed { index: committed, term, leads });
+            observe!(events::Committed {
+                index: committed,
+                term: log.term(committed).unwrap_or(0),
+                leads,
+                snapshot: log.snapshot().last.index,
+                applied: log.applied(),
+                last: log.last().index,
+            });
         }
+        appended(after);
     }
 }

@@ -1,9 +1,10 @@
 //! The committer: the one task that writes.
 //!
 //! Appends and truncations stand in one queue, in the order in which they were asked for. As long as somebody waits for
-//! something in it, the committer takes as many records as there are, writes them with one write and one mark, and syncs both
-//! side by side: however many callers wait, they share a sync (group commit; DeWitt et al., "Implementation techniques for
-//! main memory database systems", SIGMOD 1984). It is a task of its own, so that a caller who stops waiting stops nothing.
+//! something in it, the committer takes as many records as there are, writes them with one write and one mark, and syncs both,
+//! side by side or one after the other ([`Marking`]): however many callers wait, they share the syncs (group commit; DeWitt et
+//! al., "Implementation techniques for main memory database systems", SIGMOD 1984). It is a task of its own, so that a
+//! caller who stops waiting stops nothing.
 //!
 //! When a write or a sync fails, nobody knows what is on the disk, and a second sync that succeeds says nothing about
 //! what the first one failed for. The log is *poisoned*: all who wait hear of it, and the only way on is to open it
@@ -24,6 +25,7 @@ use super::lock::Lock;
 use super::log::{Log, unlink};
 use super::mark::Mark;
 use super::segment::{Place, Segment};
+use super::{Marking, Options};
 use crate::storage::StorageError;
 use crate::storage::directory;
 use crate::storage::error::Context;
@@ -209,9 +211,13 @@ async fn write(shared: &Shared) -> Result<(), StorageError> {
     rotate(shared).await?;
     let batch = gather(shared);
     let marks = shared.log.borrow().marks.clone();
-    let (segment, dir) = (&batch.segment, shared.log.borrow().options.dir.clone());
+    let Options { dir, marking, .. } = shared.log.borrow().options.clone();
+    let segment = &batch.segment;
     segment.file.write_all_at(&batch.bytes, segment.end).await.context("write", &segment.path)?;
-    marks.write(&batch.mark).await?;
+    let beside = marking == Marking::WithBatch;
+    if beside {
+        marks.write(&batch.mark).await?;
+    }
     if planted!("wal.ack-before-sync") {
         apply(shared, &batch);
     }
@@ -223,7 +229,8 @@ async fn write(shared: &Shared) -> Result<(), StorageError> {
                 false => Ok(()),
             }
         };
-        all([Box::pin(records) as Step<'_>, Box::pin(marks.sync()), Box::pin(name)]).await
+        let mark = async { if beside { marks.sync().await } else { Ok(()) } };
+        all([Box::pin(records) as Step<'_>, Box::pin(mark), Box::pin(name)]).await
     };
     let mut synced = sync().await;
     if synced.is_err() && planted!("wal.retry-sync") {
@@ -231,6 +238,10 @@ async fn write(shared: &Shared) -> Result<(), StorageError> {
     }
     if !planted!("wal.ignore-sync-error") {
         synced?;
+    }
+    if !beside {
+        marks.write(&batch.mark).await?;
+        marks.sync().await?;
     }
     if !planted!("wal.ack-before-sync") {
         apply(shared, &batch);
@@ -274,7 +285,12 @@ fn gather(shared: &Shared) -> Batch {
         places.push(Place { offset, len: record.len() as u32 });
         queue.pop_front();
     }
-    let mark = Mark { written: log.last + places.len() as u64, end: segment.end + bytes.len() as u64, ..log.settled() };
+    let written = log.last + places.len() as u64;
+    let synced = match log.options.marking {
+        Marking::WithBatch => log.last,
+        Marking::AfterBatch => written,
+    };
+    let mark = Mark { synced, written, end: segment.end + bytes.len() as u64, ..log.settled() };
     // Not the places: of those there may be many, and the log has them.
     let segment = Segment { places: Vec::new(), notes: Vec::new(), ..segment.clone() };
     Batch { segment, unnamed: log.unnamed, bytes, places, mark }

@@ -3,10 +3,12 @@
 //! | the record is | it was | why |
 //! |---|---|---|
 //! | at most `synced` | acknowledged, and damaged since: **corrupt** | a mark, or a later record, or a later segment says that it was durable |
-//! | above `written` | never acknowledged: **torn** | its batch's mark is written and synced with the batch, and is not there |
+//! | above `written` | never acknowledged: **torn** | its batch's mark is synced before the acknowledgement, and is not there |
 //! | in between, and the file ends before the batch does | never acknowledged: **torn** | a length is durable with the bytes, and does not rot |
 //! | in between | **ambiguous** | the machine died before the batch was durable, or the batch was durable and rotted |
 //! | above `written`, with a slot of the mark unreadable | **ambiguous** | that slot may have had the mark that speaks of it |
+//!
+//! Nothing is in between if marks are written when their batches are durable: then only damage to marks makes anything ambiguous.
 //!
 //! Only what is torn is cut off. Its number is given to another record; the number of a corrupt or an ambiguous one never is.
 

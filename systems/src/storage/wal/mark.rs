@@ -6,6 +6,10 @@
 //! together with a mark that says up to where the log was durable before (`synced`: what is missing up to there is damage),
 //! and up to where it will be (`written`: what is missing behind that was never acknowledged).
 //!
+//! In between is the batch itself, and nobody can tell. Where that is not good enough the mark is written when the batch is
+//! durable ([`super::Marking`]): then both numbers are the same, and there is nothing in between. Either way a mark means
+//! what it says, whatever the log was opened with.
+//!
 //! A mark is written twice, and the next one to two other places, so that the last one is never touched while its successor
 //! is being written: of two slots, each with two copies, one is always whole after a crash, and a sector that rots
 //! takes nothing along. Only when both copies of a slot are bad may a mark be unknown that was newer than

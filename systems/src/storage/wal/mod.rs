@@ -23,6 +23,7 @@ mod segment;
 
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
 use sim::task;
 
 use crate::storage::StorageError;
@@ -39,6 +40,23 @@ pub struct Options {
     pub segment: u64,
     /// The longest record, in bytes.
     pub max_record: usize,
+    /// When the mark of a batch is written. It may differ between the lives of a log: each mark says for itself what it knows.
+    pub marking: Marking,
+}
+
+/// When the mark of a batch is written, which says how far the log has come: what a crash in the middle of a batch leaves to
+/// be known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Marking {
+    /// Together with the batch, and both are synced side by side: an acknowledgement takes as long as one sync. After a crash
+    /// nobody can tell a last batch that was torn from one that was acknowledged and has rotted:
+    /// [`Finding::Ambiguous`].
+    #[default]
+    WithBatch,
+    /// When the batch is durable, and it is synced before the acknowledgement: that takes as long as two syncs. What the newest
+    /// mark does not know was not acknowledged, what it knows was durable: a crash alone is never `Ambiguous`.
+    AfterBatch,
 }
 
 /// What was found when a log was opened.
