@@ -1,0 +1,1 @@
+//! Four short runs, told line by line.
