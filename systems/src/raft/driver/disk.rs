@@ -14,7 +14,7 @@ use crate::raft::core::{Persist, Restored};
 use crate::raft::message::{Entry, HardState, Index, Position, SnapshotMeta};
 use crate::storage::StorageError;
 use crate::storage::snapshot::Snapshots;
-use crate::storage::wal::{self, Finding, Location, Read, Wal};
+use crate::storage::wal::{self, Finding, Location, Marking, Read, Wal};
 
 /// A record of the log.
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,7 +75,13 @@ impl Disk {
                 read_snapshot(&bytes)?
             }
         };
-        let options = wal::Options { dir: format!("{dir}/log"), segment: 64 << 10, max_record: codec::LIMIT as usize };
+        let options = wal::Options {
+            dir: format!("{dir}/log"),
+            segment: 64 << 10,
+            max_record: codec::LIMIT as usize,
+            // A loss of power must not look like rot: a server that cannot tell does not start.
+            marking: Marking::AfterBatch,
+        };
         let (wal, recovery) = Wal::open(options).await?;
         for finding in recovery.findings {
             // What was not acknowledged is nobody's loss; of everything else that must be assumed.

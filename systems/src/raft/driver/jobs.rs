@@ -77,7 +77,7 @@ impl Raft {
                 let meta = {
                     let log = &self.0.state.borrow();
                     // A leader's snapshot may have come in between.
-                    (index > log.core.log().snapshot().last.index).then(|| log.core.log().snapshot_at(index))
+                    (index > log.snapshot.0.last.index).then(|| log.core.log().snapshot_at(index))
                 };
                 let Some(meta) = meta else { return Ok(()) };
                 if planted!("raft.log-cut-before-snapshot") {
