@@ -102,7 +102,10 @@ impl Core {
         }
         match received {
             Received::Bytes(stored) => {
-                (*offset, *waiting) = (stored, false);
+                // Only news asks for the next part at once. If every answer did, repeated ones would multiply: each brings a
+                // part, and each part an answer. One that has less than before began anew, and is served at the next heartbeat.
+                *waiting &= stored <= *offset;
+                *offset = stored;
             }
             Received::Installed => {
                 of.accepted(last.index);

@@ -104,21 +104,26 @@ pub async fn read_all(cx: Client<Params>, _: NoArgs) {
         }
     };
     if cx.index == 0 {
-        while !all_have(read).await {
+        // Kept from round to round: on a bad network they hardly ever answer all at once, and nobody goes back.
+        let mut applied = BTreeMap::new();
+        let mut newest = (0, Vec::new());
+        while !all_have(read, &mut applied, &mut newest).await {
             time::sleep(Duration::from_millis(50)).await;
         }
     }
 }
 
-/// Whether all members have applied everything up to `index`; those that take no part any more do not count.
-async fn all_have(index: Index) -> bool {
-    let mut applied = BTreeMap::new();
-    let mut newest = (0, Vec::new());
+/// Whether all members have applied everything up to `index`, after asking those again that had not; those that take no part
+/// any more do not count.
+async fn all_have(index: Index, applied: &mut BTreeMap<u64, Index>, newest: &mut (Index, Vec<u64>)) -> bool {
     for server in 0..node::of_role("server").len() as u64 {
+        if applied.get(&server).is_some_and(|at| *at >= index) {
+            continue;
+        }
         match ask(server, &Request::Status, Duration::from_millis(200)).await {
             Some(Reply::Status(at, members)) => {
                 applied.insert(server, at);
-                newest = newest.max((at, members));
+                *newest = std::mem::take(newest).max((at, members));
             }
             Some(Reply::Gone) => {
                 applied.insert(server, index);
