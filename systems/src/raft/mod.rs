@@ -6,6 +6,7 @@ pub mod driver;
 mod election;
 pub mod events;
 mod follower;
+mod known_bugs;
 pub mod leader;
 pub mod log;
 pub mod membership;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sim::rpc::{Incoming, Responder, Server, Service};
 use sim::sync::Notify;
-use sim::{NodeId, always, codec, node, observe, select, task, time};
+use sim::{NodeId, always, codec, node, observe, planted, select, task, time};
 
 use super::driver::{Applies, Apply, Options, Raft, StartError};
 use super::events;
@@ -32,12 +32,16 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 pub enum Request {
     /// To append a command.
     Append(Vec<u8>),
-    /// How far the log has come.
+    /// How far the log has come, without an entry: by a read index, or a lease.
     Read,
+    /// How far the log has come, as an entry of the log.
+    ReadByLog,
     /// To hand leadership over.
     Transfer(u64),
     /// To change the membership: voters and learners.
     Members(Vec<u64>, Vec<u64>),
+    /// How far this server has come, and who the members are as far as it knows.
+    Status,
 }
 
 /// What it answers.
@@ -53,6 +57,10 @@ pub enum Reply {
     Refused(Option<u64>),
     /// It may be done, or not.
     Unknown,
+    /// Everything up to this index is applied here, and these are the members.
+    Status(Index, Vec<u64>),
+    /// This server has forgotten what it had promised, and takes no part any more.
+    Gone,
 }
 
 /// The service.
@@ -75,12 +83,20 @@ struct State {
     hash: u64,
 }
 
+/// Who waits for an entry.
+struct Waiting {
+    term: Term,
+    /// What the command is, as a hash; a read has none.
+    command: Option<u64>,
+    responder: Responder<LogService>,
+}
+
 struct Host {
     raft: Raft,
     state: RefCell<State>,
     applied: Cell<Index>,
     /// Who waits for an entry of that term at that index.
-    waiting: RefCell<BTreeMap<Index, (Term, Responder<LogService>)>>,
+    waiting: RefCell<BTreeMap<Index, Waiting>>,
     progress: Notify,
     params: Rc<Params>,
 }
@@ -104,7 +120,9 @@ pub async fn boot(params: Rc<Params>) {
             Err(StartError::Forgotten { first, last }) => {
                 observe!(events::Forgotten { first, last });
                 // It must not vote again, nor be counted on: only a new server can take its place.
-                return std::future::pending().await;
+                loop {
+                    server.recv().await.responder.send(&Reply::Gone);
+                }
             }
             Err(StartError::Storage(error)) => tracing::warn!(%error, "cannot start"),
         }
@@ -140,7 +158,7 @@ impl Host {
     fn apply(&self, apply: Apply) {
         let (index, term) = match apply {
             Apply::Snapshot { index, state } => {
-                *self.state.borrow_mut() = match state.is_empty() {
+                *self.state.borrow_mut() = match state.is_empty() || planted!("raft.snapshot-state-ignored") {
                     true => State::default(),
                     false => codec::decode::<(State, Vec<u8>)>(&state).expect("its own snapshot").0,
                 };
@@ -161,22 +179,36 @@ impl Host {
             self.applied.get()
         );
         self.applied.set(index);
+        self.tell(index);
         self.progress.notify_waiters();
         self.answer_waiting(index, term);
         let every = self.params.snapshot_every;
         if term.is_some() && every > 0 && index.is_multiple_of(every) {
             let state = (self.state.borrow().clone(), vec![7u8; self.params.snapshot_bytes]);
+            let index = if planted!("raft.snapshot-index-off-by-one") { index - 1 } else { index };
             self.raft.compact(index, Bytes::from(codec::encode(&state).expect("it is small")));
         }
+    }
+
+    /// What the state is, for whoever compares it with others'.
+    fn tell(&self, index: Index) {
+        let State { count, hash } = *self.state.borrow();
+        observe!(events::State { index, count, hash });
     }
 
     /// Who waited for an entry up to `index` learns what became of it. What a snapshot jumped over nobody knows.
     fn answer_waiting(&self, index: Index, applied: Option<Term>) {
         let mut waiting = self.waiting.borrow_mut();
         while let Some(entry) = waiting.first_entry().filter(|entry| *entry.key() <= index) {
-            let (at, (term, responder)) = entry.remove_entry();
+            let (at, Waiting { term, command, responder }) = entry.remove_entry();
             responder.send(&match applied {
-                Some(applied) if at == index && applied == term => Reply::Appended(index),
+                Some(applied) if at == index && applied == term => match command {
+                    Some(hash) => {
+                        observe!(events::Acked { index, hash });
+                        Reply::Appended(index)
+                    }
+                    None => Reply::Read(index),
+                },
                 Some(_) if at == index => Reply::Refused(None),
                 _ => Reply::Unknown,
             });
@@ -186,18 +218,15 @@ impl Host {
     fn answer(self: Rc<Self>, incoming: Incoming<LogService>) {
         let Incoming { request, responder, .. } = incoming;
         match request {
-            Request::Append(command) => match self.raft.propose(command.into()) {
-                Ok((index, term)) => {
-                    let before = self.waiting.borrow_mut().insert(index, (term, responder));
-                    // The entry that was there has been replaced by this one.
-                    if let Some((_, responder)) = before {
-                        responder.send(&Reply::Refused(None));
-                    }
-                }
-                Err(ProposeError::NotLeader { leader }) => responder.send(&Reply::Refused(leader.map(|id| id.0))),
-                Err(ProposeError::Forwarded) => responder.send(&Reply::Unknown),
-                Err(ProposeError::Transferring | ProposeError::Full) => responder.send(&Reply::Refused(None)),
-            },
+            Request::Append(command) => {
+                let hash = events::hash_of(&command);
+                self.propose(command, Some(hash), responder);
+            }
+            Request::ReadByLog => self.propose(Vec::new(), None, responder),
+            Request::Status => {
+                let members = self.raft.membership().members().map(|id| id.0).collect();
+                responder.send(&Reply::Status(self.applied.get(), members));
+            }
             Request::Read => {
                 task::spawn(self.read(responder));
             }
@@ -217,6 +246,23 @@ impl Host {
                     Err(_) => Reply::Refused(self.raft.leader().map(|id| id.0)),
                 });
             }
+        }
+    }
+
+    /// Proposes a command and answers when it is applied. `hash` is none for a read.
+    fn propose(&self, command: Vec<u8>, hash: Option<u64>, responder: Responder<LogService>) {
+        match self.raft.propose(command.into()) {
+            Ok((index, term)) => {
+                let now = Waiting { term, command: hash, responder };
+                let before = self.waiting.borrow_mut().insert(index, now);
+                // The entry that was there is not in this log any more. Another server may still have it, and lead one day.
+                if let Some(before) = before {
+                    before.responder.send(&Reply::Unknown);
+                }
+            }
+            Err(ProposeError::NotLeader { leader }) => responder.send(&Reply::Refused(leader.map(|id| id.0))),
+            Err(ProposeError::Forwarded) => responder.send(&Reply::Unknown),
+            Err(ProposeError::Transferring | ProposeError::Full) => responder.send(&Reply::Refused(None)),
         }
     }
 

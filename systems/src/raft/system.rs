@@ -5,8 +5,9 @@ use sim::scenario::plan::Phase;
 use sim::{Cluster, Manifest, System};
 
 use super::checks::{
-    CommittedOnDisks, DurableVote, ElectionSafety, Leader, LeaderAppendOnly, LeaderCompleteness, LogMatching,
-    Monotonic, StateMachineSafety,
+    AckedIsApplied, CommittedOnDisks, DurableVote, ElectionSafety, FreshReads, Leader, LeaderAppendOnly,
+    LeaderCompleteness, LogMatching, MajorityOfDisks, Monotonic, Ordering, Quorums, Remembers, SameState,
+    StateMachineSafety,
 };
 use super::config::Config;
 use super::events;
@@ -130,8 +131,14 @@ impl System for RaftLog {
             .event::<events::Applied>()
             .event::<events::Installed>()
             .event::<events::Compacted>()
-            .event::<events::Members>();
-        m.selector::<Leader>();
+            .event::<events::Members>()
+            .event::<events::MembersApplied>()
+            .event::<events::Acted>()
+            .event::<events::Acked>()
+            .event::<events::State>()
+            .event::<events::ReadAsked>()
+            .event::<events::ReadReady>();
+        m.selector::<Leader>().protected::<MajorityOfDisks>();
         m.check::<Ordered>()
             .invariant::<ElectionSafety>()
             .invariant::<LeaderAppendOnly>()
@@ -140,7 +147,14 @@ impl System for RaftLog {
             .invariant::<StateMachineSafety>()
             .invariant::<DurableVote>()
             .invariant::<Monotonic>()
-            .invariant::<CommittedOnDisks>();
+            .invariant::<Ordering>()
+            .invariant::<Remembers>()
+            .invariant::<CommittedOnDisks>()
+            .invariant::<Quorums>()
+            .invariant::<FreshReads>()
+            .invariant::<SameState>()
+            .invariant::<AckedIsApplied>();
+        super::known_bugs::declare(m);
     }
 
     fn build(&self, params: &Params, cluster: &mut Cluster) {

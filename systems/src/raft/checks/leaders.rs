@@ -7,7 +7,7 @@ use sim::check::{Invariant, Violation};
 use sim::event::{Crashed, On};
 use sim::system::Selector;
 
-use super::super::events::{Appended, BecameLeader, Committed, Installed};
+use super::super::events::{Appended, BecameLeader, Committed, Installed, Restored};
 
 /// Election Safety: at most one leader can be elected in a given term (section 5.2).
 #[derive(Default)]
@@ -44,6 +44,11 @@ impl Invariant for LeaderCompleteness {
             let log = &mut this.logs.entry(moment.node).or_default().0;
             log.split_off(&event.index);
             log.insert(event.index, event.term);
+            Ok(())
+        });
+        on.event::<Restored>(|this, moment, event| {
+            // Says afterwards which entries it has.
+            this.logs.insert(moment.node, (BTreeMap::new(), event.snapshot));
             Ok(())
         });
         on.event::<Installed>(|this, moment, event| {
@@ -103,5 +108,44 @@ impl Selector for Leader {
 
     fn nodes(&self) -> Vec<NodeId> {
         self.leader.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sim::observe;
+
+    use super::super::testing::{History, appended, at, committed, told};
+    use super::*;
+
+    fn leads(term: u64) -> impl Fn() + Send + 'static {
+        move || observe!(BecameLeader { term })
+    }
+
+    #[test]
+    fn a_term_has_one_leader() {
+        assert!(told::<ElectionSafety>(vec![at(0, leads(2)), at(1, leads(3)), at(0, leads(4))]).is_empty());
+        assert_eq!(told::<ElectionSafety>(vec![at(0, leads(2)), at(1, leads(2))]), ["election-safety"]);
+    }
+
+    #[test]
+    fn a_leader_has_what_was_committed_in_earlier_terms() {
+        let history = |entry: u64| -> History {
+            vec![
+                at(0, appended(1, (0, 1), 7, 1)),
+                at(1, appended(1, (0, entry), 7, 0)),
+                at(0, committed(1, 1)),
+                at(1, leads(2)),
+            ]
+        };
+        assert!(told::<LeaderCompleteness>(history(1)).is_empty());
+        assert_eq!(told::<LeaderCompleteness>(history(2)), ["leader-completeness"]);
+        let snapshot = vec![
+            at(0, appended(1, (0, 1), 7, 1)),
+            at(0, committed(1, 1)),
+            at(1, || observe!(Installed { index: 1, term: 1, last: 1 })),
+            at(1, leads(2)),
+        ];
+        assert!(told::<LeaderCompleteness>(snapshot).is_empty());
     }
 }

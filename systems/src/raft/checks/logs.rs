@@ -104,3 +104,38 @@ impl Invariant for StateMachineSafety {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sim::observe;
+
+    use super::super::testing::{History, appended, at, told};
+    use super::*;
+
+    #[test]
+    fn a_leader_only_appends() {
+        let history = |leads| vec![at(0, appended(5, (1, 2), 1, 2)), at(0, appended(5, (1, 2), 1, leads))];
+        assert_eq!(told::<LeaderAppendOnly>(history(2)), ["leader-append-only"]);
+        // As a follower it may replace what it had.
+        assert!(told::<LeaderAppendOnly>(history(0)).is_empty());
+    }
+
+    #[test]
+    fn equal_entries_say_the_same_and_follow_the_same() {
+        let history = |prev, hash| vec![at(0, appended(5, (1, 2), 9, 2)), at(1, appended(5, (prev, 2), hash, 0))];
+        assert!(told::<LogMatching>(history(1, 9)).is_empty());
+        assert_eq!(told::<LogMatching>(history(2, 9)), ["log-matching"]);
+        assert_eq!(told::<LogMatching>(history(1, 8)), ["log-matching"]);
+    }
+
+    #[test]
+    fn everybody_applies_the_same_in_order() {
+        let applied = |index, hash| move || observe!(Applied { index, term: 1, hash });
+        let history = |index, hash| -> History { vec![at(0, applied(1, 9)), at(0, applied(2, 9)), at(1, applied(index, hash))] };
+        assert!(told::<StateMachineSafety>(history(1, 9)).is_empty());
+        assert_eq!(told::<StateMachineSafety>(history(1, 8)), ["state-machine-safety"]);
+        assert_eq!(told::<StateMachineSafety>(history(2, 9)), ["state-machine-safety:order"]);
+        let back = vec![at(0, applied(1, 9)), at(0, || observe!(Installed { index: 1, term: 1, last: 1 }))];
+        assert_eq!(told::<StateMachineSafety>(back), ["state-machine-safety:back"]);
+    }
+}

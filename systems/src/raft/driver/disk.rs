@@ -8,10 +8,11 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sim::codec;
+use sim::{codec, observe};
 
 use crate::raft::core::{Persist, Restored};
-use crate::raft::message::{Entry, HardState, Index, Position, SnapshotMeta};
+use crate::raft::events;
+use crate::raft::message::{Entry, HardState, Index, Position, SnapshotMeta, Term};
 use crate::storage::StorageError;
 use crate::storage::snapshot::Snapshots;
 use crate::storage::wal::{self, Finding, Location, Marking, Read, Wal};
@@ -165,10 +166,13 @@ impl Disk {
         self.wal.clone()
     }
 
-    /// Where an entry is, if it is written.
-    pub fn locate(&self, index: Index) -> Option<Location> {
+    /// Says where a durable entry is.
+    pub fn report(&self, index: Index, term: Term) {
         let at = self.entries.partition_point(|(of, _)| *of < index);
-        self.entries.get(at).filter(|(of, _)| *of == index).and_then(|(_, record)| self.wal.locate(*record))
+        let record = self.entries.get(at).filter(|(of, _)| *of == index);
+        if let Some(Location { path, offset, len }) = record.and_then(|(_, record)| self.wal.locate(*record)) {
+            observe!(events::Wrote { index, term, path, offset, len });
+        }
     }
 
     /// The snapshots.

@@ -10,7 +10,6 @@ use crate::raft::core::{Persist, StoreChunk};
 use crate::raft::events;
 use crate::raft::message::{Index, Position, SnapshotMeta, Term};
 use crate::storage::StorageError;
-use crate::storage::wal::Location;
 
 /// Writes that share a sync: the number of the last, and the record to wait for.
 struct Batch {
@@ -61,10 +60,7 @@ impl Raft {
         let wal = self.disk(|disk| disk.wal());
         wal.sync(record?).await?;
         for (index, term) in written.drain(..) {
-            let place = self.disk(|disk| disk.locate(index));
-            if let Some(Location { path, offset, len }) = place {
-                observe!(events::Wrote { index, term, path, offset, len });
-            }
+            self.disk(|disk| disk.report(index, term));
         }
         self.with(|core| core.wrote(number));
         Ok(())
@@ -77,7 +73,7 @@ impl Raft {
                 let meta = {
                     let log = &self.0.state.borrow();
                     // A leader's snapshot may have come in between.
-                    (index > log.core.log().snapshot().last.index).then(|| log.core.log().snapshot_at(index))
+                    (index > log.snapshot.0.last.index).then(|| log.core.log().snapshot_at(index))
                 };
                 let Some(meta) = meta else { return Ok(()) };
                 if planted!("raft.log-cut-before-snapshot") {

@@ -139,6 +139,9 @@ impl Raft {
         let snapshot = (restored.snapshot.clone(), state.clone());
         let core = Core::new(options.id, options.config.clone(), restored, Box::new(rand::below));
         events::restored(&core);
+        for entry in core.log().entries(core.log().snapshot().last.index + 1, usize::MAX) {
+            disk.report(entry.index, entry.term);
+        }
         let (applies, applied) = mpsc::unbounded_channel();
         let (jobs, todo) = mpsc::unbounded_channel();
         let socket = Rc::new(UdpSocket::bind(options.port).expect("the port is the server's own"));
