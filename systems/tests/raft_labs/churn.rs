@@ -8,7 +8,7 @@ use sim::net::{Latency, LinkConfig};
 use sim::scenario::units::Time;
 use sim::{rand, time};
 
-use crate::lab::{Lab, Needs, servers, shows};
+use crate::lab::{Lab, Needs, notices, servers, shows};
 use crate::tester::{ELECTION, Servers, Step, ensure, ms};
 
 const ROUNDS: u64 = 1_000;
@@ -33,20 +33,17 @@ fn leaders_crash(lab: &Lab) -> Step<u64> {
     lab.agree(1)?;
     let mut crashed = 0;
     for _ in 0..ROUNDS {
-        let leader = lab.start_everywhere()?;
+        let (_, leader) = lab.start_everywhere()?;
         lab.sleep(pause(lab));
         if let Some(leader) = leader {
             lab.crash(leader);
             crashed += 1;
         }
         if lab.servers.running().len() < 3 {
-            let server = lab.any();
-            if !lab.servers.up.borrow()[server] {
-                lab.boot(server);
-            }
+            lab.revive(lab.any());
         }
     }
-    (0..5).filter(|&server| !lab.servers.up.borrow()[server]).collect::<Vec<_>>().into_iter().for_each(|s| lab.boot(s));
+    (0..5).for_each(|server| lab.revive(server));
     lab.agree(5)?;
     Ok(crashed)
 }
@@ -55,10 +52,11 @@ fn leaders_crash(lab: &Lab) -> Step<u64> {
 fn figure_8_leaders_that_crash() {
     let crashed = shows(&slow(), leaders_crash);
     println!("{crashed:?} leaders crashed");
-    assert!(crashed.iter().all(|&crashed| crashed >= 20), "{crashed:?} leaders crashed");
+    assert!(crashed.iter().all(|&crashed| crashed >= 50), "{crashed:?} leaders crashed");
+    notices("raft.late-append-truncates", &slow(), leaders_crash);
 }
 
-/// The lab's Figure8Unreliable. How often a leader was cut off.
+/// The lab's Figure8Unreliable. Under such delays an election takes seconds, with pre-votes above all. How often a leader was cut off.
 fn leaders_are_cut_off(lab: &Lab) -> Step<u64> {
     lab.unreliable();
     lab.agree(1)?;
@@ -67,9 +65,9 @@ fn leaders_are_cut_off(lab: &Lab) -> Step<u64> {
         if round == 200 {
             lab.reorder_for_long();
         }
-        let took = lab.start_everywhere()?;
+        let (_, leader) = lab.start_everywhere()?;
         lab.sleep(pause(lab));
-        if let Some(leader) = took.filter(|&server| lab.servers.is_connected(server) && lab.below(2) == 0) {
+        if let Some(leader) = leader.filter(|_| lab.below(2) == 0) {
             lab.cut(leader);
             cut += 1;
         }
@@ -88,7 +86,10 @@ fn leaders_are_cut_off(lab: &Lab) -> Step<u64> {
 fn figure_8_over_an_unreliable_network() {
     let cut = shows(&servers(5), leaders_are_cut_off);
     println!("{cut:?} leaders were cut off");
-    assert!(cut.iter().all(|&cut| cut >= 10), "{cut:?} leaders were cut off");
+    assert!(cut.iter().all(|&cut| cut >= 5), "{cut:?} leaders were cut off");
+    for bug in ["raft.acks-the-whole-log", "raft.votes-for-the-longer-log"] {
+        notices(bug, &servers(5), leaders_are_cut_off);
+    }
 }
 
 /// Gives commands to everybody and looks whether they are committed. Those that were.
@@ -158,6 +159,11 @@ fn churn(lab: &Lab) -> Step<usize> {
     Ok(seen.len())
 }
 
+fn unreliable_churn(lab: &Lab) -> Step<usize> {
+    lab.unreliable();
+    churn(lab)
+}
+
 fn shows_churn(experiment: fn(&Lab) -> Step<usize>) {
     let seen = shows(&servers(5), experiment);
     println!("{seen:?} commands were committed");
@@ -167,12 +173,13 @@ fn shows_churn(experiment: fn(&Lab) -> Step<usize>) {
 #[test]
 fn churn_over_a_good_network() {
     shows_churn(churn);
+    notices("raft.votes-for-the-later-term", &servers(5), churn);
 }
 
 #[test]
 fn churn_over_an_unreliable_network() {
-    shows_churn(|lab| {
-        lab.unreliable();
-        churn(lab)
-    });
+    shows_churn(unreliable_churn);
+    for bug in ["raft.acks-the-whole-log", "raft.match-from-what-was-sent"] {
+        notices(bug, &servers(5), unreliable_churn);
+    }
 }

@@ -1,6 +1,6 @@
 //! Who leads: one server, a new one when it is gone, and nobody without a quorum.
 
-use crate::lab::{Lab, servers, shows};
+use crate::lab::{Lab, notices, servers, shows};
 use crate::tester::{ELECTION, Step, ensure, ms};
 
 /// The lab's InitialElection.
@@ -46,6 +46,7 @@ fn elections_after_failures(lab: &Lab) -> Step {
 #[test]
 fn a_new_leader_is_elected_and_none_without_a_quorum() {
     shows(&servers(3), elections_after_failures);
+    notices("raft.deposed-leader-obeyed", &servers(3), elections_after_failures);
 }
 
 /// The lab's ManyElections.

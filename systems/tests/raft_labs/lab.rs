@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sim::fault::{Fault, InFlight};
+use sim::fs::DiskConfig;
 use sim::net::{Latency, LinkConfig, LinkPatch};
 use sim::scenario::units::Time;
 use sim::sync::mpsc;
@@ -14,11 +15,15 @@ use systems::raft::{Config, Index, Term};
 use crate::record::Record;
 use crate::server::{self, Setup, Status};
 use crate::tester::{self, Jobs, Servers, Step, ensure, ms};
+use crate::transcripts::Story;
 
 /// How many seeds each behaviour is shown with, by each kind of server.
 pub const SEEDS: std::ops::Range<u64> = 0..4;
 /// The longest that an experiment may last.
 const LONGEST: Duration = Duration::from_secs(120);
+
+/// Heartbeats are ten a second, the most that the lab allows.
+const HEARTBEAT_TICKS: u64 = 5;
 
 /// What servers can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +36,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Heartbeats are ten a second, the most that the lab allows.
-    fn config(self) -> Config {
+    fn config(self, heartbeat_ticks: u64) -> Config {
         let all = self == Kind::Thesis;
         Config {
             election_ticks: 15,
-            heartbeat_ticks: 5,
+            heartbeat_ticks,
             pre_vote: all,
             check_quorum: all,
             stickiness: all,
@@ -55,12 +59,21 @@ pub struct Needs {
     /// How many of them vote at the beginning: all, but where the membership changes.
     pub voters: usize,
     pub snapshots: bool,
+    pub heartbeat_ticks: u64,
     pub network: LinkConfig,
+    pub disks: DiskConfig,
 }
 
 /// So many servers on a good network.
 pub fn servers(servers: usize) -> Needs {
-    Needs { servers, voters: servers, snapshots: false, network: LinkConfig::default() }
+    Needs {
+        servers,
+        voters: servers,
+        snapshots: false,
+        heartbeat_ticks: HEARTBEAT_TICKS,
+        network: LinkConfig::default(),
+        disks: DiskConfig::default(),
+    }
 }
 
 /// A host's handle on servers and tester.
@@ -68,6 +81,8 @@ pub struct Lab<'a> {
     pub sim: &'a Sim,
     pub kind: Kind,
     pub servers: Rc<Servers>,
+    /// Where what the experiment does is told.
+    pub story: RefCell<Option<Story>>,
     jobs: Jobs,
     cut: RefCell<Option<Injected>>,
     unreliable: RefCell<Vec<Injected>>,
@@ -78,7 +93,7 @@ impl<'a> Lab<'a> {
     pub fn new(sim: &'a Sim, kind: Kind, needs: &Needs, seed: u64) -> Lab<'a> {
         let n = needs.servers;
         let record = Rc::new(RefCell::new(Record::new(n)));
-        let config = kind.config();
+        let config = kind.config(needs.heartbeat_ticks);
         let only_commands = !config.noop && needs.voters == n;
         let setup = Rc::new(Setup { config, voters: needs.voters, snapshots: needs.snapshots });
         let boot = |server: usize| {
@@ -98,11 +113,18 @@ impl<'a> Lab<'a> {
             only_commands,
         });
         let (cut, unreliable) = (RefCell::default(), RefCell::default());
-        Lab { sim, kind, servers, jobs, cut, unreliable, draws: Cell::new(seed) }
+        Lab { sim, kind, servers, story: RefCell::default(), jobs, cut, unreliable, draws: Cell::new(seed) }
     }
 
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.sim.now_ns())
+    }
+
+    /// Says what the experiment does, where that is told.
+    pub fn say(&self, what: &str) {
+        if let Some(story) = &*self.story.borrow() {
+            story.says(self.sim.now_ns(), what);
+        }
     }
 
     pub fn sleep(&self, duration: Duration) {
@@ -141,7 +163,7 @@ impl<'a> Lab<'a> {
         while job.borrow().is_none() && self.now() < until {
             let before = self.now();
             self.sim.run_for(Duration::from_micros(200));
-            if self.now() == before {
+            if self.now() == before || !self.servers.record.borrow().wrong.is_empty() {
                 return Err("the run has failed".to_owned());
             }
         }
@@ -163,7 +185,12 @@ impl<'a> Lab<'a> {
     }
 
     pub fn status(&self, server: usize) -> Step<Status> {
-        self.run(async move |servers| servers.status(server).await)?.ok_or_else(|| format!("{server} does not answer"))
+        self.answer(server)?.ok_or_else(|| format!("server {server} does not answer"))
+    }
+
+    /// How a server is that may still be starting.
+    pub fn answer(&self, server: usize) -> Step<Option<Status>> {
+        self.run(async move |servers| servers.status(server).await)
     }
 
     /// No connected server takes itself for the leader.
@@ -186,11 +213,13 @@ impl<'a> Lab<'a> {
         Ok((index.ok_or_else(|| format!("server {leader} does not lead any more"))?, command))
     }
 
-    /// Gives a new command to everybody. Who took it last.
-    pub fn start_everywhere(&self) -> Step<Option<usize>> {
+    /// Gives a new command to everybody. The command, and the last of those that took it and are connected.
+    pub fn start_everywhere(&self) -> Step<(Vec<u8>, Option<usize>)> {
         let command = self.servers.fresh();
-        let took = self.run(async move |servers| servers.start_everywhere(command).await)?;
-        Ok(took.last().map(|(server, _)| *server))
+        let given = command.clone();
+        let took = self.run(async move |servers| servers.start_everywhere(given).await)?;
+        let leader = took.iter().map(|(server, _)| *server).rfind(|&server| self.servers.is_connected(server));
+        Ok((command, leader))
     }
 
     /// A new command, on which so many are to agree.
@@ -201,6 +230,19 @@ impl<'a> Lab<'a> {
     /// As [`Lab::agree`], at the first attempt.
     pub fn agree_at_once(&self, by: usize) -> Step<Index> {
         self.run(async move |servers| servers.one(&servers.fresh(), by, false).await)?
+    }
+
+    /// Changes the membership. The index of the entry, if that is begun.
+    pub fn change_members(&self, leader: usize, voters: &[u64], learners: &[u64]) -> Step<Index> {
+        let (voters, learners) = (voters.to_vec(), learners.to_vec());
+        let index = self.run(async move |servers| servers.change_members(leader, voters, learners).await)?;
+        index.ok_or_else(|| format!("server {leader} does not change the membership"))
+    }
+
+    /// So many different commands were applied, in all.
+    pub fn expect_commands(&self, expected: u64) -> Step {
+        let commands = self.servers.record.borrow().different_commands();
+        ensure(commands == expected, || format!("{commands} commands of {expected}"))
     }
 
     pub fn wait(&self, index: Index, by: usize, term: Option<Term>) -> Step<Option<Vec<u8>>> {
@@ -229,12 +271,20 @@ impl<'a> Lab<'a> {
         self.connect_only(|of| of == server || self.servers.connected.borrow()[of]);
     }
 
+    /// Only these reach each other.
+    pub fn only(&self, servers: &[usize]) {
+        self.connect_only(|of| servers.contains(&of));
+    }
+
     fn connect_only(&self, connected: impl Fn(usize) -> bool) {
         let connected: Vec<bool> = (0..self.servers.len()).map(connected).collect();
         let all = self.servers.nodes.iter().zip(&connected);
         let mut groups: Vec<_> = all.clone().filter(|(_, is)| !**is).map(|(&node, _)| vec![node]).collect();
         groups.push(all.filter(|(_, is)| **is).map(|(&node, _)| node).collect());
         groups.retain(|group| !group.is_empty());
+        let sides: Vec<String> =
+            groups.iter().map(|group| group.iter().map(|node| node.name()).collect::<Vec<_>>().join(", ")).collect();
+        self.say(&format!("network: {}", sides.join(" | ")));
         *self.servers.connected.borrow_mut() = connected;
         drop(self.cut.take());
         if groups.len() > 1 {
@@ -308,6 +358,7 @@ fn run<R: Send>(
     let mut run = simulate(seed, |sim| {
         sim.plant(&bug.map(str::to_owned).into_iter().collect::<Vec<_>>());
         sim.network(needs.network);
+        sim.disks(needs.disks);
         let lab = Lab::new(sim, kind, needs, seed);
         let value = experiment(&lab);
         let wrong = lab.servers.record.borrow().wrong.join("\n");
@@ -318,6 +369,16 @@ fn run<R: Send>(
         run.value = Err(format!("{failure:?}"));
     }
     run
+}
+
+/// One run, with the first seed, by one kind of server, with a known bug or without.
+pub fn run_kind<R: Send>(
+    kind: Kind,
+    bug: Option<&str>,
+    needs: &Needs,
+    experiment: impl Fn(&Lab) -> Step<R> + Sync,
+) -> Step<R> {
+    run(kind, SEEDS.start, bug, needs, &experiment).value
 }
 
 /// Shows that an experiment ends as it should, by both kinds of servers, with every seed. What it came to.
@@ -336,14 +397,12 @@ pub fn shows<R: Send>(needs: &Needs, experiment: impl Fn(&Lab) -> Step<R> + Sync
 
 /// Shows that an experiment notices a known bug: with some kind of server and some seed it does not end as it should.
 pub fn notices<R: Send>(bug: &str, needs: &Needs, experiment: impl Fn(&Lab) -> Step<R> + Sync) {
-    let mut noticed = 0;
     for kind in [Kind::Paper, Kind::Thesis] {
         for seed in SEEDS {
             if let Err(error) = run(kind, seed, Some(bug), needs, &experiment).value {
-                println!("{bug}: {kind:?}, seed {seed}: {error}");
-                noticed += 1;
+                return println!("{bug}: {kind:?}, seed {seed}: {error}");
             }
         }
     }
-    assert!(noticed > 0, "{bug} went unnoticed");
+    panic!("{bug} went unnoticed");
 }

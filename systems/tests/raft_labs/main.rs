@@ -11,14 +11,17 @@
 //! |---|---|
 //! | [`server`], [`record`] | the server that is tested, and what it applied |
 //! | [`tester`], [`lab`] | what an experiment can do, inside the world and outside of it |
-//! | [`elections`], [`agreement`], [`traffic`], [`persistence`], [`churn`], [`snapshots`] | the experiments |
+//! | [`elections`], [`agreement`], [`traffic`], [`persistence`], [`snapshots`], [`churn`] | the lab's experiments |
+//! | [`figure_8`], [`power`] | two more, for what those leave to chance |
 //! | [`transcripts`] | four short runs, told line by line |
 
 mod agreement;
 mod churn;
 mod elections;
+mod figure_8;
 mod lab;
 mod persistence;
+mod power;
 mod record;
 mod server;
 mod snapshots;

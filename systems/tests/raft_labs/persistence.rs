@@ -1,13 +1,7 @@
 //! What survives a crash: the term, the vote and the log.
 
-use crate::lab::{Lab, servers, shows};
-use crate::tester::{ELECTION, Step, ensure};
-
-/// So many commands are agreed on, in one log.
-fn expect_commands(lab: &Lab, expected: u64) -> Step {
-    let commands = lab.servers.record.borrow().commands(u64::MAX);
-    ensure(commands == expected, || format!("{commands} commands of {expected}"))
-}
+use crate::lab::{Lab, notices, servers, shows};
+use crate::tester::{ELECTION, Step};
 
 /// The lab's Persist1.
 fn restarts_one_after_another(lab: &Lab) -> Step {
@@ -29,12 +23,13 @@ fn restarts_one_after_another(lab: &Lab) -> Step {
     lab.agree(2)?;
     lab.boot(third);
     lab.agree(3)?;
-    expect_commands(lab, 6)
+    lab.expect_commands(6)
 }
 
 #[test]
 fn servers_that_restart_have_what_was_agreed_on() {
     shows(&servers(3), restarts_one_after_another);
+    notices("raft.heartbeat-unchecked", &servers(3), restarts_one_after_another);
 }
 
 /// The lab's Persist2.
@@ -58,12 +53,13 @@ fn majorities_that_overlap_in_one(lab: &Lab) -> Step {
         [4, 0].iter().for_each(|&n| lab.join(after(n)));
     }
     lab.agree(5)?;
-    expect_commands(lab, 16)
+    lab.expect_commands(16)
 }
 
 #[test]
 fn a_majority_of_servers_that_restarted_goes_on() {
     shows(&servers(5), majorities_that_overlap_in_one);
+    notices("raft.votes-for-the-later-term", &servers(5), majorities_that_overlap_in_one);
 }
 
 /// The lab's Persist3: the only server that has the second entry besides the crashed one restarts, too.
@@ -80,10 +76,11 @@ fn an_entry_that_the_majority_that_is_up_lacks(lab: &Lab) -> Step {
     lab.agree(2)?;
     lab.boot(after(1));
     lab.agree(3)?;
-    expect_commands(lab, 4)
+    lab.expect_commands(4)
 }
 
 #[test]
 fn an_entry_survives_the_crash_of_all_that_have_it() {
     shows(&servers(3), an_entry_that_the_majority_that_is_up_lacks);
+    notices("raft.votes-for-the-later-term", &servers(3), an_entry_that_the_majority_that_is_up_lacks);
 }

@@ -1,5 +1,7 @@
 //! What the servers applied, and whether they agree about it.
 
+use std::collections::BTreeSet;
+
 use systems::raft::Index;
 
 /// What an entry says: a command, or nothing.
@@ -89,6 +91,11 @@ impl Record {
         self.agreed.iter().any(|content| content.as_deref() == Some(command))
     }
 
+    /// How many different commands were applied. One that was given again may be there twice.
+    pub fn different_commands(&self) -> u64 {
+        self.agreed.iter().flatten().collect::<BTreeSet<_>>().len() as u64
+    }
+
     /// How many of the entries up to there are commands: a leader may begin its term with an entry of its own.
     pub fn commands(&self, last: Index) -> u64 {
         self.agreed.iter().take(last as usize).flatten().count() as u64
@@ -98,7 +105,7 @@ impl Record {
 fn show(content: &Content) -> String {
     match content {
         None => "nothing".to_owned(),
-        Some(command) if command.len() > 16 => format!("{} bytes", command.len()),
+        Some(command) if command.len() > 20 => format!("{} bytes", command.len()),
         Some(command) => String::from_utf8_lossy(command).into_owned(),
     }
 }

@@ -28,8 +28,8 @@ pub const SNAPSHOT_EVERY: Index = 10;
 pub enum Ask {
     /// To take a command into the log.
     Start(Vec<u8>),
-    /// To change the membership to these voters.
-    Members(Vec<u64>),
+    /// To change the membership to these voters and learners.
+    Members(Vec<u64>, Vec<u64>),
     /// How it is.
     Status,
 }
@@ -151,8 +151,9 @@ fn answer(raft: &Raft, ask: Ask) -> Told {
             Ok((index, term)) => Told::Started(index, term),
             Err(_) => Told::Refused,
         },
-        Ask::Members(voters) => {
-            let target = Target { voters: voters.into_iter().map(Id).collect(), learners: [].into() };
+        Ask::Members(voters, learners) => {
+            let ids = |ids: Vec<u64>| ids.into_iter().map(Id).collect();
+            let target = Target { voters: ids(voters), learners: ids(learners) };
             match raft.change_membership(&target) {
                 Ok(index) => Told::Started(index, raft.status().0),
                 Err(_) => Told::Refused,

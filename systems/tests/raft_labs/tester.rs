@@ -51,10 +51,10 @@ impl Servers {
         self.nodes.len()
     }
 
-    /// A command that was never given before.
+    /// A command that was never given before, of 20 bytes.
     pub fn fresh(&self) -> Vec<u8> {
         self.commands.set(self.commands.get() + 1);
-        format!("c{}", self.commands.get()).into_bytes()
+        format!("command {:>12}", self.commands.get()).into_bytes()
     }
 
     pub fn is_connected(&self, server: usize) -> bool {
@@ -98,8 +98,8 @@ impl Servers {
         took
     }
 
-    pub async fn change_members(&self, server: usize, voters: &[u64]) -> Option<Index> {
-        match self.ask(server, Ask::Members(voters.to_vec())).await? {
+    pub async fn change_members(&self, server: usize, voters: Vec<u64>, learners: Vec<u64>) -> Option<Index> {
+        match self.ask(server, Ask::Members(voters, learners)).await? {
             Told::Started(index, _) => Some(index),
             _ => None,
         }

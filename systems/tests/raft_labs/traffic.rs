@@ -3,7 +3,7 @@
 //! The lab counts requests. Here servers count what they send, requests and answers: on a good network each request has one
 //! answer, so two messages are one of the lab's RPCs.
 
-use crate::lab::{Lab, servers, shows};
+use crate::lab::{Lab, Needs, servers, shows};
 use crate::tester::{ELECTION, Step, ensure, ms};
 
 /// The lab's RPCBytes. Bytes of commands, and bytes sent for them.
@@ -88,5 +88,9 @@ fn few_messages_are_sent() {
         assert!((12..=(10 + 1 + 3) * 3).contains(&rpcs.twelve_entries), "{rpcs:?}");
         // Heartbeats are at most ten a second to each follower, twenty together; the lab allows sixty.
         assert!((15..=24).contains(&rpcs.idle_second), "{rpcs:?}");
+    }
+    // Five times as many heartbeats are above the lab's limit, too.
+    for rpcs in shows(&Needs { heartbeat_ticks: 1, ..servers(3) }, rpcs) {
+        assert!(rpcs.idle_second > 60, "{rpcs:?}");
     }
 }
