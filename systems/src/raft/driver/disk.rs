@@ -63,7 +63,7 @@ pub(super) struct Found {
 
 impl Disk {
     /// Reads what is there. `first` is the snapshot of a server that has none yet: it says who the members are.
-    pub async fn open(dir: &str, first: SnapshotMeta) -> Result<Found, StartError> {
+    pub async fn open(dir: &str, segment: u64, first: SnapshotMeta) -> Result<Found, StartError> {
         let snapshots = Snapshots::open(&format!("{dir}/snapshots")).await?;
         let (newest, _) = snapshots.latest().await?;
         let (snapshot, state) = match newest {
@@ -78,7 +78,7 @@ impl Disk {
         };
         let options = wal::Options {
             dir: format!("{dir}/log"),
-            segment: 64 << 10,
+            segment,
             max_record: codec::LIMIT as usize,
             // A loss of power must not look like rot: a server that cannot tell does not start.
             marking: Marking::AfterBatch,

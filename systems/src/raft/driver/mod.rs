@@ -44,6 +44,8 @@ pub struct Options {
     pub tick: Duration,
     /// The directory that it has for itself.
     pub dir: String,
+    /// How many bytes a segment of its log on disk has before the next one is begun.
+    pub segment: u64,
     /// Where it listens.
     pub port: u16,
     /// Who the members of a new cluster are.
@@ -134,7 +136,7 @@ impl Raft {
     /// Starts a server with what is on its disk.
     pub async fn start(options: Options) -> Result<(Raft, Applies), StartError> {
         let first = SnapshotMeta { membership: options.members.clone(), ..SnapshotMeta::default() };
-        let Found { disk, restored, state } = Disk::open(&options.dir, first).await?;
+        let Found { disk, restored, state } = Disk::open(&options.dir, options.segment, first).await?;
         let snapshot = (restored.snapshot.clone(), state.clone());
         let core = Core::new(options.id, options.config.clone(), restored, Box::new(rand::below));
         events::restored(&core);
