@@ -25,7 +25,10 @@ pub(super) fn declare(m: &mut Manifest<RaftLog>) {
         .planted("raft.acks-the-whole-log", ["committed-on-disks", "leader-completeness", "ordering"])
         .planted("raft.match-from-what-was-sent", ["committed-on-disks", "leader-completeness"])
         .planted("raft.heartbeat-unchecked", ["committed-on-disks", "state-machine-safety", "ordering"])
-        .planted("raft.deposed-leader-obeyed", ["leader-completeness", "state-machine-safety", "log-matching", "panic"]);
+        .planted(
+            "raft.deposed-leader-obeyed",
+            ["leader-completeness", "state-machine-safety", "log-matching", "panic"],
+        );
     // Snapshots.
     m.planted("raft.log-cut-before-snapshot", ["remembers"])
         .planted("raft.snapshot-acked-before-sync", ["remembers"])

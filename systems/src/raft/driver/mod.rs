@@ -380,7 +380,8 @@ impl Raft {
         let leads = if core.is_leader() { term } else { 0 };
         for message in &output.messages {
             // Who would vote, and what was refused without a vote, is no promise.
-            let promise = !matches!(message.body, Body::PreVote { .. } | Body::PreVoteReply { .. } | Body::ReadIndex { .. });
+            let promise =
+                !matches!(message.body, Body::PreVote { .. } | Body::PreVoteReply { .. } | Body::ReadIndex { .. });
             if promise && message.term > state.acted {
                 state.acted = message.term;
                 observe!(events::Acted { term: message.term });
