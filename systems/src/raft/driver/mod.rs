@@ -379,9 +379,17 @@ impl Raft {
         let term = core.term();
         let leads = if core.is_leader() { term } else { 0 };
         for message in &output.messages {
-            // Who would vote, and what was refused without a vote, is no promise.
-            let promise =
-                !matches!(message.body, Body::PreVote { .. } | Body::PreVoteReply { .. } | Body::ReadIndex { .. });
+            // Others count on these. The rest says nothing that must be true after a crash: who would vote, that there is no
+            // answer to a read.
+            let promise = matches!(
+                message.body,
+                Body::RequestVote { .. }
+                    | Body::VoteReply { .. }
+                    | Body::Append { .. }
+                    | Body::AppendReply { .. }
+                    | Body::Snapshot { .. }
+                    | Body::SnapshotReply { .. }
+            );
             if promise && message.term > state.acted {
                 state.acted = message.term;
                 observe!(events::Acted { term: message.term });
