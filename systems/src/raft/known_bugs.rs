@@ -33,7 +33,6 @@ pub(super) fn declare(m: &mut Manifest<RaftLog>) {
         .planted("raft.snapshot-acked-before-sync", ["remembers"])
         .planted("raft.snapshot-forgets-term", ["log-matching", "remembers"])
         .planted("raft.snapshot-forgets-members", ["quorums:snapshot"])
-        .planted("raft.snapshot-drops-what-follows", ["liveness", "leader-completeness", "committed-on-disks"])
         .planted("raft.snapshot-index-off-by-one", ["same-state"])
         .planted("raft.snapshot-state-ignored", ["same-state"])
         .planted("raft.stale-snapshot-taken", ["state-machine-safety:back"]);
