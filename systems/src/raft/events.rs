@@ -229,9 +229,7 @@ pub fn hash(entry: &Entry) -> u64 {
     match &entry.payload {
         Payload::Noop => 0,
         Payload::Command(command) => hash_of(command),
-        Payload::Membership(_) => {
-            hash_of(&sim::codec::encode(&entry.payload).expect("a membership is small"))
-        }
+        Payload::Membership(_) => hash_of(&sim::codec::encode(&entry.payload).expect("a membership is small")),
     }
 }
 

@@ -20,25 +20,26 @@ pub(super) fn declare(m: &mut Manifest<RaftLog>) {
     m.planted("raft.append-before-sync", ["committed-on-disks", "leader-completeness"])
         .planted("raft.leader-counts-unsynced", ["committed-on-disks", "leader-completeness"])
         .planted("raft.commits-earlier-terms", ["leader-completeness", "state-machine-safety"])
-        .planted("raft.commits-unverified", ["state-machine-safety", "ordering", "leader-completeness"])
-        .planted("raft.late-append-truncates", ["committed-on-disks", "leader-completeness"])
+        .planted("raft.late-append-truncates", ["committed-on-disks", "leader-completeness", "panic", "liveness"])
         .planted("raft.acks-the-whole-log", ["committed-on-disks", "leader-completeness", "ordering"])
         .planted("raft.match-from-what-was-sent", ["committed-on-disks", "leader-completeness"])
         .planted("raft.heartbeat-unchecked", ["committed-on-disks", "state-machine-safety", "ordering"])
-        .planted("raft.deposed-leader-obeyed", ["leader-completeness", "state-machine-safety", "log-matching"]);
+        .planted(
+            "raft.deposed-leader-obeyed",
+            ["leader-completeness", "state-machine-safety", "log-matching", "panic"],
+        );
     // Snapshots.
     m.planted("raft.log-cut-before-snapshot", ["remembers"])
         .planted("raft.snapshot-acked-before-sync", ["remembers"])
-        .planted("raft.snapshot-forgets-term", ["log-matching"])
+        .planted("raft.snapshot-forgets-term", ["log-matching", "remembers"])
         .planted("raft.snapshot-forgets-members", ["quorums:snapshot"])
-        .planted("raft.snapshot-drops-what-follows", ["remembers", "committed-on-disks", "leader-completeness"])
         .planted("raft.snapshot-index-off-by-one", ["same-state"])
         .planted("raft.snapshot-state-ignored", ["same-state"])
         .planted("raft.stale-snapshot-taken", ["state-machine-safety:back"]);
     // Memberships.
     m.planted("raft.joint-is-one-majority", ["quorums:elected", "committed-on-disks"])
         .planted("raft.members-change-in-one-step", ["quorums:disjoint"])
-        .planted("raft.members-not-rolled-back", ["quorums:elected", "committed-on-disks"])
+        .planted("raft.members-not-rolled-back", ["quorums", "committed-on-disks", "liveness"])
         .planted("raft.learners-count", ["committed-on-disks"]);
     // Reads.
     m.planted("raft.read-without-quorum", ["fresh-reads", "ordered:stale"])

@@ -109,6 +109,7 @@ pub async fn boot(params: Rc<Params>) {
         config: params.config(),
         tick: Duration::from_millis(params.tick_ms),
         dir: "raft".to_owned(),
+        segment: params.segment,
         port: PORTS[0],
         members: Membership::of(voters),
         address,

@@ -53,6 +53,8 @@ pub struct Params {
     pub snapshot_chunk: usize,
     /// A server makes a snapshot every so many entries; 0 is never.
     pub snapshot_every: u64,
+    /// How many bytes a segment of the log on disk has before the next one is begun.
+    pub segment: u64,
     /// How many bytes a snapshot has, more or less.
     pub snapshot_bytes: usize,
 }
@@ -78,6 +80,7 @@ impl Default for Params {
             max_inflight: config.max_inflight,
             snapshot_chunk: config.snapshot_chunk,
             snapshot_every: 50,
+            segment: 8 * 1024,
             snapshot_bytes: 100,
         }
     }

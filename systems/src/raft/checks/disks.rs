@@ -70,7 +70,8 @@ impl Invariant for CommittedOnDisks {
             if event.leads == 0 {
                 return Ok(());
             }
-            let Some(voters) = this.memberships.as_of(moment.node, event.index) else { return Ok(()) };
+            // The latest in the leader's log decides, be it committed or not.
+            let Some(voters) = this.memberships.in_force(moment.node) else { return Ok(()) };
             if voters.decided(|id| this.is_on_disk(NodeId::new(id as u16), event.index, event.term)) {
                 return Ok(());
             }

@@ -131,7 +131,8 @@ mod tests {
     #[test]
     fn everybody_applies_the_same_in_order() {
         let applied = |index, hash| move || observe!(Applied { index, term: 1, hash });
-        let history = |index, hash| -> History { vec![at(0, applied(1, 9)), at(0, applied(2, 9)), at(1, applied(index, hash))] };
+        let history =
+            |index, hash| -> History { vec![at(0, applied(1, 9)), at(0, applied(2, 9)), at(1, applied(index, hash))] };
         assert!(told::<StateMachineSafety>(history(1, 9)).is_empty());
         assert_eq!(told::<StateMachineSafety>(history(1, 8)), ["state-machine-safety"]);
         assert_eq!(told::<StateMachineSafety>(history(2, 9)), ["state-machine-safety:order"]);

@@ -58,11 +58,6 @@ impl Memberships {
     pub fn in_force(&self, node: NodeId) -> Option<&Voters> {
         self.0.get(&node)?.values().next_back()
     }
-
-    /// The last one in a server's log up to `index`.
-    pub fn as_of(&self, node: NodeId, index: u64) -> Option<&Voters> {
-        self.0.get(&node)?.range(..=index).next_back().map(|(_, voters)| voters)
-    }
 }
 
 #[cfg(test)]

@@ -7,9 +7,7 @@ use sim::check::{Invariant, Violation};
 use sim::event::{Booted, Crashed, On};
 use sim::fs::{self, Loss};
 
-use super::super::events::{
-    Acted, BecameLeader, Committed, Compacted, Forgotten, Installed, Restored, Voted, Wrote,
-};
+use super::super::events::{Acted, BecameLeader, Committed, Compacted, Forgotten, Installed, Restored, Voted, Wrote};
 
 /// Each server votes for at most one candidate in a term, in all its lives (Figure 2, RequestVote), and knows for which one
 /// when it starts again.
@@ -103,7 +101,8 @@ impl Invariant for Ordering {
             if snapshot <= applied && applied <= index && index <= last {
                 return Ok(());
             }
-            let text = format!("snapshot {snapshot}, applied {applied}, committed {index}, last {last} are out of order");
+            let text =
+                format!("snapshot {snapshot}, applied {applied}, committed {index}, last {last} are out of order");
             Err(Violation::new(text))
         });
         on.event::<Compacted>(|_, _, event| {
@@ -162,7 +161,8 @@ impl Invariant for Remembers {
             if image.files().any(damaged) || this.wiped.get(&moment.node).is_some_and(|wiped| *wiped) {
                 return Ok(());
             }
-            let text = format!("has forgotten records {} to {} of its log, and its disk is whole", event.first, event.last);
+            let text =
+                format!("has forgotten records {} to {} of its log, and its disk is whole", event.first, event.last);
             Err(Violation { about: "forgotten".into(), ..Violation::new(text) })
         });
     }

@@ -44,7 +44,11 @@ impl Invariant for Quorums {
             let voters = Voters { incoming, outgoing, learners };
             if base {
                 let known = this.committed.entry(0).or_insert_with(|| voters.clone());
-                let known = if index > 0 { this.committed.range(..=index).next_back().map(|(_, of)| of) } else { Some(&*known) };
+                let known = if index > 0 {
+                    this.committed.range(..=index).next_back().map(|(_, of)| of)
+                } else {
+                    Some(&*known)
+                };
                 if known.is_some_and(|known| *known != voters) {
                     let text = format!("has {voters:?} as of entry {index}, which are not the members committed then");
                     return violation("snapshot", text);
@@ -109,13 +113,10 @@ mod tests {
 
     #[test]
     fn a_snapshot_has_the_members_that_were_committed() {
-        let applied = || observe!(MembersApplied { index: 5, incoming: vec![0, 1], outgoing: vec![], learners: vec![] });
+        let applied =
+            || observe!(MembersApplied { index: 5, incoming: vec![0, 1], outgoing: vec![], learners: vec![] });
         let history = |later: &[u64]| -> History {
-            vec![
-                at(0, members(0, true, &[0, 1, 2])),
-                at(0, applied),
-                at(1, members(9, true, later)),
-            ]
+            vec![at(0, members(0, true, &[0, 1, 2])), at(0, applied), at(1, members(9, true, later))]
         };
         assert!(told::<Quorums>(history(&[0, 1])).is_empty());
         assert_eq!(told::<Quorums>(history(&[0, 1, 2])), ["quorums:snapshot"]);

@@ -43,7 +43,9 @@ impl Invariant for AckedIsApplied {
         });
         on.event::<Acked>(|this, _, event| match this.0.get(&event.index) {
             Some(hash) if *hash == event.hash => Ok(()),
-            Some(_) => Err(Violation::new(format!("a client was told of another command at {} than is there", event.index))),
+            Some(_) => {
+                Err(Violation::new(format!("a client was told of another command at {} than is there", event.index)))
+            }
             None => Err(Violation::new(format!("a client was told of a command at {}, where nothing is", event.index))),
         });
     }
@@ -59,9 +61,7 @@ mod tests {
     #[test]
     fn the_same_index_is_the_same_state() {
         let state = |count| move || observe!(State { index: 3, count, hash: 9 });
-        let history = |count| -> History {
-            vec![at(0, state(2)), at(1, state(count))]
-        };
+        let history = |count| -> History { vec![at(0, state(2)), at(1, state(count))] };
         assert!(told::<SameState>(history(2)).is_empty());
         assert_eq!(told::<SameState>(history(3)), ["same-state"]);
     }

@@ -63,7 +63,7 @@ pub(super) struct Found {
 
 impl Disk {
     /// Reads what is there. `first` is the snapshot of a server that has none yet: it says who the members are.
-    pub async fn open(dir: &str, first: SnapshotMeta) -> Result<Found, StartError> {
+    pub async fn open(dir: &str, segment: u64, first: SnapshotMeta) -> Result<Found, StartError> {
         let snapshots = Snapshots::open(&format!("{dir}/snapshots")).await?;
         let (newest, _) = snapshots.latest().await?;
         let (snapshot, state) = match newest {
@@ -78,7 +78,7 @@ impl Disk {
         };
         let options = wal::Options {
             dir: format!("{dir}/log"),
-            segment: 64 << 10,
+            segment,
             max_record: codec::LIMIT as usize,
             // A loss of power must not look like rot: a server that cannot tell does not start.
             marking: Marking::AfterBatch,
@@ -112,6 +112,8 @@ impl Disk {
             };
             match codec::decode(&payload).map_err(|_| StartError::Forgotten { first: at, last: at })? {
                 Record::State(state) => self.hard_state = state,
+                // It came while the snapshot that stands for it was being written.
+                Record::Entry(entry) if entry.index <= only => {}
                 Record::Entry(entry) => {
                     entries.retain(|earlier| earlier.index < entry.index);
                     self.wrote_entry(entry.index, at);
@@ -225,4 +227,72 @@ fn read_snapshot(bytes: &[u8]) -> Result<(SnapshotMeta, Bytes), StartError> {
     let (meta, state): (SnapshotMeta, Vec<u8>) =
         codec::decode(bytes).map_err(|_| StartError::Forgotten { first: 0, last: 0 })?;
     Ok((meta, state.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::message::Payload;
+
+    fn persist(indexes: &[Index]) -> Persist {
+        let entries = indexes.iter().map(|&index| Entry { term: 1, index, payload: Payload::Noop }).collect();
+        Persist { number: 0, hard_state: None, entries }
+    }
+
+    async fn open() -> Found {
+        Disk::open("raft", 8192, SnapshotMeta::default()).await.expect("the disk is sound")
+    }
+
+    async fn save(disk: &mut Disk, index: Index) {
+        let meta = SnapshotMeta { last: Position { term: 1, index }, ..SnapshotMeta::default() };
+        let mut writer = disk.snapshots().create(index).await.unwrap();
+        writer.write(&write_snapshot(&meta, b"state")).await.unwrap();
+        writer.commit().await.unwrap();
+    }
+
+    /// The indexes of the entries that are found when a server starts after `story`.
+    fn found_after<F: Future<Output = ()> + 'static>(story: impl Fn(Disk) -> F + Send + 'static) -> Vec<Index> {
+        let run = sim::simulate(1, |sim| {
+            let (tell, mut told) = sim::sync::mpsc::unbounded_channel();
+            let story = std::rc::Rc::new(story);
+            sim.node("server-0", move || {
+                let (story, tell) = (story.clone(), tell.clone());
+                async move {
+                    story(open().await.disk).await;
+                    let _ = tell.send(open().await.restored.entries.iter().map(|entry| entry.index).collect());
+                }
+            });
+            sim.run_for(std::time::Duration::from_secs(1));
+            told.try_recv().expect("it came to its end")
+        });
+        run.expect("the world runs").value
+    }
+
+    #[test]
+    fn entries_follow_a_leaders_snapshot_also_if_some_came_while_it_was_written() {
+        let found = found_after(|mut disk| async move {
+            disk.append(&persist(&[1, 2, 3])).unwrap();
+            save(&mut disk, 5).await;
+            disk.has_snapshot(Position { term: 1, index: 5 }).unwrap();
+            disk.append(&persist(&[4])).unwrap();
+            let last = disk.append(&persist(&[6, 7])).unwrap();
+            disk.wal().sync(last).await.unwrap();
+        });
+        assert_eq!(found, [6, 7]);
+    }
+
+    #[test]
+    fn a_leaders_snapshot_that_the_log_does_not_know_yet_replaces_the_log_for_good() {
+        let found = found_after(|mut disk| async move {
+            let last = disk.append(&persist(&[1, 2, 3])).unwrap();
+            disk.wal().sync(last).await.unwrap();
+            save(&mut disk, 5).await;
+            drop(disk);
+            // It dies here, starts anew, and gets what follows.
+            let mut disk = open().await.disk;
+            let last = disk.append(&persist(&[6])).unwrap();
+            disk.wal().sync(last).await.unwrap();
+        });
+        assert_eq!(found, [6]);
+    }
 }

@@ -44,6 +44,8 @@ pub struct Options {
     pub tick: Duration,
     /// The directory that it has for itself.
     pub dir: String,
+    /// How many bytes a segment of its log on disk has before the next one is begun.
+    pub segment: u64,
     /// Where it listens.
     pub port: u16,
     /// Who the members of a new cluster are.
@@ -135,7 +137,7 @@ impl Raft {
     /// Starts a server with what is on its disk.
     pub async fn start(options: Options) -> Result<(Raft, Applies), StartError> {
         let first = SnapshotMeta { membership: options.members.clone(), ..SnapshotMeta::default() };
-        let Found { disk, restored, state } = Disk::open(&options.dir, first).await?;
+        let Found { disk, restored, state } = Disk::open(&options.dir, options.segment, first).await?;
         let snapshot = (restored.snapshot.clone(), state.clone());
         let core = Core::new(options.id, options.config.clone(), restored, Box::new(rand::below));
         events::restored(&core);
@@ -394,8 +396,17 @@ impl Raft {
         let term = core.term();
         let leads = if core.is_leader() { term } else { 0 };
         for message in &output.messages {
-            // Who would vote, and what was refused without a vote, is no promise.
-            let promise = !matches!(message.body, Body::PreVote { .. } | Body::PreVoteReply { .. } | Body::ReadIndex { .. });
+            // Others count on these. The rest says nothing that must be true after a crash: who would vote, that there is no
+            // answer to a read.
+            let promise = matches!(
+                message.body,
+                Body::RequestVote { .. }
+                    | Body::VoteReply { .. }
+                    | Body::Append { .. }
+                    | Body::AppendReply { .. }
+                    | Body::Snapshot { .. }
+                    | Body::SnapshotReply { .. }
+            );
             if promise && message.term > state.acted {
                 state.acted = message.term;
                 observe!(events::Acted { term: message.term });
