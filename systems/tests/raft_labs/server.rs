@@ -94,6 +94,7 @@ pub async fn boot(setup: Rc<Setup>, record: Rc<RefCell<Record>>) {
         tick: TICK,
         dir: "raft".to_owned(),
         port: RAFT,
+        segment: 64 << 10,
         members: Membership::of((0..setup.voters as u64).map(Id)),
         address,
     };
