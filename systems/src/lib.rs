@@ -13,9 +13,10 @@
 pub mod journal;
 pub mod primary_backup;
 pub mod raft;
+pub mod rsm;
 pub mod storage;
 
 /// All systems, as the tools take them.
 pub fn all() -> Vec<Box<dyn sim::DynSystem>> {
-    vec![Box::new(primary_backup::PrimaryBackup), Box::new(journal::Journal)]
+    vec![Box::new(primary_backup::PrimaryBackup), Box::new(journal::Journal), Box::new(raft::RaftLog)]
 }

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use sim::planted;
 
 use super::config::Config;
 use super::leader::Leader;
@@ -252,6 +253,7 @@ impl Core {
             Body::Snapshot { meta, offset, data, done, round } => {
                 self.on_snapshot(from, term, StoreChunk { meta, offset, data, done }, round);
             }
+            Body::VoteReply { granted } if planted!("raft.stale-vote-counts") => self.on_vote_reply(from, granted),
             // The rest is of the past if it is of an earlier term.
             _ if term < self.term => {}
             Body::VoteReply { granted } => self.on_vote_reply(from, granted),
@@ -274,6 +276,9 @@ impl Core {
         debug_assert!(term >= self.term, "terms never go back");
         if term > self.term {
             self.term = term;
+            self.voted_for = None;
+        }
+        if planted!("raft.vote-forgotten-on-step-down") {
             self.voted_for = None;
         }
         self.leader = None;
@@ -337,7 +342,13 @@ impl Core {
         self.before_output();
         if self.is_unsaved() {
             self.issued += 1;
-            let hard_state = Some(self.hard_state()).filter(|state| *state != self.saved);
+            let mut hard_state = Some(self.hard_state()).filter(|state| *state != self.saved);
+            if planted!("raft.vote-not-persisted") {
+                hard_state = hard_state.map(|state| HardState { voted_for: None, ..state });
+            }
+            if planted!("raft.term-not-persisted") {
+                hard_state = hard_state.filter(|state| state.voted_for.is_some());
+            }
             self.saved = self.hard_state();
             let entries = self.log.take_unwritten();
             self.writes.push_back((self.issued, self.log.last()));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sim::planted;
+
 use super::core::{Core, Role};
 use super::message::{Body, Id, Position, Term};
 use super::quorum::Tally;
@@ -36,7 +38,11 @@ impl Core {
         self.role = Role::Candidate(BTreeMap::new());
         let last = self.log.last();
         for to in self.others() {
-            self.send_when_written(to, Body::RequestVote { last, transfer });
+            let ask = Body::RequestVote { last, transfer };
+            match planted!("raft.candidate-before-sync") {
+                true => self.send(to, ask),
+                false => self.send_when_written(to, ask),
+            }
         }
         // Its own vote counts when it is on the disk, as anybody's.
         self.send_when_written(self.id, Body::VoteReply { granted: true });
@@ -51,7 +57,7 @@ impl Core {
     pub(super) fn is_bound(&self) -> bool {
         self.config.stickiness
             && (self.is_leader() || self.now - self.bound_since < self.config.election_ticks)
-            && (self.leader.is_some() || self.config.lease_reads)
+            && (self.leader.is_some() || self.config.lease_reads && !planted!("raft.lease-forgotten-by-restart"))
     }
 
     pub(super) fn on_pre_vote(&mut self, from: Id, term: Term, last: Position) {
@@ -79,14 +85,17 @@ impl Core {
     /// Figure 2, RequestVote, receiver.
     pub(super) fn on_request_vote(&mut self, from: Id, term: Term, last: Position) {
         let granted = term == self.term
-            && self.voted_for.is_none_or(|voted_for| voted_for == from)
+            && (self.voted_for.is_none_or(|voted_for| voted_for == from) || planted!("raft.votes-twice"))
             && last.is_up_to_date(self.log.last());
         if granted {
             self.voted_for = Some(from);
             // Only who gives its vote waits anew: a candidate that cannot win must not keep others from standing.
             self.wait_anew();
         }
-        self.send_when_written(from, Body::VoteReply { granted });
+        match planted!("raft.vote-before-sync") {
+            true => self.send(from, Body::VoteReply { granted }),
+            false => self.send_when_written(from, Body::VoteReply { granted }),
+        }
     }
 
     pub(super) fn on_vote_reply(&mut self, from: Id, granted: bool) {

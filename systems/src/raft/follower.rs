@@ -1,5 +1,7 @@
 //! Following: `AppendEntries`, the receiver (Figure 2; section 5.3).
 
+use sim::planted;
+
 use super::core::Core;
 use super::message::{Body, Entry, Id, Index, Position, Term};
 
@@ -13,7 +15,7 @@ impl Core {
         commit: Index,
         round: u64,
     ) {
-        if term < self.term {
+        if term < self.term && !planted!("raft.deposed-leader-obeyed") {
             // A deposed leader learns of it. The round is none that it waits for.
             let conflict = self.log.conflict(prev.index);
             return self.send_when_written(from, Body::AppendReply { result: Err(conflict), round: 0 });
@@ -21,15 +23,25 @@ impl Core {
         self.follow_leader(from);
         let start = self.log.snapshot().last.index;
         // What a snapshot stands for is committed, so it is the same in every leader's log.
-        let result = if prev.index < start || self.log.has(prev) {
+        let unchecked = entries.is_empty() && planted!("raft.heartbeat-unchecked");
+        let result = if prev.index < start || self.log.has(prev) || unchecked {
             let last_new = prev.index + entries.len() as u64;
+            if planted!("raft.late-append-truncates") && prev.index >= self.log.committed() {
+                self.log.cut(prev.index + 1);
+            }
             self.log.accept(entries);
             // Not further than what is known to be the leader's: behind it there may be others' entries.
             self.log.commit(commit.min(last_new).max(self.log.committed()));
-            Ok(last_new.max(start))
+            match planted!("raft.acks-the-whole-log") {
+                true => Ok(self.log.last().index),
+                false => Ok(last_new.max(start)),
+            }
         } else {
             Err(self.log.conflict(prev.index))
         };
-        self.send_when_written(from, Body::AppendReply { result, round });
+        match planted!("raft.append-before-sync") {
+            true => self.send(from, Body::AppendReply { result, round }),
+            false => self.send_when_written(from, Body::AppendReply { result, round }),
+        }
     }
 }

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use sim::planted;
 
 use super::core::{ChunkWanted, Core, Role};
 use super::membership::{ChangeError, Membership, Target};
 use super::message::{Body, Conflict, Entry, Id, Index, Payload, Term};
 use super::progress::{Pace, Progress};
+use super::quorum::Majority;
 use super::read::Reads;
 
 /// What a leader keeps: Figure 2's volatile state on leaders, and what goes with it.
@@ -24,6 +26,9 @@ pub struct Leader {
     pub(super) first: Index,
     /// Who is to lead next, and until when that is tried.
     pub(super) transfer: Option<(Id, u64)>,
+    /// Somebody was told to stand for election. However late that message comes, it is obeyed, and no lease hinders those who
+    /// vote: there is none any more in this term.
+    pub(super) handed_over: bool,
     /// Bytes of commands that are not committed.
     uncommitted: usize,
     /// Whether the commit index moved since the followers last heard.
@@ -119,6 +124,9 @@ impl Core {
         if let Some((to, _)) = leader.transfer
             && leader.progress.get(&to).is_some_and(|of| of.matched == last)
         {
+            if let Role::Leader(leader) = &mut self.role {
+                leader.handed_over = true;
+            }
             self.send(to, Body::TimeoutNow);
         }
     }
@@ -135,6 +143,7 @@ impl Core {
             reads: Reads::default(),
             first,
             transfer: None,
+            handed_over: false,
             uncommitted,
             news: false,
         }));
@@ -269,6 +278,7 @@ impl Core {
         let sent = leader.rounds.iter().find(|(of, _)| *of == round).map(|(_, at)| *at);
         let Some(of) = leader.progress.get_mut(&from) else { return };
         of.round = of.round.max(round);
+        let sent = if planted!("raft.lease-from-the-answer") { Some(self.now) } else { sent };
         of.heard = of.heard.max(sent.unwrap_or(0));
         self.answer_reads();
     }
@@ -281,6 +291,7 @@ impl Core {
         let Some(of) = leader.progress.get_mut(&from) else { return };
         match result {
             Ok(matched) => {
+                let matched = if planted!("raft.match-from-what-was-sent") { of.next - 1 } else { matched };
                 // No follower can have more of this leader's log than there is of it.
                 debug_assert!(matched <= last, "{matched} of {last} entries");
                 if of.accepted(matched) {
@@ -301,10 +312,17 @@ impl Core {
     pub(super) fn commit_if_possible(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
         let reached = self.membership().voters.reached(|id| {
-            if id == self.id { self.log.durable() } else { leader.progress.get(&id).map_or(0, |of| of.matched) }
+            let own = if planted!("raft.leader-counts-unsynced") { self.log.last().index } else { self.log.durable() };
+            if id == self.id { own } else { leader.progress.get(&id).map_or(0, |of| of.matched) }
         });
+        let reached = match planted!("raft.learners-count") {
+            true => self.membership().members().collect::<Majority>().reached(|id| {
+                if id == self.id { self.log.durable() } else { leader.progress.get(&id).map_or(0, |of| of.matched) }
+            }),
+            false => reached,
+        };
         let before = self.log.committed();
-        let own_term = self.log.term(reached) == Some(self.term);
+        let own_term = self.log.term(reached) == Some(self.term) || planted!("raft.commits-earlier-terms");
         if reached > before && own_term && self.log.commit(reached) {
             let bytes: usize =
                 self.log.entries(before + 1, usize::MAX)[..(reached - before) as usize].iter().map(command_bytes).sum();

@@ -3,6 +3,8 @@
 //! Terms and memberships are answered from here. A membership counts from the moment at which its entry is in the log, and
 //! not any more when that entry is replaced (section 6), so the log remembers those before it.
 
+use sim::planted;
+
 use super::membership::Membership;
 use super::message::{Conflict, Entry, Id, Index, Payload, Position, SnapshotMeta, Term};
 
@@ -112,6 +114,11 @@ impl Log {
         self.memberships.last().map_or(&self.snapshot.membership, |(_, membership)| membership)
     }
 
+    /// The memberships in the entries, by index.
+    pub fn memberships(&self) -> impl Iterator<Item = (Index, &Membership)> {
+        self.memberships.iter().map(|(index, membership)| (*index, membership))
+    }
+
     /// Where the membership in force is.
     pub fn membership_index(&self) -> Index {
         self.memberships.last().map_or(self.snapshot.last.index, |(index, _)| *index)
@@ -163,7 +170,7 @@ impl Log {
     pub fn cut(&mut self, from: Index) {
         assert!(from > self.committed, "entry {from} is committed and cannot be replaced");
         self.entries.truncate(self.slot(from).expect("behind the snapshot"));
-        self.memberships.retain(|(index, _)| *index < from);
+        self.memberships.retain(|(index, _)| *index < from || planted!("raft.members-not-rolled-back"));
         self.durable = self.durable.min(from - 1);
         self.handed_out = self.handed_out.min(from - 1);
     }
@@ -219,6 +226,13 @@ impl Log {
     /// What a snapshot of the state after the entry at `index` stands for.
     pub fn snapshot_at(&self, index: Index) -> SnapshotMeta {
         let last = self.position(index).expect("an entry of this log");
+        if planted!("raft.snapshot-forgets-members") {
+            return SnapshotMeta { last, membership: self.snapshot.membership.clone() };
+        }
+        if planted!("raft.snapshot-forgets-term") {
+            let last = Position { term: self.snapshot.last.term, index };
+            return SnapshotMeta { last, membership: self.membership_at(index).clone() };
+        }
         SnapshotMeta { last, membership: self.membership_at(index).clone() }
     }
 

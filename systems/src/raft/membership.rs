@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use sim::planted;
 
 use super::message::Id;
 use super::quorum::{Joint, Majority};
@@ -81,8 +82,8 @@ impl Membership {
         }
         let incoming: Majority = target.voters.iter().copied().collect();
         // Without a new quorum there is nothing to be joint about: a learner more or less takes one step.
-        let outgoing =
-            if incoming == self.voters.incoming { Majority::default() } else { self.voters.incoming.clone() };
+        let one_step = incoming == self.voters.incoming || planted!("raft.members-change-in-one-step");
+        let outgoing = if one_step { Majority::default() } else { self.voters.incoming.clone() };
         let (demoted, learners) = learners.into_iter().partition(|id| outgoing.voters().contains(id));
         Ok(Membership { voters: Joint { incoming, outgoing }, learners, demoted })
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use sim::planted;
 
 use super::membership::Membership;
 
@@ -63,6 +64,12 @@ impl Position {
     /// Whether a log that ends here is at least as up to date as one that ends at `other` (section 5.4.1): the later last
     /// term wins, and of equal ones the longer log.
     pub fn is_up_to_date(self, other: Position) -> bool {
+        if planted!("raft.votes-for-the-longer-log") {
+            return self.index >= other.index;
+        }
+        if planted!("raft.votes-for-the-later-term") {
+            return self.term >= other.term;
+        }
         (self.term, self.index) >= (other.term, other.index)
     }
 }

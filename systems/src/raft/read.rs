@@ -7,6 +7,8 @@
 
 use std::collections::VecDeque;
 
+use sim::planted;
+
 use super::core::{Core, ReadReady, Role};
 use super::message::{Body, Id, Index};
 
@@ -64,14 +66,15 @@ impl Core {
     pub(super) fn begin_reads(&mut self) {
         let (committed, leased) = (self.log.committed(), self.has_lease());
         let Role::Leader(leader) = &mut self.role else { return };
-        if leader.reads.new.is_empty() || committed < leader.first {
+        let ready = committed >= leader.first || planted!("raft.read-before-own-commit");
+        if leader.reads.new.is_empty() || !ready {
             return;
         }
         let new = std::mem::take(&mut leader.reads.new);
-        if leased {
+        if leased || planted!("raft.read-without-quorum") {
             return new.into_iter().for_each(|asker| self.answer(asker, Some(committed)));
         }
-        let round = leader.round + 1;
+        let round = leader.round + u64::from(!planted!("raft.read-joins-an-earlier-round"));
         leader.reads.waiting.extend(new.into_iter().map(|asker| (round, committed, asker)));
         self.heartbeat();
         self.answer_reads();
@@ -98,7 +101,7 @@ impl Core {
         let Role::Leader(leader) = &self.role else { return false };
         self.config.lease_reads
             && self.config.stickiness
-            && leader.transfer.is_none()
+            && (!leader.handed_over && leader.transfer.is_none() || planted!("raft.lease-survives-transfer"))
             && self.now < self.quorum_heard() + self.config.lease_ticks()
     }
 }

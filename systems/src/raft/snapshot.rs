@@ -2,6 +2,7 @@
 //! interruption the sender goes on where the receiver has come to.
 
 use bytes::Bytes;
+use sim::planted;
 
 use super::core::{Core, Role, StoreChunk};
 use super::message::{Body, Id, Index, Position, Received, SnapshotMeta, Term};
@@ -47,7 +48,7 @@ impl Core {
         }
         self.follow_leader(from);
         // One that is older than what the server has would take it back (a late message).
-        if last.index <= self.log.committed() {
+        if last.index <= self.log.committed() && !planted!("raft.stale-snapshot-taken") {
             return self.send_when_written(from, Body::SnapshotReply { last, received: Received::Installed, round });
         }
         if self.receiving.as_ref().is_none_or(|receiving| receiving.meta.last != last) {
@@ -84,7 +85,7 @@ impl Core {
             let (to, round) = (receiving.from, receiving.round);
             self.send_when_written(to, Body::SnapshotReply { last, received: Received::Installed, round });
         }
-        let is_news = last.index > self.log.committed();
+        let is_news = last.index > self.log.committed() || planted!("raft.stale-snapshot-taken");
         if is_news {
             self.log.install(meta);
         }
@@ -101,7 +102,10 @@ impl Core {
         }
         match received {
             Received::Bytes(stored) => {
-                (*offset, *waiting) = (stored, false);
+                // Only news asks for the next part at once. If every answer did, repeated ones would multiply: each brings a
+                // part, and each part an answer. One that has less than before began anew, and is served at the next heartbeat.
+                *waiting &= stored <= *offset;
+                *offset = stored;
             }
             Received::Installed => {
                 of.accepted(last.index);

@@ -1,6 +1,7 @@
 //! A majority of each of two sets of voters.
 
 use serde::{Deserialize, Serialize};
+use sim::planted;
 
 use super::{Majority, Tally};
 use crate::raft::Id;
@@ -32,11 +33,17 @@ impl Joint {
 
     /// The highest number that a quorum of both has reached.
     pub fn reached(&self, mut reached: impl FnMut(Id) -> u64) -> u64 {
+        if planted!("raft.joint-is-one-majority") {
+            return self.incoming.reached(&mut reached);
+        }
         self.incoming.reached(&mut reached).min(self.outgoing.reached(&mut reached))
     }
 
     /// What the votes come to.
     pub fn tally(&self, mut vote: impl FnMut(Id) -> Option<bool>) -> Tally {
+        if planted!("raft.joint-is-one-majority") {
+            return self.incoming.tally(&mut vote);
+        }
         match (self.incoming.tally(&mut vote), self.outgoing.tally(&mut vote)) {
             (Tally::Lost, _) | (_, Tally::Lost) => Tally::Lost,
             (Tally::Won, Tally::Won) => Tally::Won,

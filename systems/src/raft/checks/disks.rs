@@ -1,0 +1,108 @@
+//! Disks: what is committed is on enough of them.
+
+use std::collections::BTreeMap;
+
+use sim::NodeId;
+use sim::check::{Invariant, Violation};
+use sim::event::On;
+use sim::fs;
+
+use super::super::driver::entry_of;
+use super::super::events::{Appended, Committed, Compacted, Installed, Members, Wrote};
+use super::super::message::Position;
+use super::memberships::{Memberships, Voters};
+
+/// Where an entry is on a disk.
+struct Place {
+    term: u64,
+    path: String,
+    offset: u64,
+    len: u64,
+}
+
+/// What a leader calls committed is on the disks of a quorum at that moment: a loss of power everywhere would not lose it.
+#[derive(Default)]
+pub struct CommittedOnDisks {
+    places: BTreeMap<(NodeId, u64), Place>,
+    /// Up to where snapshots stand for entries.
+    snapshots: BTreeMap<NodeId, u64>,
+    memberships: Memberships,
+}
+
+impl CommittedOnDisks {
+    fn is_on_disk(&self, node: NodeId, index: u64, term: u64) -> bool {
+        if self.snapshots.get(&node).is_some_and(|snapshot| *snapshot >= index) {
+            return true;
+        }
+        let Some(place) = self.places.get(&(node, index)).filter(|place| place.term == term) else { return false };
+        let durable = fs::durable_bytes(node, &place.path, place.offset, place.offset + place.len);
+        durable.is_some_and(|bytes| entry_of(&bytes) == Some(Position { term, index }))
+    }
+}
+
+impl Invariant for CommittedOnDisks {
+    const NAME: &'static str = "committed-on-disks";
+
+    fn subscribe(on: &mut On<Self>) {
+        on.event::<Wrote>(|this, moment, event| {
+            let Wrote { index, term, path, offset, len } = event.clone();
+            this.places.insert((moment.node, index), Place { term, path, offset, len });
+            Ok(())
+        });
+        on.event::<Installed>(|this, moment, event| {
+            this.snapshots.insert(moment.node, event.index);
+            Ok(())
+        });
+        on.event::<Compacted>(|this, moment, event| {
+            this.snapshots.insert(moment.node, event.index);
+            Ok(())
+        });
+        on.event::<Members>(|this, moment, event| {
+            let Members { index, base, incoming, outgoing, learners } = event.clone();
+            this.memberships.has(moment.node, index, base, Voters { incoming, outgoing, learners });
+            Ok(())
+        });
+        on.event::<Appended>(|this, moment, event| {
+            this.memberships.appended(moment.node, event.index);
+            Ok(())
+        });
+        on.event::<Committed>(|this, moment, event| {
+            if event.leads == 0 {
+                return Ok(());
+            }
+            // The latest in the leader's log decides, be it committed or not.
+            let Some(voters) = this.memberships.in_force(moment.node) else { return Ok(()) };
+            if voters.decided(|id| this.is_on_disk(NodeId::new(id as u16), event.index, event.term)) {
+                return Ok(());
+            }
+            Err(Violation::new(format!(
+                "calls entry {} of term {} committed, which is not on the disks of a quorum of {voters:?}",
+                event.index, event.term
+            )))
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sim::observe;
+
+    use super::super::testing::{History, at, committed, told};
+    use super::*;
+
+    #[test]
+    fn what_is_on_no_disk_is_not_committed_and_what_snapshots_have_is() {
+        let members =
+            || observe!(Members { index: 0, base: true, incoming: vec![0, 1, 2], outgoing: vec![], learners: vec![] });
+        let says = || observe!(Wrote { index: 3, term: 1, path: "log".into(), offset: 0, len: 4 });
+        let history = |snapshots: usize| -> History {
+            let mut history = vec![at(0, members), at(0, says), at(1, says)];
+            history.extend((0..snapshots).map(|server| at(server, || observe!(Compacted { index: 3, applied: 3 }))));
+            history.push(at(0, committed(3, 1)));
+            history
+        };
+        // Nobody has written such a file.
+        assert_eq!(told::<CommittedOnDisks>(history(1)), ["committed-on-disks"]);
+        assert!(told::<CommittedOnDisks>(history(2)).is_empty());
+    }
+}

@@ -1,0 +1,151 @@
+//! Leaders: at most one in a term, and each has all that is committed.
+
+use std::collections::BTreeMap;
+
+use sim::NodeId;
+use sim::check::{Invariant, Violation};
+use sim::event::{Crashed, On};
+use sim::system::Selector;
+
+use super::super::events::{Appended, BecameLeader, Committed, Installed, Restored};
+
+/// Election Safety: at most one leader can be elected in a given term (section 5.2).
+#[derive(Default)]
+pub struct ElectionSafety(BTreeMap<u64, NodeId>);
+
+impl Invariant for ElectionSafety {
+    const NAME: &'static str = "election-safety";
+
+    fn subscribe(on: &mut On<Self>) {
+        on.event::<BecameLeader>(|this, moment, event| {
+            let first = *this.0.entry(event.term).or_insert(moment.node);
+            if first == moment.node {
+                return Ok(());
+            }
+            Err(Violation::new(format!("leads term {}, in which {} was elected", event.term, first.name())))
+        });
+    }
+}
+
+/// Leader Completeness: what is committed is in the log of every leader of a later term (section 5.4).
+#[derive(Default)]
+pub struct LeaderCompleteness {
+    /// The term of each committed entry, and in which term that became known.
+    committed: BTreeMap<u64, (u64, u64)>,
+    /// The terms of the entries in each server's log, and up to where a snapshot stands for them.
+    logs: BTreeMap<NodeId, (BTreeMap<u64, u64>, u64)>,
+}
+
+impl Invariant for LeaderCompleteness {
+    const NAME: &'static str = "leader-completeness";
+
+    fn subscribe(on: &mut On<Self>) {
+        on.event::<Appended>(|this, moment, event| {
+            let log = &mut this.logs.entry(moment.node).or_default().0;
+            log.split_off(&event.index);
+            log.insert(event.index, event.term);
+            Ok(())
+        });
+        on.event::<Restored>(|this, moment, event| {
+            // Says afterwards which entries it has.
+            this.logs.insert(moment.node, (BTreeMap::new(), event.snapshot));
+            Ok(())
+        });
+        on.event::<Installed>(|this, moment, event| {
+            let (log, snapshot) = this.logs.entry(moment.node).or_default();
+            if log.get(&event.index) != Some(&event.term) {
+                log.split_off(&event.index);
+            }
+            *snapshot = event.index.max(*snapshot);
+            Ok(())
+        });
+        on.event::<Committed>(|this, moment, event| {
+            let Some((log, _)) = this.logs.get(&moment.node) else { return Ok(()) };
+            let from = this.committed.keys().next_back().map_or(1, |last| last + 1);
+            if from <= event.index {
+                let news = log.range(from..=event.index).map(|(&index, &term)| (index, (term, event.term)));
+                this.committed.extend(news.collect::<Vec<_>>());
+            }
+            Ok(())
+        });
+        on.event::<BecameLeader>(|this, moment, event| {
+            let (log, snapshot) = this.logs.entry(moment.node).or_default();
+            for (&index, &(term, by)) in this.committed.range(*snapshot + 1..) {
+                if by < event.term && log.get(&index) != Some(&term) {
+                    return Err(Violation::new(format!(
+                        "leads term {} without entry {index}, which was committed in term {by}",
+                        event.term
+                    )));
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Who was elected last, as long as it has not crashed since.
+#[derive(Default)]
+pub struct Leader {
+    leader: Option<NodeId>,
+    term: u64,
+}
+
+impl Selector for Leader {
+    const NAME: &'static str = "leader";
+
+    fn subscribe(on: &mut On<Self>) {
+        on.event::<BecameLeader>(|this, moment, event| {
+            if event.term > this.term {
+                (this.leader, this.term) = (Some(moment.node), event.term);
+            }
+            Ok(())
+        });
+        on.event::<Crashed>(|this, moment, _| {
+            this.leader.take_if(|leader| *leader == moment.node);
+            Ok(())
+        });
+    }
+
+    fn nodes(&self) -> Vec<NodeId> {
+        self.leader.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sim::observe;
+
+    use super::super::testing::{History, appended, at, committed, told};
+    use super::*;
+
+    fn leads(term: u64) -> impl Fn() + Send + 'static {
+        move || observe!(BecameLeader { term })
+    }
+
+    #[test]
+    fn a_term_has_one_leader() {
+        assert!(told::<ElectionSafety>(vec![at(0, leads(2)), at(1, leads(3)), at(0, leads(4))]).is_empty());
+        assert_eq!(told::<ElectionSafety>(vec![at(0, leads(2)), at(1, leads(2))]), ["election-safety"]);
+    }
+
+    #[test]
+    fn a_leader_has_what_was_committed_in_earlier_terms() {
+        let history = |entry: u64| -> History {
+            vec![
+                at(0, appended(1, (0, 1), 7, 1)),
+                at(1, appended(1, (0, entry), 7, 0)),
+                at(0, committed(1, 1)),
+                at(1, leads(2)),
+            ]
+        };
+        assert!(told::<LeaderCompleteness>(history(1)).is_empty());
+        assert_eq!(told::<LeaderCompleteness>(history(2)), ["leader-completeness"]);
+        let snapshot = vec![
+            at(0, appended(1, (0, 1), 7, 1)),
+            at(0, committed(1, 1)),
+            at(1, || observe!(Installed { index: 1, term: 1, last: 1 })),
+            at(1, leads(2)),
+        ];
+        assert!(told::<LeaderCompleteness>(snapshot).is_empty());
+    }
+}

@@ -1,0 +1,242 @@
+//! What each server must not forget nor take back: votes, terms, what it has on its disk, how far it has come.
+
+use std::collections::BTreeMap;
+
+use sim::NodeId;
+use sim::check::{Invariant, Violation};
+use sim::event::{Booted, Crashed, On};
+use sim::fs::{self, Loss};
+
+use super::super::events::{Acted, BecameLeader, Committed, Compacted, Forgotten, Installed, Restored, Voted, Wrote};
+
+/// Each server votes for at most one candidate in a term, in all its lives (Figure 2, RequestVote), and knows for which one
+/// when it starts again.
+#[derive(Default)]
+pub struct DurableVote(BTreeMap<(NodeId, u64), u64>);
+
+impl Invariant for DurableVote {
+    const NAME: &'static str = "durable-vote";
+
+    fn subscribe(on: &mut On<Self>) {
+        on.event::<Voted>(|this, moment, event| {
+            let first = *this.0.entry((moment.node, event.term)).or_insert(event.candidate);
+            if first == event.candidate {
+                return Ok(());
+            }
+            Err(Violation::new(format!(
+                "voted for {} in term {}, in which it had voted for {first}",
+                event.candidate, event.term
+            )))
+        });
+        on.event::<Restored>(|this, moment, event| match this.0.get(&(moment.node, event.term)) {
+            Some(voted) if event.voted_for != Some(*voted) => Err(Violation::new(format!(
+                "starts in term {} with the vote {:?}, and had voted for {voted}",
+                event.term, event.voted_for
+            ))),
+            _ => Ok(()),
+        });
+    }
+}
+
+/// Terms never go back, not even with a crash, and commit indexes do not within a life.
+#[derive(Default)]
+pub struct Monotonic {
+    /// The highest term that each server has acted in.
+    terms: BTreeMap<NodeId, u64>,
+    committed: BTreeMap<NodeId, u64>,
+}
+
+impl Monotonic {
+    fn acts(&mut self, node: NodeId, now: u64, what: &str) -> Result<(), Violation> {
+        let term = self.terms.entry(node).or_default();
+        if now < *term {
+            return Err(Violation::new(format!("{what} in term {now} after it had acted in term {term}")));
+        }
+        *term = now;
+        Ok(())
+    }
+}
+
+impl Invariant for Monotonic {
+    const NAME: &'static str = "monotonic";
+
+    fn subscribe(on: &mut On<Self>) {
+        on.event::<Booted>(|this, moment, _| {
+            this.committed.remove(&moment.node);
+            Ok(())
+        });
+        on.event::<Acted>(|this, moment, event| this.acts(moment.node, event.term, "acts"));
+        on.event::<Voted>(|this, moment, event| this.acts(moment.node, event.term, "votes"));
+        on.event::<BecameLeader>(|this, moment, event| this.acts(moment.node, event.term, "leads"));
+        on.event::<Restored>(|this, moment, event| {
+            this.committed.insert(moment.node, event.snapshot);
+            this.acts(moment.node, event.term, "starts")
+        });
+        on.event::<Committed>(|this, moment, event| {
+            let committed = this.committed.entry(moment.node).or_default();
+            if event.index < *committed {
+                return Err(Violation::new(format!("commits up to {} after {committed}", event.index)));
+            }
+            *committed = event.index;
+            Ok(())
+        });
+        on.event::<Installed>(|this, moment, event| {
+            let committed = this.committed.entry(moment.node).or_default();
+            *committed = event.index.max(*committed);
+            Ok(())
+        });
+    }
+}
+
+/// Snapshot <= applied <= committed <= last entry, on each server.
+#[derive(Default)]
+pub struct Ordering;
+
+impl Invariant for Ordering {
+    const NAME: &'static str = "ordering";
+
+    fn subscribe(on: &mut On<Self>) {
+        on.event::<Committed>(|_, _, event| {
+            let Committed { index, snapshot, applied, last, .. } = *event;
+            if snapshot <= applied && applied <= index && index <= last {
+                return Ok(());
+            }
+            let text =
+                format!("snapshot {snapshot}, applied {applied}, committed {index}, last {last} are out of order");
+            Err(Violation::new(text))
+        });
+        on.event::<Compacted>(|_, _, event| {
+            if event.index <= event.applied {
+                return Ok(());
+            }
+            Err(Violation::new(format!("forgot entries up to {} when {} were applied", event.index, event.applied)))
+        });
+    }
+}
+
+/// What was on a server's disk is there when it starts again, unless it was replaced: nothing of an acknowledged log is lost
+/// by a crash. A server that says it has forgotten something has a disk that a fault has damaged.
+#[derive(Default)]
+pub struct Remembers {
+    /// The last entry that was durable: index and term.
+    durable: BTreeMap<NodeId, (u64, u64)>,
+    /// Servers whose disk was taken away.
+    wiped: BTreeMap<NodeId, bool>,
+}
+
+impl Invariant for Remembers {
+    const NAME: &'static str = "remembers";
+
+    fn subscribe(on: &mut On<Self>) {
+        on.event::<Crashed>(|this, moment, event| {
+            *this.wiped.entry(moment.node).or_default() |= event.wiped;
+            Ok(())
+        });
+        on.event::<Wrote>(|this, moment, event| {
+            this.durable.insert(moment.node, (event.index, event.term));
+            Ok(())
+        });
+        on.event::<Installed>(|this, moment, event| {
+            let (index, term) = this.durable.get(&moment.node).copied().unwrap_or_default();
+            // Of a log that goes on behind the snapshot, what was durable still is.
+            let kept = index > event.index && event.last > event.index;
+            let now = if kept { (index.min(event.last), term) } else { (event.index, event.term) };
+            this.durable.insert(moment.node, now);
+            Ok(())
+        });
+        on.event::<Restored>(|this, moment, event| {
+            let Some(&(index, term)) = this.durable.get(&moment.node) else { return Ok(()) };
+            // What replaces durable entries is of a higher term.
+            if (event.last_term, event.last) < (term, index) {
+                return Err(Violation::new(format!(
+                    "starts with a log up to {} of term {}, and had {index} of term {term} on its disk",
+                    event.last, event.last_term
+                )));
+            }
+            Ok(())
+        });
+        on.event::<Forgotten>(|this, moment, event| {
+            let image = fs::crash_image(moment.node, Loss::Nothing);
+            let damaged = |(path, bytes): (&str, &[u8])| fs::damaged(moment.node, path, 0, bytes.len() as u64);
+            if image.files().any(damaged) || this.wiped.get(&moment.node).is_some_and(|wiped| *wiped) {
+                return Ok(());
+            }
+            let text =
+                format!("has forgotten records {} to {} of its log, and its disk is whole", event.first, event.last);
+            Err(Violation { about: "forgotten".into(), ..Violation::new(text) })
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sim::observe;
+
+    use super::super::testing::{History, at, committed, told};
+    use super::*;
+
+    fn voted(term: u64, candidate: u64) -> impl Fn() + Send + 'static {
+        move || observe!(Voted { term, candidate })
+    }
+
+    fn restored(term: u64, voted_for: Option<u64>, last: u64, last_term: u64) -> impl Fn() + Send + 'static {
+        move || observe!(Restored { term, voted_for, snapshot: 0, last, last_term })
+    }
+
+    fn wrote(index: u64, term: u64) -> impl Fn() + Send + 'static {
+        move || observe!(Wrote { index, term, path: "log".into(), offset: 0, len: 1 })
+    }
+
+    #[test]
+    fn a_server_votes_once_in_a_term_and_remembers() {
+        let twice = |candidate| vec![at(0, voted(2, 1)), at(0, voted(2, candidate)), at(0, voted(3, 9))];
+        assert!(told::<DurableVote>(twice(1)).is_empty());
+        assert_eq!(told::<DurableVote>(twice(2)), ["durable-vote"]);
+        let again = |term, vote| vec![at(0, voted(2, 1)), at(0, restored(term, vote, 0, 0))];
+        assert!(told::<DurableVote>(again(2, Some(1))).is_empty() && told::<DurableVote>(again(3, None)).is_empty());
+        assert_eq!(told::<DurableVote>(again(2, None)), ["durable-vote"]);
+    }
+
+    #[test]
+    fn terms_and_commits_do_not_go_back() {
+        let acts = |then| vec![at(0, || observe!(Acted { term: 5 })), at(0, restored(then, None, 0, 0))];
+        assert!(told::<Monotonic>(acts(5)).is_empty());
+        assert_eq!(told::<Monotonic>(acts(4)), ["monotonic"]);
+        let commits = |then| vec![at(0, committed(5, 1)), at(0, committed(then, 1))];
+        assert!(told::<Monotonic>(commits(6)).is_empty());
+        assert_eq!(told::<Monotonic>(commits(4)), ["monotonic"]);
+    }
+
+    #[test]
+    fn indexes_are_in_order() {
+        let of = |snapshot, applied, index, last| -> History {
+            vec![at(0, move || observe!(Committed { index, term: 1, leads: 0, snapshot, applied, last }))]
+        };
+        assert!(told::<Ordering>(of(1, 2, 2, 3)).is_empty());
+        for wrong in [of(3, 2, 2, 3), of(1, 3, 2, 3), of(1, 2, 4, 3)] {
+            assert_eq!(told::<Ordering>(wrong), ["ordering"]);
+        }
+        let compacted = |index| -> History { vec![at(0, move || observe!(Compacted { index, applied: 4 }))] };
+        assert!(told::<Ordering>(compacted(4)).is_empty());
+        assert_eq!(told::<Ordering>(compacted(5)), ["ordering"]);
+    }
+
+    #[test]
+    fn what_was_durable_is_there_again() {
+        let again = |last, term| vec![at(0, wrote(7, 2)), at(0, restored(3, None, last, term))];
+        assert!(told::<Remembers>(again(7, 2)).is_empty() && told::<Remembers>(again(5, 3)).is_empty());
+        assert_eq!(told::<Remembers>(again(6, 2)), ["remembers"]);
+        let installed = vec![
+            at(0, wrote(7, 2)),
+            at(0, || observe!(Installed { index: 9, term: 3, last: 9 })),
+            at(0, restored(3, None, 7, 2)),
+        ];
+        assert_eq!(told::<Remembers>(installed), ["remembers"]);
+    }
+
+    #[test]
+    fn nobody_forgets_anything_on_a_disk_that_is_whole() {
+        let forgot = vec![at(0, || observe!(Forgotten { first: 1, last: 2 }))];
+        assert_eq!(told::<Remembers>(forgot), ["remembers:forgotten"]);
+    }
+}

@@ -1,0 +1,298 @@
+//! What a server keeps on its disk: a log of records, and snapshots beside it.
+//!
+//! The log of records is written and never changed: an entry replaces all that were written before with its index or a higher
+//! one. When a snapshot is durable, what it stands for is cut off at the front. The snapshot before the last one is kept
+//! with the records behind it, so that a snapshot that rots is no loss.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sim::{codec, observe};
+
+use crate::raft::core::{Persist, Restored};
+use crate::raft::events;
+use crate::raft::message::{Entry, HardState, Index, Position, SnapshotMeta, Term};
+use crate::storage::StorageError;
+use crate::storage::snapshot::Snapshots;
+use crate::storage::wal::{self, Finding, Location, Marking, Read, Wal};
+
+/// A record of the log.
+#[derive(Debug, Serialize, Deserialize)]
+enum Record {
+    State(HardState),
+    Entry(Entry),
+    /// A snapshot that ends there is durable.
+    Snapshot(Position),
+}
+
+/// A server's disk.
+pub(super) struct Disk {
+    wal: Wal,
+    snapshots: Snapshots,
+    /// Which record has which entry, oldest first.
+    entries: VecDeque<(Index, u64)>,
+    hard_state: HardState,
+    /// The last entries of the snapshots that are kept.
+    kept: VecDeque<Index>,
+}
+
+/// Why a server cannot start.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StartError {
+    /// The disk did not do what it was asked to: try again.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// What the server had promised to remember is lost: votes, or entries that others count on. It must not take part as the
+    /// server that it was.
+    #[error("records {first} to {last} of the log are lost")]
+    Forgotten {
+        /// The first record that is lost.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+}
+
+/// What was on the disk, and the state as of the snapshot.
+pub(super) struct Found {
+    pub disk: Disk,
+    pub restored: Restored,
+    pub state: Bytes,
+}
+
+impl Disk {
+    /// Reads what is there. `first` is the snapshot of a server that has none yet: it says who the members are.
+    pub async fn open(dir: &str, segment: u64, first: SnapshotMeta) -> Result<Found, StartError> {
+        let snapshots = Snapshots::open(&format!("{dir}/snapshots")).await?;
+        let (newest, _) = snapshots.latest().await?;
+        let (snapshot, state) = match newest {
+            None => (first, Bytes::new()),
+            Some(mut newest) => {
+                let mut bytes = Vec::new();
+                while let Some(piece) = newest.read().await? {
+                    bytes.extend(piece);
+                }
+                read_snapshot(&bytes)?
+            }
+        };
+        let options = wal::Options {
+            dir: format!("{dir}/log"),
+            segment,
+            max_record: codec::LIMIT as usize,
+            // A loss of power must not look like rot: a server that cannot tell does not start.
+            marking: Marking::AfterBatch,
+        };
+        let (wal, recovery) = Wal::open(options).await?;
+        for finding in recovery.findings {
+            // What was not acknowledged is nobody's loss; of everything else that must be assumed.
+            if let Finding::Corrupt { first, last } | Finding::Ambiguous { first, last } = finding {
+                return Err(StartError::Forgotten { first, last });
+            }
+        }
+        let kept = snapshots.list().await?.into();
+        let mut disk = Disk { wal, snapshots, entries: VecDeque::new(), hard_state: HardState::default(), kept };
+        let entries = disk.replay(snapshot.last).await?;
+        let restored = Restored { hard_state: disk.hard_state, snapshot, entries };
+        Ok(Found { disk, restored, state })
+    }
+
+    /// The entries behind the snapshot.
+    async fn replay(&mut self, snapshot: Position) -> Result<Vec<Entry>, StartError> {
+        let mut entries: Vec<Entry> = Vec::new();
+        // Without a snapshot up to here the log says nothing.
+        let mut only = 0;
+        // A snapshot was durable that ended here.
+        let mut highest = 0;
+        let mut reader = self.wal.read(self.wal.first());
+        while let Some(read) = reader.next().await? {
+            let (at, payload) = match read {
+                Read::Record { index, payload } => (index, payload),
+                Read::Lost { first, last } => return Err(StartError::Forgotten { first, last }),
+            };
+            match codec::decode(&payload).map_err(|_| StartError::Forgotten { first: at, last: at })? {
+                Record::State(state) => self.hard_state = state,
+                // It came while the snapshot that stands for it was being written.
+                Record::Entry(entry) if entry.index <= only => {}
+                Record::Entry(entry) => {
+                    entries.retain(|earlier| earlier.index < entry.index);
+                    self.wrote_entry(entry.index, at);
+                    entries.push(entry);
+                }
+                Record::Snapshot(last) => {
+                    highest = highest.max(last.index);
+                    if !has(&entries, last) {
+                        // A leader's, of another log than this was. Nothing that was before stays.
+                        entries.clear();
+                        only = last.index;
+                    }
+                }
+            }
+        }
+        if !entries.is_empty() && !has(&entries, snapshot) {
+            // The server died when it had a leader's snapshot, and before its log said so.
+            entries.clear();
+            let record = self.wal.append(&encode(&Record::Snapshot(snapshot)))?;
+            self.wal.sync(record).await?;
+        }
+        entries.retain(|entry| entry.index > snapshot.index);
+        // The snapshot that they follow has rotted, and the one before is not enough.
+        let gap = entries.first().is_some_and(|first| first.index > snapshot.index + 1);
+        let end = entries.last().map_or(snapshot.index, |last| last.index);
+        if gap || snapshot.index < only || end < highest {
+            return Err(StartError::Forgotten { first: self.wal.first(), last: self.wal.last() });
+        }
+        Ok(entries)
+    }
+
+    fn wrote_entry(&mut self, index: Index, record: u64) {
+        while self.entries.pop_back_if(|(earlier, _)| *earlier >= index).is_some() {}
+        self.entries.push_back((index, record));
+    }
+
+    /// Takes a write into the log's buffer and returns the record to wait for.
+    pub fn append(&mut self, persist: &Persist) -> Result<u64, StorageError> {
+        if let Some(state) = persist.hard_state {
+            self.hard_state = state;
+            self.wal.append(&encode(&Record::State(state)))?;
+        }
+        for entry in &persist.entries {
+            let record = self.wal.append(&encode(&Record::Entry(entry.clone())))?;
+            self.wrote_entry(entry.index, record);
+        }
+        Ok(self.wal.last())
+    }
+
+    /// The log, to wait for a record.
+    pub fn wal(&self) -> Wal {
+        self.wal.clone()
+    }
+
+    /// Says where a durable entry is.
+    pub fn report(&self, index: Index, term: Term) {
+        let at = self.entries.partition_point(|(of, _)| *of < index);
+        let record = self.entries.get(at).filter(|(of, _)| *of == index);
+        if let Some(Location { path, offset, len }) = record.and_then(|(_, record)| self.wal.locate(*record)) {
+            observe!(events::Wrote { index, term, path, offset, len });
+        }
+    }
+
+    /// The snapshots.
+    pub fn snapshots(&self) -> Snapshots {
+        self.snapshots.clone()
+    }
+
+    /// A snapshot is durable. Returns the record before which nothing is needed any more, once all up to the second is
+    /// durable.
+    pub fn has_snapshot(&mut self, last: Position) -> Result<(u64, u64), StorageError> {
+        self.kept.push_back(last.index);
+        while self.kept.len() > 2 {
+            self.kept.pop_front();
+        }
+        // The newest term and vote must not be cut off with the rest.
+        self.wal.append(&encode(&Record::State(self.hard_state)))?;
+        let all = self.wal.append(&encode(&Record::Snapshot(last)))?;
+        let oldest = self.kept.front().copied().unwrap_or(0);
+        // The entry that the older snapshot ends with stays: it shows that what follows belongs to it.
+        while self.entries.pop_front_if(|(index, _)| *index < oldest).is_some() {}
+        Ok((self.entries.front().map_or(all - 1, |(_, record)| *record), all))
+    }
+}
+
+/// Whether entries are of the log that a snapshot ends with `last` of (Figure 13, 6 and 7).
+fn has(entries: &[Entry], last: Position) -> bool {
+    // A log that begins behind it was cut there: what is committed at an index is the same everywhere.
+    entries.first().is_some_and(|first| first.index > last.index)
+        || entries.iter().any(|entry| entry.index == last.index && entry.term == last.term)
+}
+
+/// The entry that a record has.
+pub(in crate::raft) fn entry_of(record: &[u8]) -> Option<Position> {
+    match codec::decode(record).ok()? {
+        Record::Entry(entry) => Some(Position { term: entry.term, index: entry.index }),
+        _ => None,
+    }
+}
+
+fn encode(record: &Record) -> Vec<u8> {
+    codec::encode(record).expect("an entry is far below the limit")
+}
+
+/// A snapshot file's contents: what it stands for, and the state.
+pub(super) fn write_snapshot(meta: &SnapshotMeta, state: &[u8]) -> Vec<u8> {
+    codec::encode(&(meta, state)).expect("a state is below the limit")
+}
+
+fn read_snapshot(bytes: &[u8]) -> Result<(SnapshotMeta, Bytes), StartError> {
+    let (meta, state): (SnapshotMeta, Vec<u8>) =
+        codec::decode(bytes).map_err(|_| StartError::Forgotten { first: 0, last: 0 })?;
+    Ok((meta, state.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::message::Payload;
+
+    fn persist(indexes: &[Index]) -> Persist {
+        let entries = indexes.iter().map(|&index| Entry { term: 1, index, payload: Payload::Noop }).collect();
+        Persist { number: 0, hard_state: None, entries }
+    }
+
+    async fn open() -> Found {
+        Disk::open("raft", 8192, SnapshotMeta::default()).await.expect("the disk is sound")
+    }
+
+    async fn save(disk: &mut Disk, index: Index) {
+        let meta = SnapshotMeta { last: Position { term: 1, index }, ..SnapshotMeta::default() };
+        let mut writer = disk.snapshots().create(index).await.unwrap();
+        writer.write(&write_snapshot(&meta, b"state")).await.unwrap();
+        writer.commit().await.unwrap();
+    }
+
+    /// The indexes of the entries that are found when a server starts after `story`.
+    fn found_after<F: Future<Output = ()> + 'static>(story: impl Fn(Disk) -> F + Send + 'static) -> Vec<Index> {
+        let run = sim::simulate(1, |sim| {
+            let (tell, mut told) = sim::sync::mpsc::unbounded_channel();
+            let story = std::rc::Rc::new(story);
+            sim.node("server-0", move || {
+                let (story, tell) = (story.clone(), tell.clone());
+                async move {
+                    story(open().await.disk).await;
+                    let _ = tell.send(open().await.restored.entries.iter().map(|entry| entry.index).collect());
+                }
+            });
+            sim.run_for(std::time::Duration::from_secs(1));
+            told.try_recv().expect("it came to its end")
+        });
+        run.expect("the world runs").value
+    }
+
+    #[test]
+    fn entries_follow_a_leaders_snapshot_also_if_some_came_while_it_was_written() {
+        let found = found_after(|mut disk| async move {
+            disk.append(&persist(&[1, 2, 3])).unwrap();
+            save(&mut disk, 5).await;
+            disk.has_snapshot(Position { term: 1, index: 5 }).unwrap();
+            disk.append(&persist(&[4])).unwrap();
+            let last = disk.append(&persist(&[6, 7])).unwrap();
+            disk.wal().sync(last).await.unwrap();
+        });
+        assert_eq!(found, [6, 7]);
+    }
+
+    #[test]
+    fn a_leaders_snapshot_that_the_log_does_not_know_yet_replaces_the_log_for_good() {
+        let found = found_after(|mut disk| async move {
+            let last = disk.append(&persist(&[1, 2, 3])).unwrap();
+            disk.wal().sync(last).await.unwrap();
+            save(&mut disk, 5).await;
+            drop(disk);
+            // It dies here, starts anew, and gets what follows.
+            let mut disk = open().await.disk;
+            let last = disk.append(&persist(&[6])).unwrap();
+            disk.wal().sync(last).await.unwrap();
+        });
+        assert_eq!(found, [6]);
+    }
+}

@@ -1,0 +1,457 @@
+//! The driver: gives the pure core a clock, a network and a disk.
+//!
+//! Every answer leaves when what it promises is durable. Writes are made by one task, which takes all that has come up
+//! meanwhile with one sync; the leader's appends are under way beside its own write. What is committed comes out of
+//! [`Applies`] in order, beginning with the snapshot that was on the disk.
+//!
+//! A server whose disk fails stops: its handle says so, and whoever runs it starts it anew from the disk.
+
+mod disk;
+mod jobs;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sim::net::UdpSocket;
+use sim::sync::{Notify, mpsc, oneshot};
+use sim::task::JoinHandle;
+use sim::time::Instant;
+use sim::{Addr, codec, observe, planted, rand, task, time};
+
+use super::config::Config;
+use super::core::{Core, Output};
+use super::events;
+use super::leader::ProposeError;
+use super::membership::{ChangeError, Membership, Target};
+use super::message::{Body, Entry, Id, Index, Message, Payload, SnapshotMeta, Term};
+use crate::storage::StorageError;
+pub use disk::StartError;
+pub(super) use disk::entry_of;
+use disk::{Disk, Found};
+use jobs::Job;
+
+/// How to run a server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which server it is.
+    pub id: Id,
+    /// The core's knobs.
+    pub config: Config,
+    /// How long a tick is.
+    pub tick: Duration,
+    /// The directory that it has for itself.
+    pub dir: String,
+    /// How many bytes a segment of its log on disk has before the next one is begun.
+    pub segment: u64,
+    /// Where it listens.
+    pub port: u16,
+    /// Who the members of a new cluster are.
+    pub members: Membership,
+    /// Where servers are.
+    pub address: fn(Id) -> Addr,
+}
+
+/// What the state machine is to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Apply {
+    /// To become what a snapshot says: the state after the entry at `index`. Empty at the very beginning.
+    Snapshot {
+        /// The last entry in it.
+        index: Index,
+        /// The state.
+        state: Bytes,
+    },
+    /// To execute a command.
+    Command {
+        /// Where it is in the log.
+        index: Index,
+        /// Its term.
+        term: Term,
+        /// The command.
+        command: Bytes,
+    },
+    /// Nothing, but to know that everything up to `index` is applied: an entry without a command.
+    Nothing {
+        /// Where it is.
+        index: Index,
+        /// Its term.
+        term: Term,
+    },
+}
+
+/// What is to be applied, in order.
+pub type Applies = mpsc::UnboundedReceiver<Apply>;
+
+/// How much a server has sent and received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Messages sent.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Why a read index could not be had. Ask again, of whoever leads now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no leader confirmed the read")]
+pub struct NotConfirmed;
+
+/// A running server. Clones are the same server.
+#[derive(Clone)]
+pub struct Raft(Rc<Server>);
+
+struct Server {
+    options: Options,
+    state: RefCell<State>,
+    jobs: mpsc::UnboundedSender<Job>,
+    applies: mpsc::UnboundedSender<Apply>,
+    stops: Notify,
+}
+
+struct State {
+    core: Core,
+    /// Gone when the server is closed: another may open it.
+    disk: Option<Disk>,
+    socket: Option<Rc<UdpSocket>>,
+    tasks: Vec<JoinHandle<()>>,
+    /// The newest snapshot, in memory for whoever needs it.
+    snapshot: (SnapshotMeta, Bytes),
+    incoming: Vec<u8>,
+    reads: BTreeMap<u64, oneshot::Sender<Option<Index>>>,
+    next_read: u64,
+    traffic: Traffic,
+    stopped: Option<StorageError>,
+    /// When the core's first tick is due, and how many it has had.
+    started: Instant,
+    ticks: u64,
+    /// The last term that it led, the last that it acted in, and the last commit index: of which it has told.
+    led: Term,
+    acted: Term,
+    committed: Index,
+}
+
+impl Raft {
+    /// Starts a server with what is on its disk.
+    pub async fn start(options: Options) -> Result<(Raft, Applies), StartError> {
+        let first = SnapshotMeta { membership: options.members.clone(), ..SnapshotMeta::default() };
+        let Found { disk, restored, state } = Disk::open(&options.dir, options.segment, first).await?;
+        let snapshot = (restored.snapshot.clone(), state.clone());
+        let core = Core::new(options.id, options.config.clone(), restored, Box::new(rand::below));
+        events::restored(&core);
+        for entry in core.log().entries(core.log().snapshot().last.index + 1, usize::MAX) {
+            disk.report(entry.index, entry.term);
+        }
+        let (applies, applied) = mpsc::unbounded_channel();
+        let (jobs, todo) = mpsc::unbounded_channel();
+        let socket = Rc::new(UdpSocket::bind(options.port).expect("the port is the server's own"));
+        let _ = applies.send(Apply::Snapshot { index: snapshot.0.last.index, state });
+        let state = State {
+            core,
+            disk: Some(disk),
+            socket: Some(socket.clone()),
+            tasks: Vec::new(),
+            snapshot,
+            incoming: Vec::new(),
+            reads: BTreeMap::new(),
+            // An answer to a former life's question may still be under way: it must not answer one of this life.
+            next_read: if planted!("raft.read-numbers-reused") { 0 } else { rand::below(u64::MAX) },
+            traffic: Traffic::default(),
+            stopped: None,
+            started: time::now(),
+            ticks: 0,
+            led: 0,
+            acted: 0,
+            committed: 0,
+        };
+        let raft = Raft(Rc::new(Server { options, state: RefCell::new(state), jobs, applies, stops: Notify::new() }));
+        let tasks = vec![
+            task::spawn(raft.clone().ticks()),
+            task::spawn(raft.clone().receives(socket)),
+            task::spawn(raft.clone().writes(todo)),
+        ];
+        raft.0.state.borrow_mut().tasks = tasks;
+        Ok((raft, applied))
+    }
+
+    /// Stops the server, and lets go of its port and its disk.
+    pub fn close(&self) {
+        let (tasks, disk, socket) = {
+            let state = &mut *self.0.state.borrow_mut();
+            state.stopped.get_or_insert(StorageError::Poisoned);
+            state.reads.clear();
+            (std::mem::take(&mut state.tasks), state.disk.take(), state.socket.take())
+        };
+        tasks.iter().for_each(JoinHandle::abort);
+        self.0.stops.notify_waiters();
+        drop((disk, socket));
+    }
+
+    /// Takes a command into the log, if this server leads, and does not wait: it is committed if an entry of that term is
+    /// applied at that index.
+    pub fn propose(&self, command: Bytes) -> Result<(Index, Term), ProposeError> {
+        self.with(|core| core.propose(command))
+    }
+
+    /// Waits for an index that, once it is applied here, shows every write that was completed before the call.
+    pub async fn read_index(&self) -> Result<Index, NotConfirmed> {
+        let (answer, answered) = oneshot::channel();
+        let request = {
+            let state = &mut *self.0.state.borrow_mut();
+            state.next_read = state.next_read.wrapping_add(1);
+            state.reads.insert(state.next_read, answer);
+            state.next_read
+        };
+        observe!(events::ReadAsked { request });
+        self.with(|core| core.read(request));
+        // A follower's request or its answer may be lost.
+        let election = self.0.options.tick * self.0.options.config.election_ticks as u32;
+        let answer = time::timeout(election, answered).await;
+        self.0.state.borrow_mut().reads.remove(&request);
+        let index = answer.ok().and_then(Result::ok).flatten().ok_or(NotConfirmed)?;
+        observe!(events::ReadReady { request, index });
+        Ok(index)
+    }
+
+    /// Changes the membership: see [`Core::change_membership`].
+    pub fn change_membership(&self, target: &Target) -> Result<Index, ChangeError> {
+        self.with(|core| core.change_membership(target))
+    }
+
+    /// Hands leadership over: see [`Core::transfer_leadership`].
+    pub fn transfer_leadership(&self, to: Id) -> bool {
+        self.with(|core| core.transfer_leadership(to))
+    }
+
+    /// The state after the entry at `index` is `state`: the entries up to it are not needed any more. Returns before it is
+    /// durable.
+    pub fn compact(&self, index: Index, state: Bytes) {
+        let _ = self.0.jobs.send(Job::Compact { index, state });
+    }
+
+    /// Its term, and whether it leads as far as it knows.
+    pub fn status(&self) -> (Term, bool) {
+        let state = self.0.state.borrow();
+        (state.core.term(), state.core.is_leader())
+    }
+
+    /// Who leads, as far as it knows.
+    pub fn leader(&self) -> Option<Id> {
+        self.0.state.borrow().core.leader()
+    }
+
+    /// Who the members are: the latest membership in its log.
+    pub fn membership(&self) -> Membership {
+        self.0.state.borrow().core.membership().clone()
+    }
+
+    /// The bytes of the entries that are kept, and of the newest snapshot.
+    pub fn size(&self) -> (usize, usize) {
+        let state = self.0.state.borrow();
+        (state.core.log().bytes(), state.snapshot.1.len())
+    }
+
+    /// The last entry that the newest snapshot stands for.
+    pub fn snapshot_index(&self) -> Index {
+        self.0.state.borrow().snapshot.0.last.index
+    }
+
+    /// What it has sent.
+    pub fn traffic(&self) -> Traffic {
+        self.0.state.borrow().traffic
+    }
+
+    /// Why it has stopped, if it has: its disk failed.
+    pub fn stopped(&self) -> Option<StorageError> {
+        self.0.state.borrow().stopped.clone()
+    }
+
+    /// Waits until it has stopped.
+    pub async fn failed(&self) {
+        while self.stopped().is_none() {
+            let stops = self.0.stops.notified();
+            if self.stopped().is_none() {
+                stops.await;
+            }
+        }
+    }
+
+    /// Lets the core do something, and does what comes of it.
+    fn with<R>(&self, f: impl FnOnce(&mut Core) -> R) -> R {
+        self.catch_up();
+        let result = f(&mut self.0.state.borrow_mut().core);
+        self.pump();
+        result
+    }
+
+    /// Gives the core the ticks that are due by the clock. A server that was paused must know how late it is before it does
+    /// anything else: its lease may be over.
+    fn catch_up(&self) {
+        let state = &mut *self.0.state.borrow_mut();
+        let due = time::now().duration_since(state.started).as_nanos() / self.0.options.tick.as_nanos();
+        while u128::from(state.ticks) < due && !planted!("raft.time-stands-still") {
+            state.ticks += 1;
+            state.core.tick();
+        }
+    }
+
+    /// Does what the core wants done.
+    fn pump(&self) {
+        loop {
+            let (output, reads) = {
+                let state = &mut *self.0.state.borrow_mut();
+                if state.stopped.is_some() {
+                    return;
+                }
+                let output = state.core.output();
+                let reads: Vec<_> = output
+                    .reads
+                    .iter()
+                    .filter_map(|read| Some((state.reads.remove(&read.request)?, read.index)))
+                    .collect();
+                (output, reads)
+            };
+            self.report(&output);
+            if output.is_empty() {
+                return;
+            }
+            for (answer, index) in reads {
+                let _ = answer.send(index);
+            }
+            self.carry_out(output);
+        }
+    }
+
+    fn carry_out(&self, output: Output) {
+        let server = &*self.0;
+        if let Some(persist) = output.persist {
+            let _ = server.jobs.send(Job::Write(persist));
+        }
+        for message in output.messages {
+            self.send(message);
+        }
+        for entry in output.committed {
+            let (index, term) = (entry.index, entry.term);
+            observe!(events::Applied { index, term, hash: events::hash(&entry) });
+            if let Payload::Membership(membership) = &entry.payload {
+                events::members_applied(index, membership);
+            }
+            let _ = server.applies.send(match entry.payload {
+                Payload::Command(command) => Apply::Command { index, term, command },
+                Payload::Noop | Payload::Membership(_) => Apply::Nothing { index, term },
+            });
+        }
+        for chunk in output.store {
+            self.store(chunk);
+        }
+        for wanted in output.wanted {
+            let (meta, data, done) = {
+                let (meta, state) = &server.state.borrow().snapshot;
+                let offset = if meta.last == wanted.last { wanted.offset as usize } else { 0 };
+                let end = (offset + server.options.config.snapshot_chunk).min(state.len());
+                (meta.clone(), (offset, state.slice(offset.min(end)..end)), end == state.len())
+            };
+            server.state.borrow_mut().core.send_chunk(wanted.to, meta, data.0 as u64, data.1, done);
+        }
+    }
+
+    fn send(&self, message: Message) {
+        let bytes = codec::encode(&message).expect("messages are limited by the configuration");
+        let state = &mut *self.0.state.borrow_mut();
+        state.traffic.messages += 1;
+        state.traffic.bytes += bytes.len() as u64;
+        if let Some(socket) = &state.socket {
+            socket.send_to(bytes, (self.0.options.address)(message.to));
+        }
+    }
+
+    async fn ticks(self) {
+        let mut ticks = time::interval(self.0.options.tick);
+        while self.stopped().is_none() {
+            ticks.tick().await;
+            self.with(|core| {
+                if planted!("raft.time-stands-still") {
+                    core.tick();
+                }
+            });
+        }
+    }
+
+    async fn receives(self, socket: Rc<UdpSocket>) {
+        while self.stopped().is_none() {
+            let datagram = socket.recv_from().await;
+            // What is no message of a server's is nobody's.
+            if let Ok(message) = codec::decode::<Message>(&datagram.payload) {
+                self.with(|core| core.step(message));
+            }
+        }
+    }
+
+    /// Reports what others check: see [`events`].
+    fn report(&self, output: &Output) {
+        let state = &mut *self.0.state.borrow_mut();
+        let core = &state.core;
+        let term = core.term();
+        let leads = if core.is_leader() { term } else { 0 };
+        for message in &output.messages {
+            // Others count on these. The rest says nothing that must be true after a crash: who would vote, that there is no
+            // answer to a read.
+            let promise = matches!(
+                message.body,
+                Body::RequestVote { .. }
+                    | Body::VoteReply { .. }
+                    | Body::Append { .. }
+                    | Body::AppendReply { .. }
+                    | Body::Snapshot { .. }
+                    | Body::SnapshotReply { .. }
+            );
+            if promise && message.term > state.acted {
+                state.acted = message.term;
+                observe!(events::Acted { term: message.term });
+            }
+            match message.body {
+                Body::VoteReply { granted: true } => {
+                    observe!(events::Voted { term: message.term, candidate: message.to.0 });
+                }
+                Body::RequestVote { .. } => observe!(events::Voted { term: message.term, candidate: message.from.0 }),
+                _ => {}
+            }
+        }
+        if leads > 0 && state.led != leads {
+            state.led = leads;
+            observe!(events::BecameLeader { term });
+        }
+        let log = core.log();
+        let committed = log.committed();
+        let entries = output.persist.as_ref().map_or(&[][..], |persist| &persist.entries);
+        // What is committed is judged by the memberships up to it, not by those after it.
+        let (before, after) = entries.split_at(entries.partition_point(|entry| entry.index <= committed));
+        let mut prev_term = None;
+        let mut appended = |entries: &[Entry]| {
+            for entry in entries {
+                let before = prev_term.or_else(|| log.term(entry.index - 1)).unwrap_or(0);
+                let (index, term, hash) = (entry.index, entry.term, events::hash(entry));
+                observe!(events::Appended { index, term, prev_term: before, hash, leads });
+                prev_term = Some(entry.term);
+                if let Payload::Membership(membership) = &entry.payload {
+                    events::members(index, false, membership);
+                }
+            }
+        };
+        appended(before);
+        if committed > state.committed {
+            state.committed = committed;
+            observe!(events::Committed {
+                index: committed,
+                term: log.term(committed).unwrap_or(0),
+                leads,
+                snapshot: log.snapshot().last.index,
+                applied: log.applied(),
+                last: log.last().index,
+            });
+        }
+        appended(after);
+    }
+}

@@ -1,0 +1,165 @@
+//! A client: remembers who leads, has a session, tries again until its deadline.
+
+use std::time::Duration;
+
+use sim::time::Instant;
+use sim::{Addr, rand, rpc, time};
+
+use super::StateMachine;
+use super::service::{Reply, Request, Service};
+use super::session::Outcome;
+
+/// How a client waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How long for one answer.
+    pub attempt: Duration,
+    /// How long between two attempts, at most.
+    pub pause: Duration,
+    /// A session that was not used for so long is left for a new one. Shorter than sessions live: see [`super::Limits`].
+    pub session: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience {
+            attempt: Duration::from_millis(500),
+            pause: Duration::from_millis(20),
+            session: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Why there is no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// The deadline passed and it certainly was not, and will not be, executed.
+    #[error("not executed")]
+    NotExecuted,
+    /// It may have been executed, or be later.
+    #[error("nobody knows whether it was executed")]
+    Unknown,
+}
+
+/// A client of one cluster. One operation at a time.
+pub struct Client<S: StateMachine> {
+    /// Where server `i` answers clients.
+    servers: Vec<Addr>,
+    patience: Patience,
+    /// Who answered last, or was named.
+    leader: usize,
+    session: Option<Session>,
+    state: std::marker::PhantomData<S>,
+}
+
+struct Session {
+    id: u64,
+    /// The number of the last command.
+    number: u64,
+    used: Instant,
+}
+
+impl<S: StateMachine> Client<S> {
+    /// A client that knows nobody yet.
+    pub fn new(servers: Vec<Addr>, patience: Patience) -> Self {
+        let leader = rand::below(servers.len() as u64) as usize;
+        Client { servers, patience, leader, session: None, state: std::marker::PhantomData }
+    }
+
+    /// Has a command executed, once.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn execute(&mut self, command: S::Command, deadline: Instant) -> Result<S::Reply, ClientError> {
+        if self.session.as_ref().is_some_and(|session| time::now() > session.used + self.patience.session) {
+            self.session = None;
+        }
+        if self.session.is_none() {
+            self.session = self.open(deadline).await.map(|id| Session { id, number: 0, used: time::now() });
+        }
+        let Some(session) = &mut self.session else { return Err(ClientError::NotExecuted) };
+        session.number += 1;
+        let request = Request::Execute { session: session.id, number: session.number, command };
+        // From now on some duplicate of a message may have it executed, whatever the servers answer to another one.
+        while time::now() < deadline {
+            match self.attempt(self.leader, &request, deadline).await {
+                Some(Reply::Done(Outcome::Executed(reply))) => {
+                    self.session.iter_mut().for_each(|session| session.used = time::now());
+                    return Ok(reply);
+                }
+                Some(Reply::Done(_)) => {
+                    self.session = None;
+                    return Err(ClientError::Unknown);
+                }
+                Some(Reply::Elsewhere(leader)) => self.go(leader),
+                Some(Reply::Unknown) | None => self.go(None),
+            }
+            self.pause().await;
+        }
+        Err(ClientError::Unknown)
+    }
+
+    /// Has a query answered, by the leader.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::NotExecuted`] when the deadline passed.
+    pub async fn query(&mut self, query: S::Query, deadline: Instant) -> Result<S::Answer, ClientError> {
+        let request = Request::Query(query);
+        while time::now() < deadline {
+            match self.attempt(self.leader, &request, deadline).await {
+                Some(Reply::Done(Outcome::Answered(answer))) => return Ok(answer),
+                Some(Reply::Elsewhere(leader)) => self.go(leader),
+                _ => self.go(None),
+            }
+            self.pause().await;
+        }
+        Err(ClientError::NotExecuted)
+    }
+
+    /// Has a query answered by any server: the answer is no older than that of the leader.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::query`].
+    pub async fn query_anywhere(&mut self, query: S::Query, deadline: Instant) -> Result<S::Answer, ClientError> {
+        let request = Request::Query(query);
+        while time::now() < deadline {
+            let server = rand::below(self.servers.len() as u64) as usize;
+            if let Some(Reply::Done(Outcome::Answered(answer))) = self.attempt(server, &request, deadline).await {
+                return Ok(answer);
+            }
+            self.pause().await;
+        }
+        Err(ClientError::NotExecuted)
+    }
+
+    async fn open(&mut self, deadline: Instant) -> Option<u64> {
+        while time::now() < deadline {
+            match self.attempt(self.leader, &Request::Open, deadline).await {
+                Some(Reply::Done(Outcome::Opened(id))) => return Some(id),
+                Some(Reply::Elsewhere(leader)) => self.go(leader),
+                _ => self.go(None),
+            }
+            self.pause().await;
+        }
+        None
+    }
+
+    async fn attempt(&self, server: usize, request: &Request<S>, deadline: Instant) -> Option<Reply<S>> {
+        let timeout = self.patience.attempt.min(deadline - time::now());
+        rpc::call::<Service<S>>(self.servers[server], request, timeout).await.ok()
+    }
+
+    /// Goes on to the server that was named, or to any other.
+    fn go(&mut self, leader: Option<u64>) {
+        let servers = self.servers.len();
+        let named = leader.map(|id| id as usize).filter(|named| *named < servers && *named != self.leader);
+        self.leader = named.unwrap_or_else(|| rand::below(servers as u64) as usize);
+    }
+
+    async fn pause(&self) {
+        time::sleep(rand::duration(Duration::ZERO, self.patience.pause)).await;
+    }
+}

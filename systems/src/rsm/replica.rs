@@ -1,0 +1,270 @@
+//! A replica: applies what is committed, tells those who wait for it, answers queries, and makes snapshots.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use sim::sync::{Notify, oneshot};
+use sim::task::{self, JoinHandle};
+use sim::{always, codec, time};
+
+use super::StateMachine;
+use super::session::{Limits, Outcome, Request, Sessions, Stamped};
+use crate::raft::driver::{self, Applies, Apply, Raft, StartError};
+use crate::raft::leader::ProposeError;
+use crate::raft::{Id, Index, Term};
+
+/// How queries are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reads {
+    /// Each is an entry of the log: the slowest way, and the one that needs no further argument.
+    Log,
+    /// The leader asks a quorum whether it still leads; many queries share a round (thesis, section 6.4).
+    Index,
+    /// Without asking anybody, while the leader's lease lasts; relies on clocks that run within the declared drift (thesis,
+    /// section 6.4.1).
+    Lease,
+}
+
+/// How to run a replica.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How to run its Raft server. Forwarding is off: whoever submits must learn where its command is.
+    pub raft: driver::Options,
+    /// How queries are answered.
+    pub reads: Reads,
+    /// When the entries that are kept have more bytes than this, a snapshot takes their place. 0 is never.
+    pub snapshot_bytes: usize,
+    /// When sessions end.
+    pub limits: Limits,
+}
+
+/// What is submitted to a replica.
+#[derive(Clone, Debug)]
+pub enum Submit<S: StateMachine> {
+    /// Begin a session: [`Outcome::Opened`] has its number.
+    Open,
+    /// Execute a command, unless it was executed before.
+    Execute {
+        /// Of which session.
+        session: u64,
+        /// Which of the session's commands: they have ascending numbers, and there is one under way at a time.
+        number: u64,
+        /// The command.
+        command: S::Command,
+    },
+}
+
+/// Why there is no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// This server does not lead, and certainly nothing was done. That one may.
+    #[error("this server does not lead")]
+    NotLeader {
+        /// Who leads, as far as it knows.
+        leader: Option<Id>,
+    },
+    /// It took the entry, and another one came to its place: certainly nothing was done.
+    #[error("another leader's entry came to its place")]
+    Replaced,
+    /// It may be done, or not, or only later.
+    #[error("nobody knows whether it was done")]
+    Unknown,
+}
+
+type Answer<S> = oneshot::Sender<Result<Outcome<S>, SubmitError>>;
+
+/// A running replica. Clones are the same.
+pub struct Replica<S: StateMachine>(Rc<Inner<S>>);
+
+impl<S: StateMachine> Clone for Replica<S> {
+    fn clone(&self) -> Self {
+        Replica(self.0.clone())
+    }
+}
+
+struct Inner<S: StateMachine> {
+    raft: Raft,
+    reads: Reads,
+    snapshot_bytes: usize,
+    state: RefCell<Sessions<S>>,
+    applied: Cell<Index>,
+    /// The entry at which the last snapshot was asked for.
+    compacting: Cell<Index>,
+    /// Who waits for an entry of that term at that index.
+    waiting: RefCell<BTreeMap<Index, (Term, Answer<S>)>>,
+    progress: Notify,
+    applies: RefCell<Option<JoinHandle<()>>>,
+}
+
+impl<S: StateMachine> Replica<S> {
+    /// Starts from what is on the disk. `initial` is the state before the first command, the same at all replicas.
+    ///
+    /// # Errors
+    ///
+    /// As [`Raft::start`].
+    pub async fn start(mut options: Options, initial: S) -> Result<Self, StartError> {
+        options.raft.config.forward = false;
+        options.raft.config.lease_reads = options.reads == Reads::Lease;
+        let (raft, applies) = Raft::start(options.raft).await?;
+        let replica = Replica(Rc::new(Inner {
+            raft,
+            reads: options.reads,
+            snapshot_bytes: options.snapshot_bytes,
+            state: RefCell::new(Sessions::new(initial, options.limits)),
+            applied: Cell::new(0),
+            compacting: Cell::new(0),
+            waiting: RefCell::default(),
+            progress: Notify::new(),
+            applies: RefCell::default(),
+        }));
+        let task = task::spawn(replica.clone().apply_all(applies));
+        *replica.0.applies.borrow_mut() = Some(task);
+        Ok(replica)
+    }
+
+    /// Its Raft server.
+    pub fn raft(&self) -> &Raft {
+        &self.0.raft
+    }
+
+    /// The last entry that it has applied.
+    pub fn applied(&self) -> Index {
+        self.0.applied.get()
+    }
+
+    /// Looks at the state as it is here, however old that may be.
+    pub fn peek<R>(&self, f: impl FnOnce(&Sessions<S>) -> R) -> R {
+        f(&self.0.state.borrow())
+    }
+
+    /// Stops: whoever waits hears that nothing is known. The port and the disk are free.
+    pub fn close(&self) {
+        if let Some(task) = self.0.applies.borrow_mut().take() {
+            task.abort();
+        }
+        self.0.raft.close();
+        self.0.waiting.borrow_mut().clear();
+    }
+
+    /// Puts an entry into the log and waits until it is applied, or will certainly never be. May take for ever where no quorum
+    /// is: callers have deadlines.
+    ///
+    /// # Errors
+    ///
+    /// See [`SubmitError`].
+    pub async fn submit(&self, submit: Submit<S>) -> Result<Outcome<S>, SubmitError> {
+        let request = match submit {
+            Submit::Open => Request::Open,
+            Submit::Execute { session, number, command } => Request::Execute { session, number, command },
+        };
+        self.put(request).await
+    }
+
+    async fn put(&self, request: Request<S>) -> Result<Outcome<S>, SubmitError> {
+        let entry = Stamped { at: time::now().as_nanos(), request };
+        let bytes = codec::encode(&entry).expect("a command is far below the limit");
+        let (index, term) = self.0.raft.propose(bytes.into()).map_err(|error| match error {
+            ProposeError::NotLeader { leader } => SubmitError::NotLeader { leader },
+            ProposeError::Transferring | ProposeError::Full => SubmitError::NotLeader { leader: None },
+            ProposeError::Forwarded => SubmitError::Unknown,
+        })?;
+        let (answer, answered) = oneshot::channel();
+        // Whoever waited for an entry there waited for one of an earlier term, which this one has replaced.
+        if let Some((_, replaced)) = self.0.waiting.borrow_mut().insert(index, (term, answer)) {
+            let _ = replaced.send(Err(SubmitError::Replaced));
+        }
+        answered.await.unwrap_or(Err(SubmitError::Unknown))
+    }
+
+    /// Answers a query by a state that has all that was executed before the call.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was answered; a query does nothing, so it can be asked again, here or elsewhere.
+    pub async fn query(&self, query: S::Query) -> Result<S::Answer, SubmitError> {
+        if self.0.reads == Reads::Log {
+            return match self.put(Request::Query(query)).await? {
+                Outcome::Answered(answer) => Ok(answer),
+                _ => unreachable!("a query is answered"),
+            };
+        }
+        let index = self.0.raft.read_index().await;
+        let index = index.map_err(|_| SubmitError::NotLeader { leader: self.0.raft.leader() })?;
+        while self.applied() < index {
+            let progress = self.0.progress.notified();
+            if self.applied() < index {
+                progress.await;
+            }
+        }
+        Ok(self.0.state.borrow().state().query(&query))
+    }
+
+    async fn apply_all(self, mut applies: Applies) {
+        while let Some(apply) = applies.recv().await {
+            self.apply(apply);
+            while let Ok(apply) = applies.try_recv() {
+                self.apply(apply);
+            }
+            self.0.progress.notify_waiters();
+            self.compact_if_large();
+        }
+    }
+
+    fn apply(&self, apply: Apply) {
+        let inner = &*self.0;
+        let (index, applied) = match apply {
+            Apply::Snapshot { index, state } => {
+                if !state.is_empty() {
+                    *inner.state.borrow_mut() = codec::decode(&state).expect("a snapshot is what was encoded");
+                }
+                (index, None)
+            }
+            Apply::Command { index, term, command } => {
+                let entry = codec::decode(&command).expect("an entry is what was encoded");
+                let outcome = inner.state.borrow_mut().apply(index, entry);
+                (index, Some((term, Some(outcome))))
+            }
+            Apply::Nothing { index, term } => (index, Some((term, None))),
+        };
+        let before = inner.applied.replace(index);
+        always!(index > before || index == 0, "rsm.applied-in-order", "{index} after {before}");
+        self.tell(index, applied);
+    }
+
+    /// Tells those who wait what an applied entry means for them.
+    fn tell(&self, index: Index, applied: Option<(Term, Option<Outcome<S>>)>) {
+        let mut waiting = self.0.waiting.borrow_mut();
+        let Some((term, outcome)) = applied else {
+            // A snapshot jumped over them.
+            let later = waiting.split_off(&(index + 1));
+            for (_, answer) in std::mem::replace(&mut *waiting, later).into_values() {
+                let _ = answer.send(Err(SubmitError::Unknown));
+            }
+            return;
+        };
+        if let Some((of, answer)) = waiting.remove(&index) {
+            let _ = answer.send(match outcome {
+                Some(outcome) if of == term => Ok(outcome),
+                _ => Err(SubmitError::Replaced),
+            });
+        }
+        // Terms never fall along a log: behind an entry of this term no older one will ever be committed.
+        while let Some(last) = waiting.last_entry().filter(|last| last.get().0 < term) {
+            let _ = last.remove().1.send(Err(SubmitError::Replaced));
+        }
+    }
+
+    fn compact_if_large(&self) {
+        let inner = &*self.0;
+        let (limit, applied) = (inner.snapshot_bytes, inner.applied.get());
+        let under_way = inner.compacting.get() > inner.raft.snapshot_index();
+        if limit == 0 || under_way || inner.raft.size().0 <= limit || applied <= inner.raft.snapshot_index() {
+            return;
+        }
+        inner.compacting.set(applied);
+        let state = codec::encode(&*inner.state.borrow()).expect("a state is below the limit");
+        inner.raft.compact(applied, state.into());
+    }
+}

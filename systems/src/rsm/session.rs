@@ -1,0 +1,236 @@
+//! Client sessions: what makes a command that is sent twice be executed once.
+//!
+//! They are part of the replicated state, and of its snapshots. Time in them is the log's: each entry carries what the leader's
+//! clock showed when it took it, and the latest such moment is now, at every replica alike. So all replicas end a session
+//! at the same entry, and none by a clock of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::StateMachine;
+use crate::raft::Index;
+
+/// When sessions end. All replicas must be given the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// A session ends when nothing was executed in it for so long.
+    pub idle: Duration,
+    /// When there are more than so many, the one that was used least recently ends.
+    pub sessions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { idle: Duration::from_secs(60), sessions: 10_000 }
+    }
+}
+
+/// What an entry of the log says to the state machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Stamped<S: StateMachine> {
+    /// What the clock of the leader that took it showed, in nanoseconds.
+    pub at: u64,
+    #[serde(bound = "")]
+    pub request: Request<S>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub(super) enum Request<S: StateMachine> {
+    /// Begin a session.
+    Open,
+    /// Execute a command, if that was not done yet.
+    Execute { session: u64, number: u64, command: S::Command },
+    /// Answer a query in its place in the log.
+    Query(S::Query),
+}
+
+/// What came of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub enum Outcome<S: StateMachine> {
+    /// There is a session of that number.
+    Opened(u64),
+    /// The command was executed, now or before.
+    Executed(S::Reply),
+    /// The query was answered.
+    Answered(S::Answer),
+    /// There is no such session (any more): the command was not executed now. Whether it was before nobody knows.
+    Expired,
+    /// A later command of the session was executed: this one will never be, and whether it was nobody knows any more.
+    Superseded,
+}
+
+/// A state machine whose commands belong to sessions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Sessions<S: StateMachine> {
+    state: S,
+    limits: Limits,
+    /// The log's clock, in nanoseconds.
+    now: u64,
+    sessions: BTreeMap<u64, Session<S>>,
+    /// Sessions by when they were last used.
+    by_use: BTreeSet<(u64, u64)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound = "")]
+struct Session<S: StateMachine> {
+    used: u64,
+    /// The last command that was executed, and its reply. A client has one under way at a time.
+    last: Option<(u64, S::Reply)>,
+}
+
+impl<S: StateMachine> Sessions<S> {
+    /// No sessions yet.
+    pub fn new(state: S, limits: Limits) -> Self {
+        Sessions { state, limits, now: 0, sessions: BTreeMap::new(), by_use: BTreeSet::new() }
+    }
+
+    /// The state.
+    pub fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// How many sessions there are.
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// Does what the entry at `index` says.
+    pub(super) fn apply(&mut self, index: Index, Stamped { at, request }: Stamped<S>) -> Outcome<S> {
+        self.now = self.now.max(at);
+        self.end_idle();
+        match request {
+            Request::Open => {
+                self.sessions.insert(index, Session { used: self.now, last: None });
+                self.by_use.insert((self.now, index));
+                if self.sessions.len() > self.limits.sessions.max(1) {
+                    self.end_oldest();
+                }
+                Outcome::Opened(index)
+            }
+            Request::Execute { session: id, number, command } => {
+                let Some(session) = self.sessions.get_mut(&id) else { return Outcome::Expired };
+                self.by_use.remove(&(session.used, id));
+                self.by_use.insert((self.now, id));
+                session.used = self.now;
+                match &session.last {
+                    Some((last, reply)) if *last == number => Outcome::Executed(reply.clone()),
+                    Some((last, _)) if *last > number => Outcome::Superseded,
+                    _ => {
+                        let reply = self.state.apply(command);
+                        session.last = Some((number, reply.clone()));
+                        Outcome::Executed(reply)
+                    }
+                }
+            }
+            Request::Query(query) => Outcome::Answered(self.state.query(&query)),
+        }
+    }
+
+    fn end_idle(&mut self) {
+        let idle = self.limits.idle.as_nanos() as u64;
+        while self.by_use.first().is_some_and(|(used, _)| used.saturating_add(idle) < self.now) {
+            self.end_oldest();
+        }
+    }
+
+    fn end_oldest(&mut self) {
+        if let Some((_, id)) = self.by_use.pop_first() {
+            self.sessions.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts; a command adds, its reply is the sum.
+    #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    struct Counter(u64);
+
+    impl StateMachine for Counter {
+        type Command = u64;
+        type Reply = u64;
+        type Query = ();
+        type Answer = u64;
+
+        fn apply(&mut self, by: u64) -> u64 {
+            self.0 += by;
+            self.0
+        }
+
+        fn query(&self, (): &()) -> u64 {
+            self.0
+        }
+    }
+
+    fn counter(sessions: usize) -> Sessions<Counter> {
+        Sessions::new(Counter(0), Limits { idle: Duration::from_nanos(100), sessions })
+    }
+
+    fn execute(state: &mut Sessions<Counter>, at: u64, session: u64, number: u64) -> Outcome<Counter> {
+        state.apply(99, Stamped { at, request: Request::Execute { session, number, command: 1 } })
+    }
+
+    fn open(state: &mut Sessions<Counter>, at: u64, index: Index) {
+        assert_eq!(state.apply(index, Stamped { at, request: Request::Open }), Outcome::Opened(index));
+    }
+
+    #[test]
+    fn a_command_that_comes_again_gets_the_reply_of_the_first_time() {
+        let mut state = counter(9);
+        open(&mut state, 0, 1);
+        assert_eq!(execute(&mut state, 1, 1, 1), Outcome::Executed(1));
+        assert_eq!(execute(&mut state, 2, 1, 1), Outcome::Executed(1));
+        assert_eq!(execute(&mut state, 3, 1, 2), Outcome::Executed(2));
+        assert_eq!(execute(&mut state, 4, 1, 1), Outcome::Superseded);
+        assert_eq!(state.apply(9, Stamped { at: 0, request: Request::Query(()) }), Outcome::Answered(2));
+    }
+
+    #[test]
+    fn also_after_a_snapshot() {
+        let mut state = counter(9);
+        open(&mut state, 0, 1);
+        execute(&mut state, 1, 1, 1);
+        let bytes = sim::codec::encode(&state).unwrap();
+        let mut restored: Sessions<Counter> = sim::codec::decode(&bytes).unwrap();
+        assert_eq!(restored, state);
+        assert_eq!(execute(&mut restored, 2, 1, 1), Outcome::Executed(1));
+    }
+
+    #[test]
+    fn an_idle_session_ends_by_the_clock_of_the_log() {
+        let mut state = counter(9);
+        open(&mut state, 1_000, 1);
+        // A leader whose clock is behind does not make time go back.
+        assert_eq!(execute(&mut state, 5, 1, 1), Outcome::Executed(1));
+        assert_eq!(execute(&mut state, 1_100, 1, 2), Outcome::Executed(2));
+        assert_eq!(execute(&mut state, 1_201, 1, 3), Outcome::Expired);
+        assert_eq!(state.state().0, 2);
+        assert!(state.is_empty());
+    }
+
+    #[test]
+    fn of_too_many_sessions_the_one_that_was_used_least_recently_ends() {
+        let mut state = counter(2);
+        open(&mut state, 1, 1);
+        open(&mut state, 2, 2);
+        execute(&mut state, 3, 1, 1);
+        open(&mut state, 4, 3);
+        assert_eq!(state.len(), 2);
+        assert_eq!(execute(&mut state, 5, 2, 1), Outcome::Expired);
+        assert_eq!(execute(&mut state, 5, 1, 1), Outcome::Executed(1));
+    }
+}
