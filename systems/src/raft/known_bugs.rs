@@ -21,7 +21,10 @@ pub(super) fn declare(m: &mut Manifest<RaftLog>) {
         .planted("raft.leader-counts-unsynced", ["committed-on-disks", "leader-completeness"])
         .planted("raft.commits-earlier-terms", ["leader-completeness", "state-machine-safety"])
         .planted("raft.late-append-truncates", ["committed-on-disks", "leader-completeness", "panic", "liveness"])
-        .planted("raft.acks-the-whole-log", ["committed-on-disks", "leader-completeness", "ordering", "liveness"])
+        .planted(
+            "raft.acks-the-whole-log",
+            ["committed-on-disks", "leader-completeness", "ordering", "liveness", "panic"],
+        )
         .planted("raft.match-from-what-was-sent", ["committed-on-disks", "leader-completeness"])
         .planted("raft.heartbeat-unchecked", ["committed-on-disks", "state-machine-safety", "ordering"])
         .planted(
