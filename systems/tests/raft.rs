@@ -23,7 +23,7 @@ const MADE_FOR: [(&str, &str); 38] = [
     ("raft.vote-not-persisted", "voters"),
     ("raft.vote-before-sync", "voters"),
     ("raft.candidate-before-sync", "voters"),
-    ("raft.term-not-persisted", "voters"),
+    ("raft.term-not-persisted", "power-loss"),
     ("raft.votes-twice", "elections"),
     ("raft.vote-forgotten-on-step-down", "elections"),
     ("raft.votes-for-the-longer-log", "figure-8"),
@@ -60,8 +60,18 @@ const MADE_FOR: [(&str, &str); 38] = [
     ("raft.time-stands-still", "leases"),
 ];
 
-/// Those that are found by chance and late: elsewhere the swarm is swept for them.
-const RARE: [&str; 0] = [];
+/// Those for which the swarm needs more seeds than a test can make: it is swept for them with `dst sweep --planted`.
+const RARE: [&str; 9] = [
+    "raft.read-numbers-reused",
+    "raft.lease-ignores-drift",
+    "raft.lease-from-the-answer",
+    "raft.lease-forgotten-by-restart",
+    "raft.lease-survives-transfer",
+    "raft.time-stands-still",
+    "raft.read-joins-an-earlier-round",
+    "raft.snapshot-acked-before-sync",
+    "raft.members-not-rolled-back",
+];
 
 /// The first of so many seeds in which the bug is reported by an oracle that it declares.
 fn found(bug: &str, scenario: &Scenario, within: u64) -> Option<u64> {
@@ -95,7 +105,7 @@ fn every_known_bug_is_found_by_the_scenario_made_for_it() {
     assert_eq!(known.len(), MADE_FOR.len());
     for bug in known {
         let (_, name) = MADE_FOR.iter().find(|(known, _)| *known == bug).expect("each bug has a scenario");
-        let seed = found(&bug, &scenario(name), 1_000);
+        let seed = found(&bug, &scenario(name), 300);
         println!("{bug} by {name}: seed {seed:?}");
         assert!(seed.is_some(), "{bug} was not found by {name}");
     }
@@ -105,7 +115,7 @@ fn every_known_bug_is_found_by_the_scenario_made_for_it() {
 fn every_known_bug_is_found_by_the_swarm() {
     let swarm = scenario("swarm");
     for (bug, _) in MADE_FOR.iter().filter(|(bug, _)| !RARE.contains(bug)) {
-        let seed = found(bug, &swarm, 1_000);
+        let seed = found(bug, &swarm, 300);
         println!("{bug} by the swarm: seed {seed:?}");
         assert!(seed.is_some(), "{bug} was not found by the swarm");
     }

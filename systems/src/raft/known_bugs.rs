@@ -21,7 +21,10 @@ pub(super) fn declare(m: &mut Manifest<RaftLog>) {
         .planted("raft.leader-counts-unsynced", ["committed-on-disks", "leader-completeness"])
         .planted("raft.commits-earlier-terms", ["leader-completeness", "state-machine-safety"])
         .planted("raft.late-append-truncates", ["committed-on-disks", "leader-completeness", "panic", "liveness"])
-        .planted("raft.acks-the-whole-log", ["committed-on-disks", "leader-completeness", "ordering"])
+        .planted(
+            "raft.acks-the-whole-log",
+            ["committed-on-disks", "leader-completeness", "ordering", "liveness", "panic"],
+        )
         .planted("raft.match-from-what-was-sent", ["committed-on-disks", "leader-completeness"])
         .planted("raft.heartbeat-unchecked", ["committed-on-disks", "state-machine-safety", "ordering"])
         .planted(
@@ -31,7 +34,7 @@ pub(super) fn declare(m: &mut Manifest<RaftLog>) {
     // Snapshots.
     m.planted("raft.log-cut-before-snapshot", ["remembers"])
         .planted("raft.snapshot-acked-before-sync", ["remembers"])
-        .planted("raft.snapshot-forgets-term", ["log-matching", "remembers"])
+        .planted("raft.snapshot-forgets-term", ["log-matching", "remembers", "liveness"])
         .planted("raft.snapshot-forgets-members", ["quorums:snapshot"])
         .planted("raft.snapshot-index-off-by-one", ["same-state"])
         .planted("raft.snapshot-state-ignored", ["same-state"])
