@@ -175,6 +175,7 @@ fn options(id: u64, reads: Reads) -> Options {
         tick: ms(20),
         dir: "raft".to_owned(),
         port: 1,
+        segment: 64 << 10,
         members: Membership::of((0..SERVERS).map(Id)),
         address: |id| NodeId::new(id.0 as u16).port(1),
     };
