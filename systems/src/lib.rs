@@ -8,7 +8,8 @@
 //! | [`primary_backup`] | a key/value store on a primary and its backup, and the service that says who is which |
 //! | [`journal`] | records on one disk: the system that proves the storage library |
 //! | [`storage`] | a library: write-ahead log and snapshot files |
-//! | [`raft`] | a library so far: the core of Raft as a pure state machine |
+//! | [`raft`] | a log that servers agree on; its core and driver are what replicated systems stand on |
+//! | [`rsm`] | a library: replicated state machines on Raft, with client sessions |
 
 pub mod journal;
 pub mod primary_backup;
