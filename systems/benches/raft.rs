@@ -1,12 +1,17 @@
 //! The core of Raft against the crate `raft` (tikv/raft-rs), doing the same work in one run: a leader is given commands in
 //! batches, messages go through a queue in memory, writes are in memory and done at once, and an iteration ends when every
 //! server has applied everything.
+//!
+//! And the whole of it in the simulator: five servers and 1,000 proposals in a virtual second, with clients, network, disks
+//! and every check. There an element is a virtual second.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use sim::{Outcome, RunOptions, Scenario, run};
+use systems::raft::RaftLog;
 
 const ENTRIES: u64 = 10_000;
 const BATCH: u64 = 100;
@@ -186,5 +191,38 @@ fn commit(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, commit);
+/// Twenty clients, each with some 50 proposals in a second.
+const CLUSTER: &str = r#"
+[system]
+name = "raft"
+servers = 5
+clients = 20
+snapshot_every = 1000
+
+[run]
+main = "10s"
+quiet = "5s"
+
+[[workload]]
+name = "mixed"
+args = { reads = 0.0, bytes = [64, 64], think_ms = [12, 20] }
+
+[[workload]]
+name = "read-all"
+phase = "final"
+"#;
+
+fn simulated(c: &mut Criterion) {
+    let scenario = Scenario::parse("cluster.toml", CLUSTER).unwrap_or_else(|error| panic!("{error}"));
+    let simulate = || run(&RaftLog, &scenario, 1, RunOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+    let report = simulate();
+    assert_eq!(report.verdict, Outcome::Pass, "{:?}", report.failure);
+    let (seconds, proposals) = (report.virtual_ns / 1_000_000_000, report.dose["ops_ok"]);
+    println!("{proposals} operations in {:.2} virtual seconds", report.virtual_ns as f64 / 1e9);
+    let mut group = c.benchmark_group("a simulated cluster");
+    group.throughput(Throughput::Elements(seconds)).sample_size(10);
+    group.bench_function("5 servers, 1,000 proposals a second", |b| b.iter(|| black_box(simulate()).events));
+}
+
+criterion_group!(benches, commit, simulated);
 criterion_main!(benches);
