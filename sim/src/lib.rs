@@ -11,7 +11,7 @@
 //! | [`run()`], [`timeline`] | a scenario and a seed in, a [`Report`] out; and what a seed will do, before it is run |
 //! | [`system`] | what a system under test implements |
 //! | [`time`], [`task`], [`net`], [`rpc`], [`fs`], [`rand`], [`sync`], [`node`] | the world, as the code on a node sees it |
-//! | [`event`], [`probe`] | what that code says about itself |
+//! | [`mod@event`], [`probe`] | what that code says about itself |
 //! | [`history`], [`check`] | what clients saw, and what must hold |
 //! | [`scenario`], [`fault`] | scenario files, and faults as data |
 //! | [`trace`] | the recorder: what happened, line by line |

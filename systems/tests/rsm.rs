@@ -10,7 +10,9 @@ use sim::net::LinkConfig;
 use sim::{NodeId, Sim, Simulated, simulate, time};
 use systems::raft::membership::Membership;
 use systems::raft::{Config, Id, driver};
-use systems::rsm::{Client, ClientError, Limits, Options, Patience, Reads, Replica, StateMachine, service};
+use systems::rsm::{
+    Client, ClientError, Limits, Options, Patience, Reads, Replica, StateMachine, Submit, SubmitError, service,
+};
 
 /// How many seeds each behaviour is shown with.
 const SEEDS: std::ops::Range<u64> = 0..6;
@@ -306,6 +308,24 @@ fn what_was_under_way_when_all_crashed_is_executed_once() {
             lab.wait(job, Duration::from_secs(20))??;
         }
         lab.agree()
+    });
+}
+
+/// Whoever asks a replica that has stopped hears so, and does not wait for what will never come.
+#[test]
+fn a_replica_that_is_closed_sends_everybody_elsewhere() {
+    shows(LinkConfig::default(), &Some((true, true)), |lab| {
+        lab.add(1)?;
+        let replicas = lab.replicas.clone();
+        let asked = lab.client(async move |_| {
+            let replica = replicas.borrow()[0].clone()?;
+            replica.close();
+            let submitted = replica.submit(Submit::Open).await;
+            let queried = replica.query(()).await;
+            let elsewhere = Err(SubmitError::NotLeader { leader: None });
+            Some((submitted == elsewhere, matches!(queried, Err(SubmitError::NotLeader { .. }))))
+        });
+        lab.wait(&asked, PATIENCE)?
     });
 }
 

@@ -153,6 +153,7 @@ async fn serve(raft: Raft, mut applies: Applies, server: &mut Server<LogService>
         }
     }
     host.raft.close();
+    host.progress.notify_waiters();
 }
 
 impl Host {
@@ -272,10 +273,10 @@ impl Host {
             return responder.send(&Reply::Refused(self.raft.leader().map(|id| id.0)));
         };
         while self.applied.get() < index {
-            let progress = self.progress.notified();
-            if self.applied.get() < index {
-                progress.await;
+            if self.raft.stopped().is_some() {
+                return responder.send(&Reply::Refused(None));
             }
+            self.progress.notified().await;
         }
         responder.send(&Reply::Read(self.applied.get()));
     }

@@ -146,6 +146,7 @@ impl<S: StateMachine> Replica<S> {
         }
         self.0.raft.close();
         self.0.waiting.borrow_mut().clear();
+        self.0.progress.notify_waiters();
     }
 
     /// Puts an entry into the log and waits until it is applied, or will certainly never be. May take for ever where no quorum
@@ -163,6 +164,9 @@ impl<S: StateMachine> Replica<S> {
     }
 
     async fn put(&self, request: Request<S>) -> Result<Outcome<S>, SubmitError> {
+        if self.0.raft.stopped().is_some() {
+            return Err(SubmitError::NotLeader { leader: None });
+        }
         let entry = Stamped { at: time::now().as_nanos(), request };
         let bytes = codec::encode(&entry).expect("a command is far below the limit");
         let (index, term) = self.0.raft.propose(bytes.into()).map_err(|error| match error {
@@ -193,10 +197,10 @@ impl<S: StateMachine> Replica<S> {
         let index = self.0.raft.read_index().await;
         let index = index.map_err(|_| SubmitError::NotLeader { leader: self.0.raft.leader() })?;
         while self.applied() < index {
-            let progress = self.0.progress.notified();
-            if self.applied() < index {
-                progress.await;
+            if self.0.raft.stopped().is_some() {
+                return Err(SubmitError::NotLeader { leader: None });
             }
+            self.0.progress.notified().await;
         }
         Ok(self.0.state.borrow().state().query(&query))
     }

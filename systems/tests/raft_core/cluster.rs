@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use systems::raft::core::{Core, Output, Persist, Restored};
 use systems::raft::membership::Membership;
-use systems::raft::message::{Body, Entry, HardState, Message, Payload, Position, SnapshotMeta};
+use systems::raft::message::{Entry, HardState, Message, Payload, Position, SnapshotMeta};
 use systems::raft::{Config, Id, Index, Term};
 
 /// Draws that depend on nothing but the seed.
@@ -336,16 +336,4 @@ fn decode(state: &[u8]) -> Vec<(Index, Bytes)> {
     }
     let applied: Vec<(Index, Vec<u8>)> = sim::codec::decode(state).unwrap();
     applied.into_iter().map(|(index, bytes)| (index, Bytes::from(bytes))).collect()
-}
-
-/// What a message says, in a few words.
-#[allow(dead_code)]
-pub fn show(message: &Message) -> String {
-    let what = match &message.body {
-        Body::Append { prev, entries, commit, .. } => {
-            format!("append {} after {} commit {commit}", entries.len(), prev.index)
-        }
-        other => format!("{other:?}"),
-    };
-    format!("{} -> {} t{} {what}", message.from.0, message.to.0, message.term)
 }
