@@ -114,8 +114,8 @@ where
                 at_ns: Some(violation.at),
                 explanation: violation.explanation,
             }),
-            linearizable::Verdict::Exhausted { key, steps } => {
-                Verdict::Unknown(format!("{} steps on key {key} were not enough to decide", steps))
+            linearizable::Verdict::Exhausted { part, steps } => {
+                Verdict::Unknown(format!("{} steps on {part} were not enough to decide", steps))
             }
         })
     }

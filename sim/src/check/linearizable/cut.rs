@@ -67,11 +67,12 @@ pub(super) struct IllegalPrefix<'a, M: Model> {
     pub steps: u64,
 }
 
-/// The earliest illegal prefix of the operations `members`, which as a `whole` are illegal by `dead_end`.
+/// The earliest illegal prefix of the operations `members`, which as a `whole`, which ends at `until`, are illegal by
+/// `dead_end`.
 pub(super) fn earliest<'a, M: Model>(
     history: &'a [Operation<M::Op, M::Ret>],
     members: &[usize],
-    key: &M::Key,
+    until: u64,
     whole: &[Entry<'a, M>],
     dead_end: DeadEnd,
     budget: u64,
@@ -91,7 +92,7 @@ pub(super) fn earliest<'a, M: Model>(
     let mut probe = low;
     while low < high {
         let entries = cut::<M>(history, members, completions[probe]);
-        let (taken, conclusion) = search::<M>(key, &entries, budget - steps, Foresight::On);
+        let (taken, conclusion) = search::<M>(&entries, budget - steps, Foresight::On);
         steps += taken;
         match conclusion {
             Conclusion::Illegal(dead_end) => {
@@ -109,24 +110,24 @@ pub(super) fn earliest<'a, M: Model>(
     }
     // `found` numbers the operations of the prefix it was found in; the whole one and the one up to the last completion
     // differ in operations that were invoked after it, so they are cut as found.
-    let until = if high + 1 == completions.len() { u64::MAX } else { completions[high] };
+    let until = if high + 1 == completions.len() { until } else { completions[high] };
     let entries = cut::<M>(history, members, until);
     // For the explanation: with foresight a search turns back before an operation that would still have fitted. What it
     // finds in a few steps is as good to read as what it would in all.
-    let (taken, conclusion) = search::<M>(key, &entries, EXPLANATION.min(budget - steps), Foresight::Off);
+    let (taken, conclusion) = search::<M>(&entries, EXPLANATION.min(budget - steps), Foresight::Off);
     steps += taken;
     if let Conclusion::Illegal(dead_end) | Conclusion::Exhausted(dead_end) = conclusion
         && dead_end.longest.len() > found.longest.len()
     {
         found = dead_end;
     }
-    extend::<M>(key, &entries, &mut found.longest);
+    extend::<M>(&entries, &mut found.longest);
     IllegalPrefix { at: completions[high], exact, entries, dead_end: found, steps }
 }
 
 /// Places what still fits behind an order of operations: where foresight or the budget ended a search, something may.
-fn extend<M: Model>(key: &M::Key, entries: &[Entry<'_, M>], order: &mut Vec<u32>) {
-    let mut state = M::init(key);
+fn extend<M: Model>(entries: &[Entry<'_, M>], order: &mut Vec<u32>) {
+    let mut state = M::init();
     let mut is_placed = vec![false; entries.len()];
     for &number in order.iter() {
         let entry = &entries[number as usize];

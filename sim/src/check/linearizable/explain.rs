@@ -20,8 +20,8 @@ const SHOWN_CHARS: usize = 160;
 /// Why a history is not linearizable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The key whose operations have no linearization.
-    pub key: String,
+    /// What the operations that have no linearization are about: `key x`.
+    pub part: String,
     /// Completion time (ns) of the earliest operation by whose completion there was none: what had been
     /// observed by then is illegal, whatever came later. Failed operations count as never invoked.
     pub at: u64,
@@ -64,12 +64,12 @@ pub enum Reason {
 /// Explains why `prefix` is illegal. The steps are for the caller to fill in.
 pub(super) fn explain<M: Model>(
     history: &[Operation<M::Op, M::Ret>],
-    key: &M::Key,
+    keys: &[M::Key],
     prefix: &IllegalPrefix<'_, M>,
 ) -> Violation {
     let entries = &prefix.entries;
     let mut is_placed = vec![false; entries.len()];
-    let mut state = M::init(key);
+    let mut state = M::init();
     let mut placed = Vec::new();
     for &number in &prefix.dead_end.longest {
         let entry = &entries[number as usize];
@@ -97,11 +97,11 @@ pub(super) fn explain<M: Model>(
         .collect();
 
     let mut violation = Violation {
-        key: key.to_string(),
+        part: M::part(keys),
         at: prefix.at,
         at_is_exact: prefix.exact,
         prefix: placed.iter().map(|entry| entry.index).collect(),
-        state: format!("{state:?}"),
+        state: M::describe_state(&state),
         unplaced,
         explanation: String::new(),
         steps: 0,
@@ -127,9 +127,9 @@ fn narrate<M: Model>(
     };
 
     let mut lines = vec![format!(
-        "{}: the operations on key {} are not linearizable {} {}",
+        "{}: the operations on {} are not linearizable {} {}",
         M::NAME,
-        violation.key,
+        violation.part,
         if violation.at_is_exact { "from" } else { "at the latest from" },
         time(violation.at),
     )];

@@ -1,6 +1,6 @@
 //! The checker against a brute-force one: the definition, word for word, over every permutation.
 //!
-//! The reference knows no keys, no prefixes, no memory and no order of trial, so it shares none of the
+//! The reference knows no parts, no prefixes, no memory and no order of trial, so it shares none of the
 //! checker's shortcuts. The histories are short and their values few: then about half of them are legal.
 
 use std::collections::BTreeMap;
@@ -8,13 +8,30 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::models::{Kv, KvMap, KvOp, KvRet, Register, RegisterOp, RegisterRet};
+use super::models::{Kv, KvMap, KvOp, KvRet, Register, RegisterOp, RegisterRet, Store, StoreOp, StoreRet};
 use super::*;
+
+/// A model, and which of several objects with a state of their own an operation is on.
+trait Object: Model {
+    fn object(_: &Self::Op) -> String {
+        String::new()
+    }
+}
+
+impl Object for Register {}
+impl Object for KvMap {}
+impl Object for Store {}
+
+impl Object for Kv {
+    fn object(op: &KvOp) -> String {
+        op.key().to_owned()
+    }
+}
 
 type History<M> = Vec<Operation<<M as Model>::Op, <M as Model>::Ret>>;
 
 /// Whether `history`, as observed until `until`, has a linearization.
-fn is_linearizable<M: Model>(history: &History<M>, until: u64) -> bool {
+fn is_linearizable<M: Object>(history: &History<M>, until: u64) -> bool {
     let visible: Vec<_> = history
         .iter()
         .filter(|o| o.invoked <= until && !matches!(o.outcome, Outcome::Failed { .. }))
@@ -29,7 +46,7 @@ fn is_linearizable<M: Model>(history: &History<M>, until: u64) -> bool {
 type Visible<'a, M> = (u64, &'a <M as Model>::Op, Option<(u64, &'a <M as Model>::Ret)>);
 
 /// Whether some order of operations that starts with `order` is a linearization of `operations`.
-fn extend<M: Model>(operations: &[Visible<M>], order: &mut Vec<usize>) -> bool {
+fn extend<M: Object>(operations: &[Visible<M>], order: &mut Vec<usize>) -> bool {
     let complete = |i: &usize| order.contains(i) || operations[*i].2.is_none();
     if (0..operations.len()).all(|i| complete(&i)) && explains::<M>(operations, order) {
         return true;
@@ -46,24 +63,23 @@ fn extend<M: Model>(operations: &[Visible<M>], order: &mut Vec<usize>) -> bool {
 }
 
 /// Whether `order` respects real time and the model.
-fn explains<M: Model>(operations: &[Visible<M>], order: &[usize]) -> bool {
+fn explains<M: Object>(operations: &[Visible<M>], order: &[usize]) -> bool {
     let precedes = |a: usize, b: usize| operations[a].2.is_some_and(|(at, _)| at < operations[b].0);
     let inverted = |place: usize| (place + 1..order.len()).any(|later| precedes(order[later], order[place]));
     if (0..order.len()).any(inverted) {
         return false;
     }
-    let mut states: BTreeMap<M::Key, M::State> = BTreeMap::new();
+    let mut states: BTreeMap<String, M::State> = BTreeMap::new();
     order.iter().all(|&i| {
         let (_, op, completion) = operations[i];
-        let key = M::key(op);
-        let state = states.entry(key.clone()).or_insert_with(|| M::init(&key));
+        let state = states.entry(M::object(op)).or_insert_with(M::init);
         let next = M::step(state, op, completion.map(|(_, ret)| ret));
         next.map(|next| *state = next).is_some()
     })
 }
 
 /// Compares the two on `cases` random histories, both of whose verdicts must be frequent.
-fn agree<M: Model>(cases: u32, histories: impl Strategy<Value = History<M>>) {
+fn agree<M: Object>(cases: u32, histories: impl Strategy<Value = History<M>>) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let legal = std::cell::Cell::new(0);
@@ -90,14 +106,16 @@ fn agree<M: Model>(cases: u32, histories: impl Strategy<Value = History<M>>) {
 }
 
 /// Every claim a violation makes, by brute force.
-fn verify<M: Model>(history: &History<M>, violation: &Violation) -> Result<(), proptest::test_runner::TestCaseError> {
+fn verify<M: Object>(history: &History<M>, violation: &Violation) -> Result<(), proptest::test_runner::TestCaseError> {
     // `at`: legal just before, illegal from there on, and something completed there.
     prop_assert!(violation.at_is_exact);
     prop_assert!(!is_linearizable::<M>(history, violation.at));
     prop_assert!(violation.at == 0 || is_linearizable::<M>(history, violation.at - 1));
 
-    // `prefix` is an order that the model accepts of the key's operations; `unplaced` is what it lacks.
-    let of_key = |i: usize| M::key(&history[i].op).to_string() == violation.key;
+    // `prefix` is an order that the model accepts of the part's operations; `unplaced` is what it lacks.
+    let parts = partition::partition::<M>(history);
+    let part = parts.iter().find(|part| M::part(&part.keys) == violation.part).expect("one of the parts");
+    let of_part = |i: usize| part.members.contains(&i);
     let visible: Vec<Visible<M>> = history
         .iter()
         .map(|o| match &o.outcome {
@@ -106,9 +124,10 @@ fn verify<M: Model>(history: &History<M>, violation: &Violation) -> Result<(), p
         })
         .collect();
     prop_assert!(explains::<M>(&visible, &violation.prefix));
-    prop_assert!(violation.prefix.iter().all(|&i| of_key(i)));
-    let mut lacking: Vec<usize> =
-        (0..history.len()).filter(|&i| of_key(i) && visible[i].2.is_some() && !violation.prefix.contains(&i)).collect();
+    prop_assert!(violation.prefix.iter().all(|&i| of_part(i)));
+    let mut lacking: Vec<usize> = (0..history.len())
+        .filter(|&i| of_part(i) && visible[i].2.is_some() && !violation.prefix.contains(&i))
+        .collect();
     let mut unplaced: Vec<usize> = violation.unplaced.iter().map(|u| u.index).collect();
     lacking.sort_unstable();
     unplaced.sort_unstable();
@@ -179,4 +198,26 @@ fn kv_history() -> impl Strategy<Value = History<Kv>> {
         (key(), value()).prop_map(|(key, value)| (KvOp::Append { key, value }, KvRet::Done)),
     ];
     prop::collection::vec(operation(what), 1..=6)
+}
+
+#[test]
+fn store_verdicts_are_those_of_brute_force() {
+    let key = || prop_oneof![3 => Just("a"), 2 => Just("b"), 1 => Just("c")].prop_map(str::to_owned);
+    let value = || prop_oneof![Just("1".to_owned()), Just("2".to_owned())];
+    let seen = || proptest::option::of(prop_oneof![2 => value(), 1 => Just("12".to_owned())]);
+    let pairs = proptest::collection::btree_map(key(), value(), 0..3);
+    let what = prop_oneof![
+        3 => (key(), seen()).prop_map(|(key, value)| (StoreOp::Get { key }, StoreRet::Value(value))),
+        4 => (key(), value()).prop_map(|(key, value)| (StoreOp::Put { key, value }, StoreRet::Done)),
+        2 => (key(), value()).prop_map(|(key, value)| (StoreOp::Append { key, value }, StoreRet::Done)),
+        2 => (key(), seen(), value(), any::<bool>()).prop_map(|(key, expected, new, swapped)| {
+            (StoreOp::Cas { key, expected, new }, StoreRet::Swapped(swapped))
+        }),
+        2 => (key(), any::<bool>()).prop_map(|(key, was_there)| (StoreOp::Delete { key }, StoreRet::Deleted(was_there))),
+        3 => (key(), prop_oneof![Just("b"), Just("c"), Just("d")], 0..3usize, pairs).prop_map(|(from, to, limit, pairs)| {
+            let op = StoreOp::Scan { from, to: to.to_owned(), limit };
+            (op, StoreRet::Pairs(pairs.into_iter().take(limit).collect()))
+        }),
+    ];
+    agree::<Store>(6_000, prop::collection::vec(operation(what), 1..=6));
 }

@@ -65,14 +65,9 @@ pub(super) enum Foresight {
 
 /// Searches for a linearization of `entries` (as [`cut`](super::cut::cut) orders them) in at most `budget`
 /// steps; gives the steps taken as well.
-pub(super) fn search<M: Model>(
-    key: &M::Key,
-    entries: &[Entry<'_, M>],
-    budget: u64,
-    foresight: Foresight,
-) -> (u64, Conclusion) {
+pub(super) fn search<M: Model>(entries: &[Entry<'_, M>], budget: u64, foresight: Foresight) -> (u64, Conclusion) {
     let completed = entries.iter().filter(|entry| entry.at.is_some()).count();
-    let mut states = States::<M>::new(M::init(key));
+    let mut states = States::<M>::new(M::init());
     let mut visited = Visited::new(entries.len());
     let mut timeline = Timeline::new(entries, completed);
 
@@ -255,7 +250,7 @@ impl Timeline {
             .chain(before(self.open_head()))
             .filter(|&other| self.is_invocation(other) && other != placed && other != node - self.operations)
             .map(|other| entries[other as usize].op);
-        !M::may_return(state, read.op, ret, others)
+        !M::may_return(state, entries[placed as usize].op, (read.op, ret), others)
     }
 
     /// What is linked behind a list's head, in order.

@@ -178,7 +178,7 @@ fn at_is_when_the_history_became_illegal() {
 #[test]
 fn of_several_violating_keys_the_earliest_is_reported() {
     let history = [get(0, "a", 10, 50, "?"), get(0, "b", 10, 30, "?"), get(0, "c", 10, 40, "?")];
-    assert_eq!(reject(&history, 30).key, "b");
+    assert_eq!(reject(&history, 30).part, "key b");
 }
 
 #[test]
@@ -187,18 +187,23 @@ fn the_budget_ends_the_search() {
         .map(|i| append("hard", &i.to_string(), 0, done(100)))
         .chain([get(0, "hard", 200, 300, "876543210?")])
         .collect();
-    let exhausted = Verdict::Exhausted { key: "hard".into(), steps: 20 };
+    let exhausted = Verdict::Exhausted { part: "key hard".into(), steps: 20 };
     assert_eq!(check::<Kv>(&history, 20), exhausted);
     assert!(matches!(check::<Kv>(&history, 10_000_000), Verdict::Violation(_)));
     assert!(matches!(check::<Kv>(&history[..1], 0), Verdict::Exhausted { steps: 0, .. }));
 
-    // A violation elsewhere outweighs it, though its key is checked later.
-    let with_violation = [history, vec![get(0, "z", 0, 7, "?")]].concat();
-    let Verdict::Violation(violation) = check::<Kv>(&with_violation, 20) else {
-        panic!("the violation of z was missed");
+    // A violation elsewhere outweighs it.
+    let with = |at| match check::<Kv>(&[&history[..], &[get(0, "z", 0, at, "?")]].concat(), 20) {
+        Verdict::Violation(violation) => violation,
+        other => panic!("the violation of z was missed: {other:?}"),
     };
-    assert_eq!((violation.key.as_str(), violation.at), ("z", 7));
+    let violation = with(400);
+    assert_eq!((violation.part.as_str(), violation.at), ("key z", 400));
     assert!(violation.steps > 20);
+
+    // The smallest part comes first, and of the others only what came before its violation is looked at.
+    let violation = with(7);
+    assert_eq!((violation.part.as_str(), violation.at, violation.steps), ("key z", 7, 2));
 }
 
 #[test]
