@@ -59,6 +59,7 @@
 pub mod checks;
 pub mod config;
 pub mod core;
+mod declare;
 pub mod driver;
 mod election;
 pub mod events;
@@ -78,5 +79,6 @@ mod system;
 pub mod workload;
 
 pub use config::Config;
+pub use declare::declare;
 pub use message::{Id, Index, Term};
 pub use system::{Params, RaftLog};

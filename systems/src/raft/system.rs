@@ -4,11 +4,7 @@ use serde::{Deserialize, Serialize};
 use sim::scenario::plan::Phase;
 use sim::{Cluster, Manifest, System};
 
-use super::checks::{
-    AckedIsApplied, CommittedOnDisks, DurableVote, ElectionSafety, FreshReads, Leader, LeaderAppendOnly,
-    LeaderCompleteness, LogMatching, MajorityOfDisks, Monotonic, Ordering, Quorums, Remembers, SameState,
-    StateMachineSafety,
-};
+use super::checks::AckedIsApplied;
 use super::config::Config;
 use super::events;
 use super::ordered::Ordered;
@@ -124,39 +120,9 @@ impl System for RaftLog {
             .action("raft.members", workload::members)
             .suggest(Phase::Main, "mixed")
             .suggest(Phase::Final, "read-all");
-        m.event::<events::BecameLeader>()
-            .event::<events::Voted>()
-            .event::<events::Restored>()
-            .event::<events::Forgotten>()
-            .event::<events::Appended>()
-            .event::<events::Wrote>()
-            .event::<events::Committed>()
-            .event::<events::Applied>()
-            .event::<events::Installed>()
-            .event::<events::Compacted>()
-            .event::<events::Members>()
-            .event::<events::MembersApplied>()
-            .event::<events::Acted>()
-            .event::<events::Acked>()
-            .event::<events::State>()
-            .event::<events::ReadAsked>()
-            .event::<events::ReadReady>();
-        m.selector::<Leader>().protected::<MajorityOfDisks>();
-        m.check::<Ordered>()
-            .invariant::<ElectionSafety>()
-            .invariant::<LeaderAppendOnly>()
-            .invariant::<LogMatching>()
-            .invariant::<LeaderCompleteness>()
-            .invariant::<StateMachineSafety>()
-            .invariant::<DurableVote>()
-            .invariant::<Monotonic>()
-            .invariant::<Ordering>()
-            .invariant::<Remembers>()
-            .invariant::<CommittedOnDisks>()
-            .invariant::<Quorums>()
-            .invariant::<FreshReads>()
-            .invariant::<SameState>()
-            .invariant::<AckedIsApplied>();
+        super::declare(m);
+        m.event::<events::Acked>();
+        m.check::<Ordered>().invariant::<AckedIsApplied>();
         super::known_bugs::declare(m);
     }
 

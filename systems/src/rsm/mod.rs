@@ -22,6 +22,8 @@
 //! "Viewstamped Replication Revisited", 2012, section 4.
 
 mod client;
+mod known_bugs;
+pub mod operator;
 mod replica;
 pub mod service;
 mod session;
@@ -32,6 +34,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use client::{Client, ClientError, Patience};
+pub use known_bugs::declare as declare_known_bugs;
 pub use replica::{Options, Reads, Replica, Submit, SubmitError};
 pub use session::{Limits, Outcome, Sessions};
 
@@ -57,4 +60,10 @@ pub trait StateMachine: Data {
 
     /// Answers a query.
     fn query(&self, query: &Self::Query) -> Self::Answer;
+
+    /// Something that differs for different states, with a probability that can be relied on. It is compared between
+    /// replicas after each command, so it should cost little. Without it only what was executed is compared.
+    fn digest(&self) -> u64 {
+        0
+    }
 }
