@@ -108,6 +108,21 @@ pub trait Model: 'static {
         let _ = (state, placed, read, others);
         true
     }
+
+    /// Whether it can make a difference to any of `others` that `placed`, whose outcome nobody knows, led from `before` to
+    /// `after`. They are what may come until the next read that `placed` concerns is over, that read included.
+    ///
+    /// Only a hint: where the answer is `false`, whatever follows can do without `placed`, since the read says what the state is
+    /// then in any case; so the search does not place it here. `true` is always safe; `false` must be certain.
+    fn matters<'a>(
+        before: &Self::State,
+        placed: &Self::Op,
+        after: &Self::State,
+        others: impl Iterator<Item = (&'a Self::Op, Option<&'a Self::Ret>)> + Clone,
+    ) -> bool {
+        let _ = (before, placed, after, others);
+        true
+    }
 }
 
 /// The keys that an operation is about.

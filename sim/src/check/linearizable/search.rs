@@ -12,7 +12,8 @@
 //!
 //! - Open operations stand in a list of their own and are tried after the completed ones: they need not
 //!   be placed at all, so they are only worth a try where nothing else fits.
-//! - An open operation that would change nothing is not placed: whatever follows it can do without it.
+//! - An open operation that would change nothing is not placed, nor one whose effect nobody can see before it is lost
+//!   ([`Model::matters`]): whatever follows can do without it.
 //! - A read that fits is placed for good: every linearization that has it later remains one if it is
 //!   moved here, as it changes no state on the way.
 //!
@@ -68,11 +69,11 @@ pub(super) enum Foresight {
 pub(super) fn search<M: Model>(entries: &[Entry<'_, M>], budget: u64, foresight: Foresight) -> (u64, Conclusion) {
     let completed = entries.iter().filter(|entry| entry.at.is_some()).count();
     let mut states = States::<M>::new(M::init());
-    let mut visited = Visited::new(entries.len());
+    let mut visited = Visited::new(entries.len(), completed);
     let mut timeline = Timeline::new(entries, completed);
 
     let mut state: StateId = 0;
-    let mut placed = BitSet::new(entries.len());
+    let mut placed = BitSet::new(entries.len(), completed);
     let mut stack: Vec<Frame> = Vec::new();
     let mut placed_completed = 0;
 
@@ -94,7 +95,11 @@ pub(super) fn search<M: Model>(entries: &[Entry<'_, M>], budget: u64, foresight:
                 cursor = timeline.after(cursor);
                 continue;
             };
-            if foresight == Foresight::On && to != state && timeline.hides_a_read(number, entries, states.get(to)) {
+            let is_vain = || {
+                timeline.hides_a_read(number, entries, states.get(to))
+                    || entry.at.is_none() && !timeline.matters(number, entries, states.get(state), states.get(to))
+            };
+            if foresight == Foresight::On && to != state && is_vain() {
                 cursor = timeline.after(cursor);
                 continue;
             }
@@ -237,24 +242,45 @@ impl Timeline {
     /// Whether the next read to complete that `placed` concerns could not return what it did any more, if that led to
     /// `state`.
     fn hides_a_read<M: Model>(&self, placed: u32, entries: &[Entry<'_, M>], state: &M::State) -> bool {
-        let operation = |completion: u32| &entries[(completion - self.operations) as usize];
-        let is_concerned = |node: &u32| {
-            let read = |read: &Entry<'_, M>| M::is_read(read.op) && M::concerns(entries[placed as usize].op, read.op);
-            !self.is_invocation(*node) && read(operation(*node))
-        };
-        let Some(node) = self.chain(self.completed_head()).take(LOOK_AHEAD).find(is_concerned) else { return false };
-        let read = operation(node);
-        let (Some(ret), Some(until)) = (read.ret, read.at) else { return false };
-        let before = |head: u32| self.chain(head).take_while(move |&node| self.time[node as usize] <= until);
-        let others = before(self.completed_head())
-            .chain(before(self.open_head()))
-            .filter(|&other| self.is_invocation(other) && other != placed && other != node - self.operations)
-            .map(|other| entries[other as usize].op);
+        let Some(node) = self.next_read(placed, entries) else { return false };
+        let number = node - self.operations;
+        let read = &entries[number as usize];
+        let Some(ret) = read.ret else { return false };
+        let others = self.until(self.time[node as usize]).filter(|&other| other != placed && other != number);
+        let others = others.map(|other| entries[other as usize].op);
         !M::may_return(state, entries[placed as usize].op, (read.op, ret), others)
     }
 
+    /// Whether it matters that `placed`, which is open, leads from one state to another.
+    fn matters<M: Model>(&self, placed: u32, entries: &[Entry<'_, M>], before: &M::State, after: &M::State) -> bool {
+        let until = match self.next_read(placed, entries) {
+            Some(read) => self.time[read as usize],
+            // There is none, or it is too far away to tell.
+            None if self.chain(self.completed_head()).nth(LOOK_AHEAD).is_none() => u64::MAX,
+            None => return true,
+        };
+        let others = self.until(until).filter(|&other| other != placed);
+        let others = others.map(|other| (entries[other as usize].op, entries[other as usize].ret));
+        M::matters(before, entries[placed as usize].op, after, others)
+    }
+
+    /// The completion of the next read to complete that `placed` concerns.
+    fn next_read<M: Model>(&self, placed: u32, entries: &[Entry<'_, M>]) -> Option<u32> {
+        let is_concerned = |node: &u32| {
+            let read = |read: &Entry<'_, M>| M::is_read(read.op) && M::concerns(entries[placed as usize].op, read.op);
+            !self.is_invocation(*node) && read(&entries[(*node - self.operations) as usize])
+        };
+        self.chain(self.completed_head()).take(LOOK_AHEAD).find(is_concerned)
+    }
+
+    /// The operations that are invoked until then, the completed ones first.
+    fn until(&self, time: u64) -> impl Iterator<Item = u32> + Clone + '_ {
+        let until = move |head: u32| self.chain(head).take_while(move |&node| self.time[node as usize] <= time);
+        until(self.completed_head()).chain(until(self.open_head())).filter(|&node| self.is_invocation(node))
+    }
+
     /// What is linked behind a list's head, in order.
-    fn chain(&self, head: u32) -> impl Iterator<Item = u32> + '_ {
+    fn chain(&self, head: u32) -> impl Iterator<Item = u32> + Clone + '_ {
         let first = self.next[head as usize];
         std::iter::successors(Some(first), |&node| Some(self.next[node as usize])).take_while(move |&node| node != head)
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::{Keys, Model};
+use super::growth::Growth;
 use super::values::Values;
 use super::wrong_type;
 use crate::history::Op;
@@ -100,6 +101,30 @@ impl Model for Kv {
     ) -> bool {
         may_hold(state, ret, others)
     }
+
+    fn matters<'a>(
+        _: &String,
+        _: &KvOp,
+        after: &String,
+        others: impl Iterator<Item = (&'a KvOp, Option<&'a KvRet>)> + Clone,
+    ) -> bool {
+        may_be_seen(after, others)
+    }
+}
+
+/// Whether one of the reads may see a value, or what appends make of it.
+fn may_be_seen<'a>(value: &str, others: impl Iterator<Item = (&'a KvOp, Option<&'a KvRet>)> + Clone) -> bool {
+    others.clone().any(|(_, ret)| {
+        let Some(KvRet::Value(read)) = ret else { return false };
+        let mut growth = Growth::default();
+        growth.begin(value, read);
+        for (op, _) in others.clone() {
+            if let KvOp::Append { value, .. } = op {
+                growth.append(value);
+            }
+        }
+        read == value || growth.may_reach(read)
+    })
 }
 
 /// Appends only extend a value, so a value that was read extends the present one, or one that was put since.
@@ -164,6 +189,16 @@ impl Model for KvMap {
     ) -> bool {
         let value = state.get(op.key()).unwrap_or_default();
         may_hold(value, ret, others.filter(|other| other.key() == op.key()))
+    }
+
+    fn matters<'a>(
+        _: &Values,
+        placed: &KvOp,
+        after: &Values,
+        others: impl Iterator<Item = (&'a KvOp, Option<&'a KvRet>)> + Clone,
+    ) -> bool {
+        let key = placed.key();
+        may_be_seen(after.get(key).unwrap_or_default(), others.filter(|(op, _)| op.key() == key))
     }
 }
 

@@ -10,6 +10,7 @@
 //! Each panics on a result that its operation cannot have by type, such as a read that returned
 //! [`RegisterRet::Done`]: then the recorder is broken, and calling it a violation would blame the system.
 
+mod growth;
 mod kv;
 mod register;
 mod store;

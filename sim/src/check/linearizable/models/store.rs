@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::{Keys, Model};
+use super::growth::Growth;
 use super::values::Values;
 use super::wrong_type;
 use crate::history::Op;
@@ -227,6 +228,15 @@ impl Model for Store {
         };
         may_become(state.get(key), seen, others.filter(|other| other.key() == Some(key)))
     }
+
+    fn matters<'a>(
+        before: &Values,
+        placed: &StoreOp,
+        after: &Values,
+        others: impl Iterator<Item = (&'a StoreOp, Option<&'a StoreRet>)> + Clone,
+    ) -> bool {
+        placed.key().is_none_or(|key| may_matter(key, before.get(key), after.get(key), others))
+    }
 }
 
 /// Whether a scan returned as many keys as it may, so that there may have been more.
@@ -236,31 +246,64 @@ fn is_cut(pairs: &[(String, String)], limit: usize) -> bool {
 
 /// Whether some of `others` can lead from one value to another.
 ///
-/// The last of them to change it puts, swaps in or deletes just that, or appends its end; and that an append needs
-/// something to extend: nothing, the present value or a new one, as far as the wanted one begins with it.
-fn may_become<'a>(now: Option<&str>, wanted: Option<&str>, others: impl Iterator<Item = &'a StoreOp>) -> bool {
+/// The wanted value begins with the present one, with one that is put or swapped in, or, after a delete, with nothing, and
+/// goes on with appends.
+fn may_become<'a>(now: Option<&str>, wanted: Option<&str>, mut others: impl Iterator<Item = &'a StoreOp>) -> bool {
     if now == wanted {
         return true;
     }
-    let (mut begun, mut ends) = (now.is_none_or(|now| wanted.is_some_and(|wanted| wanted.starts_with(now))), false);
+    let Some(wanted) = wanted else { return others.any(|other| matches!(other, StoreOp::Delete { .. })) };
+    let mut growth = Growth::default();
+    growth.begin(now.unwrap_or_default(), wanted);
     for other in others {
-        match (other, wanted) {
-            (StoreOp::Delete { .. }, None) => return true,
-            (StoreOp::Delete { .. }, Some(_)) => begun = true,
-            (StoreOp::Put { value, .. } | StoreOp::Cas { new: value, .. }, Some(wanted)) => {
-                if value == wanted {
-                    return true;
-                }
-                begun |= wanted.starts_with(value.as_str());
-            }
-            (StoreOp::Append { value, .. }, Some(wanted)) => ends |= wanted.ends_with(value.as_str()),
+        match other {
+            StoreOp::Delete { .. } => growth.begin("", wanted),
+            StoreOp::Put { value, .. } | StoreOp::Cas { new: value, .. } if value == wanted => return true,
+            StoreOp::Put { value, .. } | StoreOp::Cas { new: value, .. } => growth.begin(value, wanted),
+            StoreOp::Append { value, .. } => growth.append(value),
             _ => {}
         }
-        if begun && ends {
-            return true;
-        }
     }
-    false
+    growth.may_reach(wanted)
+}
+
+/// Whether it can matter to any of `others` that the key went from one value to another: whether one of them needs what only
+/// follows from the new value, or cannot have what could follow from the old one. What puts, swaps in or deletes a value ends
+/// what follows from the one before.
+fn may_matter<'a>(
+    key: &str,
+    before: Option<&str>,
+    after: Option<&str>,
+    others: impl Iterator<Item = (&'a StoreOp, Option<&'a StoreRet>)> + Clone,
+) -> bool {
+    let of_key = || others.clone().filter(|(op, _)| op.key().is_none_or(|other| other == key));
+    let may_grow = |from: Option<&str>, wanted: Option<&str>| {
+        let Some(wanted) = wanted else { return from.is_none() };
+        let mut growth = Growth::default();
+        growth.begin(from.unwrap_or_default(), wanted);
+        for (op, _) in of_key() {
+            if let StoreOp::Append { value, .. } = op {
+                growth.append(value);
+            }
+        }
+        from == Some(wanted) || growth.may_reach(wanted)
+    };
+    of_key().any(|(op, ret)| match (op, ret) {
+        (StoreOp::Get { .. }, Some(StoreRet::Value(value))) => may_grow(after, value.as_deref()),
+        (StoreOp::Get { .. } | StoreOp::Put { .. } | StoreOp::Append { .. }, _) => false,
+        (StoreOp::Cas { expected, .. }, Some(StoreRet::Swapped(false))) => may_grow(before, expected.as_deref()),
+        (StoreOp::Cas { expected, .. }, _) => may_grow(after, expected.as_deref()),
+        (StoreOp::Delete { .. }, Some(StoreRet::Deleted(true))) => before.is_none(),
+        (StoreOp::Delete { .. }, Some(_)) => after.is_none(),
+        (StoreOp::Delete { .. }, None) => false,
+        (StoreOp::Scan { from, to, limit }, Some(StoreRet::Pairs(pairs))) => {
+            let is_in_range = (from.as_str()..to.as_str()).contains(&key);
+            let is_behind = pairs.last().is_none_or(|(last, _)| last.as_str() < key);
+            let seen = pairs.iter().find(|(other, _)| other == key).map(|(_, value)| value.as_str());
+            is_in_range && (is_cut(pairs, *limit) && is_behind || may_grow(after, seen))
+        }
+        (StoreOp::Scan { .. }, _) => false,
+    })
 }
 
 fn shown(value: Option<&str>) -> String {
