@@ -125,8 +125,8 @@ impl Visited {
         Self { width: len.div_ceil(64), configurations: Vec::new(), slots: vec![0; 64], len: 0 }
     }
 
-    /// Adds the configuration; `false` if it was there already.
-    pub fn insert(&mut self, placed: &BitSet, state: StateId) -> bool {
+    /// Adds the configuration and gives its number; the number of the one that was there already is an error.
+    pub fn insert(&mut self, placed: &BitSet, state: StateId) -> Result<u32, u32> {
         // Half full at most: probe sequences stay short.
         if (self.len + 1) * 2 > self.slots.len() {
             self.grow();
@@ -138,7 +138,7 @@ impl Visited {
             let start = (self.slots[slot] - 1) as usize * (self.width + 1);
             let other = &self.configurations[start..=start + self.width];
             if other[0] == head && other[1..] == placed.words {
-                return false;
+                return Err(self.slots[slot] - 1);
             }
             slot = (slot + 1) & (self.slots.len() - 1);
         }
@@ -146,7 +146,7 @@ impl Visited {
         self.slots[slot] = u32::try_from(self.len).expect("fewer than 2^32 configurations");
         self.configurations.push(head);
         self.configurations.extend_from_slice(&placed.words);
-        true
+        Ok(self.slots[slot] - 1)
     }
 
     fn grow(&mut self) {
@@ -208,7 +208,7 @@ mod tests {
             for number in 0..130 {
                 placed.toggle(number);
                 for state in 0..20 {
-                    assert_eq!(visited.insert(&placed, state), round, "{number} {state}");
+                    assert_eq!(visited.insert(&placed, state).is_ok(), round, "{number} {state}");
                 }
             }
             for number in 0..130 {
