@@ -133,8 +133,9 @@ impl Visited {
         Self { width: len.div_ceil(64), completed, configurations: Vec::new(), slots: vec![0; 64], len: 0 }
     }
 
-    /// Adds the configuration; `false` if it was there already, or one with fewer open operations was.
-    pub fn insert(&mut self, placed: &BitSet, state: StateId) -> bool {
+    /// Adds the configuration and gives its number. If it was there already, or one with fewer open operations was, the number
+    /// of that one is an error.
+    pub fn insert(&mut self, placed: &BitSet, state: StateId) -> Result<u32, u32> {
         // Half full at most: probe sequences stay short.
         if (self.len + 1) * 2 > self.slots.len() {
             self.grow();
@@ -146,7 +147,7 @@ impl Visited {
             let start = (self.slots[slot] - 1) as usize * (self.width + 1);
             let other = &self.configurations[start..=start + self.width];
             if other[0] == head && self.is_part(&other[1..], &placed.words) {
-                return false;
+                return Err(self.slots[slot] - 1);
             }
             slot = (slot + 1) & (self.slots.len() - 1);
         }
@@ -154,7 +155,7 @@ impl Visited {
         self.slots[slot] = u32::try_from(self.len).expect("fewer than 2^32 configurations");
         self.configurations.push(head);
         self.configurations.extend_from_slice(&placed.words);
-        true
+        Ok(self.slots[slot] - 1)
     }
 
     /// Whether two sets differ only by open operations, and the second has all that the first has.
@@ -228,7 +229,7 @@ mod tests {
             for number in 0..130 {
                 placed.toggle(number);
                 for state in 0..20 {
-                    assert_eq!(visited.insert(&placed, state), round, "{number} {state}");
+                    assert_eq!(visited.insert(&placed, state).is_ok(), round, "{number} {state}");
                 }
             }
             for number in 0..130 {
@@ -243,18 +244,18 @@ mod tests {
         let (mut visited, mut placed) = (Visited::new(140, 70), BitSet::new(140, 70));
         placed.toggle(3);
         placed.toggle(90);
-        assert!(visited.insert(&placed, 1));
+        assert!(visited.insert(&placed, 1).is_ok());
         placed.toggle(75);
-        assert!(!visited.insert(&placed, 1), "it has one more");
-        assert!(visited.insert(&placed, 2), "in another state");
+        assert!(visited.insert(&placed, 1).is_err(), "it has one more");
+        assert!(visited.insert(&placed, 2).is_ok(), "in another state");
         placed.toggle(90);
-        assert!(visited.insert(&placed, 1), "it lacks one");
+        assert!(visited.insert(&placed, 1).is_ok(), "it lacks one");
         placed.toggle(75);
-        assert!(visited.insert(&placed, 1), "it lacks both");
+        assert!(visited.insert(&placed, 1).is_ok(), "it lacks both");
         placed.toggle(90);
-        assert!(!visited.insert(&placed, 1));
+        assert!(visited.insert(&placed, 1).is_err());
         placed.toggle(69);
-        assert!(visited.insert(&placed, 1), "another operation completed");
+        assert!(visited.insert(&placed, 1).is_ok(), "another operation completed");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! 1. Failed operations are removed and the rest is split by [`Model::keys`] (`partition`): a history is linearizable
 //!    exactly when each part is (locality, Herlihy & Wing §3.3; Horn & Kroening, "Faster
 //!    linearizability checking via P-compositionality", FORTE 2015).
+//!    Where reads of several keys connect the keys of a part, each key is looked at alone first (`projected`).
 //! 2. Each part is searched for a linearization (`search`; Wing & Gong, "Testing and verifying concurrent
 //!    objects", JPDC 1993), never visiting a configuration twice (Lowe, "Testing for linearizability", 2017).
 //! 3. A part without one is cut to its earliest illegal prefix (`cut`), which is then put into words
@@ -23,15 +24,17 @@ mod explain;
 mod memo;
 pub mod models;
 mod partition;
+mod projected;
 #[cfg(test)]
 mod reference;
 mod search;
 
-pub use explain::{Reason, Unplaced, Violation};
+pub use explain::{Explanation, Reason, Step, Unplaced, Violation};
 
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
 
+use partition::Part;
 use search::{Conclusion, Foresight, search};
 
 /// A sequential specification: what each operation does and returns when nothing runs beside it.
@@ -46,6 +49,8 @@ pub trait Model: 'static {
     type Key: Ord + Clone + Display;
     /// What explanations call the model.
     const NAME: &'static str;
+    /// Whether operations on different keys are checked apart. `false` only shows what that is worth.
+    const APART: bool = true;
 
     /// The keys that `op`, which returned `ret`, is about: neither its effect nor its result has to do with others.
     fn keys(op: &Self::Op, ret: Option<&Self::Ret>) -> Keys<Self::Key>;
@@ -94,11 +99,29 @@ pub trait Model: 'static {
         true
     }
 
+    /// What a read of several keys says about one of them: a read of that alone, and what it returned. It fits a state exactly
+    /// if this does for each of its keys. `None` if that cannot be said.
+    fn project(op: &Self::Op, ret: &Self::Ret, key: &Self::Key) -> Option<(Self::Op, Self::Ret)> {
+        let _ = (op, ret, key);
+        None
+    }
+
+    /// The keys for whose sake `op` cannot have returned `ret` in `state`: each of them alone is reason enough, whatever the
+    /// other keys hold.
+    ///
+    /// Only a hint, and only asked about reads of several keys that do not fit: it tells the search which earlier choices
+    /// had nothing to do with that. None at all means that it is not known, which is always safe.
+    fn refused_by(state: &Self::State, op: &Self::Op, ret: &Self::Ret) -> Vec<Self::Key> {
+        let _ = (state, op, ret);
+        Vec::new()
+    }
+
     /// Whether, from `state`, some of `others` in some order could lead to a state in which the `read` returns what it did.
     /// `placed` is what led to `state`.
     ///
     /// Only a hint, and only asked about reads that `placed` concerns: where the answer is `false` the search turns back at
-    /// once instead of trying all orders of what lies between. `true` is always safe; `false` must be certain.
+    /// once instead of trying all orders of what lies between. `true` is always safe; `false` must be certain, whatever the
+    /// keys hold that `placed` is not about.
     fn may_return<'a>(
         state: &Self::State,
         placed: &Self::Op,
@@ -209,32 +232,54 @@ pub enum Verdict {
 ///
 /// If an operation completed before it was invoked.
 pub fn check<M: Model>(history: &[Operation<M::Op, M::Ret>], budget: u64) -> Verdict {
-    let mut steps = 0;
-    let mut exhausted = None;
-    let mut earliest: Option<Violation> = None;
+    let mut found = Found { steps: 0, exhausted: None, earliest: None };
     for part in partition::partition::<M>(history) {
+        for key in projected::project::<M>(history, &part).into_iter().flatten() {
+            found.judge::<M>(&key.operations, &key.part, budget, |index| key.indexes[index]);
+        }
+        found.judge::<M>(history, &part, budget, |index| index);
+    }
+    let Found { steps, exhausted, earliest } = found;
+    match (earliest, exhausted) {
+        (Some(earliest), _) => Verdict::Violation(earliest.explain::<M>(history, steps)),
+        (None, Some(part)) => Verdict::Exhausted { part, steps },
+        (None, None) => Verdict::Linearizable { steps },
+    }
+}
+
+/// What is known so far.
+struct Found {
+    steps: u64,
+    exhausted: Option<String>,
+    earliest: Option<explain::Illegal>,
+}
+
+impl Found {
+    /// Judges one part of `history`. `original` knows which operation of the history that was given one of this is.
+    fn judge<M: Model>(
+        &mut self,
+        history: &[Operation<M::Op, M::Ret>],
+        part: &Part<M::Key>,
+        budget: u64,
+        original: impl Fn(usize) -> usize,
+    ) {
         // Only an earlier violation than the one found would be told: what comes after that is left out.
-        let until = earliest.as_ref().map_or(Some(u64::MAX), |violation| violation.at.checked_sub(1));
-        let Some(until) = until else { break };
-        let whole = cut::cut::<M>(history, &part.members, until);
-        let (taken, conclusion) = search::<M>(&whole, budget, Foresight::On);
-        steps += taken;
+        let until = self.earliest.as_ref().map_or(Some(u64::MAX), |illegal| illegal.at.checked_sub(1));
+        let Some(until) = until else { return };
+        let whole = cut::cut::<M>(history, part, until);
+        let (taken, conclusion) = search::<M>(&part.keys, &whole, budget, Foresight::On);
+        self.steps += taken;
         match conclusion {
             Conclusion::Linearizable => {}
             Conclusion::Exhausted(_) => {
-                exhausted.get_or_insert_with(|| M::part(&part.keys));
+                self.exhausted.get_or_insert_with(|| M::part(&part.keys));
             }
             Conclusion::Illegal(dead_end) => {
-                let prefix = cut::earliest::<M>(history, &part.members, until, &whole, dead_end, budget);
-                steps += prefix.steps;
-                earliest = Some(explain::explain::<M>(history, &part.keys, &prefix));
+                let prefix = cut::earliest::<M>(history, part, until, &whole, dead_end, budget);
+                self.steps += prefix.steps;
+                self.earliest = Some(explain::examine::<M>(part, &prefix, original));
             }
         }
-    }
-    match (earliest, exhausted) {
-        (Some(violation), _) => Verdict::Violation(Violation { steps, ..violation }),
-        (None, Some(part)) => Verdict::Exhausted { part, steps },
-        (None, None) => Verdict::Linearizable { steps },
     }
 }
 

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
 use super::models::{Kv, KvMap, KvOp, KvRet, Register, RegisterOp, RegisterRet, Store, StoreOp, StoreRet};
+use super::partition::Part;
 use super::*;
 
 /// A model, and which of several objects with a state of their own an operation is on.
@@ -106,7 +107,7 @@ fn agree<M: Object>(cases: u32, histories: impl Strategy<Value = History<M>>) {
 }
 
 /// Every claim a violation makes, by brute force.
-fn verify<M: Object>(history: &History<M>, violation: &Violation) -> Result<(), proptest::test_runner::TestCaseError> {
+fn verify<M: Object>(history: &History<M>, violation: &Violation) -> Result<(), TestCaseError> {
     // `at`: legal just before, illegal from there on, and something completed there.
     prop_assert!(violation.at_is_exact);
     prop_assert!(!is_linearizable::<M>(history, violation.at));
@@ -114,9 +115,27 @@ fn verify<M: Object>(history: &History<M>, violation: &Violation) -> Result<(), 
 
     // `prefix` is an order that the model accepts of the part's operations; `unplaced` is what it lacks.
     let parts = partition::partition::<M>(history);
-    let part = parts.iter().find(|part| M::part(&part.keys) == violation.part).expect("one of the parts");
-    let of_part = |i: usize| part.members.contains(&i);
-    let visible: Vec<Visible<M>> = history
+    let first = violation.unplaced[0].index;
+    let of = |part: &Part<M::Key>, index| part.members.iter().any(|member| member.index == index);
+    let part = parts.iter().find(|part| of(part, first)).expect("it is in some part");
+    let whole = verify_order::<M>(history, violation, |i| of(part, i));
+    // If one key of several is to blame, it may be about what the operations say of that alone.
+    let keys = projected::project::<M>(history, part).into_iter().flatten();
+    let Some(key) = keys.into_iter().find(|key| M::part(&key.part.keys) == violation.part) else { return whole };
+    let mut said = history.clone();
+    for (operation, &i) in key.operations.iter().zip(&key.indexes) {
+        said[i] = operation.clone();
+    }
+    whole.or_else(|_| verify_order::<M>(&said, violation, |i| key.indexes.contains(&i)))
+}
+
+/// What a violation claims about an order of the operations that are in its part.
+fn verify_order<M: Object>(
+    said: &History<M>,
+    violation: &Violation,
+    is_in: impl Fn(usize) -> bool,
+) -> Result<(), TestCaseError> {
+    let visible: Vec<Visible<M>> = said
         .iter()
         .map(|o| match &o.outcome {
             Outcome::Ok { at, ret } if *at <= violation.at => (o.invoked, &o.op, Some((*at, ret))),
@@ -124,10 +143,9 @@ fn verify<M: Object>(history: &History<M>, violation: &Violation) -> Result<(), 
         })
         .collect();
     prop_assert!(explains::<M>(&visible, &violation.prefix));
-    prop_assert!(violation.prefix.iter().all(|&i| of_part(i)));
-    let mut lacking: Vec<usize> = (0..history.len())
-        .filter(|&i| of_part(i) && visible[i].2.is_some() && !violation.prefix.contains(&i))
-        .collect();
+    prop_assert!(violation.prefix.iter().all(|&i| is_in(i)));
+    let mut lacking: Vec<usize> =
+        (0..said.len()).filter(|&i| is_in(i) && visible[i].2.is_some() && !violation.prefix.contains(&i)).collect();
     let mut unplaced: Vec<usize> = violation.unplaced.iter().map(|u| u.index).collect();
     lacking.sort_unstable();
     unplaced.sort_unstable();
@@ -139,7 +157,7 @@ fn verify<M: Object>(history: &History<M>, violation: &Violation) -> Result<(), 
         let longer: Vec<usize> = [&violation.prefix[..], &[unplaced.index]].concat();
         let blocked = lacking.iter().any(|&i| {
             let at = visible[i].2.expect("completed").0;
-            at < history[unplaced.index].invoked
+            at < said[unplaced.index].invoked
         });
         match unplaced.reason {
             Reason::Refused => prop_assert!(!blocked && !explains::<M>(&visible, &longer)),

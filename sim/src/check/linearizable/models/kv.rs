@@ -141,15 +141,12 @@ impl Model for KvMap {
     type Op = KvOp;
     type Ret = KvRet;
     type State = Values;
-    type Key = &'static str;
+    type Key = String;
     const NAME: &'static str = "kv-map";
+    const APART: bool = false;
 
-    fn keys(_: &KvOp, _: Option<&KvRet>) -> Keys<&'static str> {
-        Keys::One("all")
-    }
-
-    fn part(_: &[&'static str]) -> String {
-        "all keys".to_owned()
+    fn keys(op: &KvOp, ret: Option<&KvRet>) -> Keys<String> {
+        Kv::keys(op, ret)
     }
 
     fn init() -> Values {

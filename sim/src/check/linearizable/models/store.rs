@@ -207,6 +207,27 @@ impl Model for Store {
         }
     }
 
+    fn project(op: &StoreOp, ret: &StoreRet, key: &String) -> Option<(StoreOp, StoreRet)> {
+        let (StoreOp::Scan { from, to, limit }, StoreRet::Pairs(pairs)) = (op, ret) else { return None };
+        let is_in_range = |(key, _): &(String, String)| (from..to).contains(&key);
+        // Otherwise it is wrong whatever the keys hold.
+        if pairs.len() > *limit || !pairs.iter().all(is_in_range) || !pairs.is_sorted_by(|a, b| a.0 < b.0) {
+            return None;
+        }
+        let value = pairs.iter().find(|(other, _)| other == key).map(|(_, value)| value.clone());
+        Some((StoreOp::Get { key: key.clone() }, StoreRet::Value(value)))
+    }
+
+    fn refused_by(state: &Values, op: &StoreOp, ret: &StoreRet) -> Vec<String> {
+        let (StoreOp::Scan { from, to, limit }, StoreRet::Pairs(pairs)) = (op, ret) else { return Vec::new() };
+        let last = pairs.last().filter(|_| is_cut(pairs, *limit)).map(|(key, _)| key.as_str());
+        let is_seen = |key: &str| last.is_none_or(|last| key <= last);
+        let seen = |key: &str| pairs.iter().find(|(other, _)| other == key);
+        let missing = pairs.iter().filter(|(key, value)| state.get(key) != Some(value)).map(|(key, _)| key.clone());
+        let unseen = state.range(from, to).filter(|(key, _)| is_seen(key) && seen(key).is_none());
+        missing.chain(unseen.map(|(key, _)| key.to_owned())).collect()
+    }
+
     fn may_return<'a>(
         state: &Values,
         placed: &StoreOp,
@@ -328,6 +349,7 @@ impl Op for StoreOp {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::partition::partition;
     use super::super::super::{Operation, Outcome, Verdict, check};
     use super::*;
 
@@ -423,26 +445,33 @@ mod tests {
             [
                 ok(put("a", "1"), 0, 100, StoreRet::Done),
                 ok(put("b", "1"), 0, 100, StoreRet::Done),
-                ok(scan("a", "c", 9), 10, 20, first),
-                ok(scan("a", "c", 9), 30, 40, second),
+                ok(scan("a", "c", 9), 10, 40, first),
+                ok(scan("a", "c", 9), 20, 50, second),
             ]
         };
         assert_eq!(illegal(&history(pairs([("a", "1")]), pairs([("a", "1"), ("b", "1")]))), None);
-        // Each key alone would have an order.
+        // Of two that see one put each, neither can be first, although each key alone has an order.
         let torn = history(pairs([("a", "1")]), pairs([("b", "1")]));
         assert_eq!(illegal(&torn).as_deref(), Some("keys a, b"));
+        // If only one key is wrong it is to blame alone.
+        let stale = [&torn[..2], &[ok(scan("a", "c", 9), 110, 120, pairs([("b", "1")]))]].concat();
+        assert_eq!(illegal(&stale).as_deref(), Some("key a"));
     }
 
     #[test]
     fn only_scans_connect_keys_and_only_as_far_as_they_saw() {
-        let at_once = |scan: StoreOp, ret| {
+        let parts = |scan: StoreOp, ret| {
             let keys = ["a", "b", "c"].map(|key| ok(put(key, "1"), 0, 10, StoreRet::Done));
-            let wrong = ok(get("a"), 40, 50, value("?"));
-            illegal(&[&keys[..], &[ok(scan, 20, 30, ret), wrong]].concat()).unwrap()
+            let parts = partition::<Store>(&[&keys[..], &[ok(scan, 20, 30, ret)]].concat());
+            parts.iter().map(|part| (part.keys.join(" "), part.members.len())).collect::<Vec<_>>()
         };
-        assert_eq!(at_once(scan("a", "c", 9), pairs([("a", "1"), ("b", "1")])), "keys a, b");
-        assert_eq!(at_once(scan("a", "z", 1), pairs([("a", "1")])), "key a");
-        assert_eq!(at_once(scan("b", "z", 9), pairs([("b", "1"), ("c", "1")])), "key a");
+        let is = |parts: Vec<(String, usize)>, expected: &[(&str, usize)]| {
+            assert_eq!(parts.iter().map(|(keys, members)| (&**keys, *members)).collect::<Vec<_>>(), expected);
+        };
+        is(parts(scan("a", "c", 9), pairs([("a", "1"), ("b", "1")])), &[("c", 1), ("a b", 3)]);
+        is(parts(scan("a", "z", 1), pairs([("a", "1")])), &[("b", 1), ("c", 1), ("a", 2)]);
+        is(parts(scan("b", "z", 9), pairs([("b", "1"), ("c", "1")])), &[("a", 1), ("b c", 3)]);
+        is(parts(scan("a", "a", 9), pairs([])), &[("b", 1), ("c", 1), ("a", 2)]);
     }
 
     #[test]
