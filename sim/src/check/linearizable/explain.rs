@@ -366,6 +366,8 @@ mod tests {
         let unplaced = |(index, reason)| Unplaced { index, reason };
         let expected = [(2, Reason::Refused), (1, Reason::Refused), (0, Reason::After(1))];
         assert_eq!(violation.unplaced, expected.map(unplaced));
+        let needs: Vec<_> = violation.data.operations.iter().map(|step| step.needs.as_deref()).collect();
+        assert_eq!(needs, [None, Some("the register must not be 1"), Some("the register must be 2"), None]);
         assert!(
             violation.explanation.ends_with("p0 read() -> 2  [40ns .. 50ns]: invoked after p0 read() had completed")
         );

@@ -1,14 +1,17 @@
 //! The checker against a brute-force one: the definition, word for word, over every permutation.
 //!
+//! The histories are of two kinds, both for every model: operations with arbitrary results, and those of a true object,
+//! some of whose results are made wrong.
+//!
 //! The reference knows no parts, no prefixes, no memory and no order of trial, so it shares none of the
 //! checker's shortcuts. The histories are short and their values few: then about half of them are legal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
-use super::models::{Kv, KvMap, KvOp, KvRet, Register, RegisterOp, RegisterRet, Store, StoreOp, StoreRet};
+use super::models::*;
 use super::partition::Part;
 use super::*;
 
@@ -19,9 +22,20 @@ trait Object: Model {
     }
 }
 
-impl Object for Register {}
+impl Object for Counter {}
 impl Object for KvMap {}
+impl Object for List {}
+impl Object for Lock {}
+impl Object for Queue {}
+impl Object for Register {}
+impl Object for Set {}
 impl Object for Store {}
+
+impl Object for Keyed<Lock> {
+    fn object(at: &At<LockOp>) -> String {
+        at.key.clone()
+    }
+}
 
 impl Object for Kv {
     fn object(op: &KvOp) -> String {
@@ -80,7 +94,7 @@ fn explains<M: Object>(operations: &[Visible<M>], order: &[usize]) -> bool {
 }
 
 /// Compares the two on `cases` random histories, both of whose verdicts must be frequent.
-fn agree<M: Object>(cases: u32, histories: impl Strategy<Value = History<M>>) {
+fn agree_on<M: Object>(cases: u32, histories: impl Strategy<Value = History<M>>) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let legal = std::cell::Cell::new(0);
@@ -182,6 +196,73 @@ fn operation<O: Debug + Clone, R: Debug + Clone>(
     })
 }
 
+/// An operation of a history that is simulated: what, with some result; invocation, and how long until it takes effect and
+/// then until it completes; how it ends; and whether it returns that result instead of the right one.
+type Planned<O, R> = (u32, (O, R), u64, (u64, u64), u32, bool);
+
+fn planned<O: Debug + Clone, R: Debug + Clone>(
+    what: impl Strategy<Value = (O, R)>,
+) -> impl Strategy<Value = Vec<Planned<O, R>>> {
+    let mutated = prop::bool::weighted(0.5);
+    prop::collection::vec((0..4u32, what, 0..14u64, (0..4u64, 0..3u64), 0..16u32, mutated), 2..=6)
+}
+
+/// Lets `real`, a true object, execute what is planned, each operation at its moment. `None` is what it cannot do.
+fn simulate<O: Clone, R: Clone + PartialEq>(
+    plan: &[Planned<O, R>],
+    mut real: impl FnMut(&O) -> Option<R>,
+) -> (Vec<Operation<O, R>>, bool) {
+    let moment = |(_, _, invoked, (before, _), ending, _): &Planned<O, R>| match ending {
+        1 => invoked + before + 9,
+        _ => invoked + before,
+    };
+    let mut order: Vec<&Planned<O, R>> = plan.iter().collect();
+    order.sort_by_key(|planned| moment(planned));
+    let mut is_right = true;
+    let operation = |planned: &Planned<O, R>| {
+        let (process, (op, other), invoked, (_, after), ending, is_mutated) = planned.clone();
+        let at = moment(planned) + after;
+        let outcome = match ending {
+            0 => Outcome::Failed { at },
+            // It took effect, late or in time, and nobody heard of it.
+            1 | 2 => {
+                real(&op);
+                Outcome::Unknown
+            }
+            3 => Outcome::Unknown,
+            _ => match real(&op) {
+                None => Outcome::Unknown,
+                Some(ret) => {
+                    is_right &= !is_mutated || ret == other;
+                    Outcome::Ok { at, ret: if is_mutated { other } else { ret } }
+                }
+            },
+        };
+        Operation { process, op, invoked, outcome }
+    };
+    let history = order.into_iter().map(operation).collect();
+    (history, is_right)
+}
+
+/// Both: histories whose results are arbitrary, and those of a true object, with and without wrong results. Brute force must
+/// say the same of all, and what a true object did must be accepted.
+fn agree<M: Object, F: FnMut(&M::Op) -> Option<M::Ret>>(
+    what: impl Strategy<Value = (M::Op, M::Ret)> + Clone,
+    real: impl Fn() -> F,
+) where
+    M::Ret: PartialEq,
+{
+    agree_on::<M>(3_000, prop::collection::vec(operation(what.clone()), 1..=6));
+    agree_on::<M>(
+        3_000,
+        planned(what).prop_map(|plan| {
+            let (history, is_right) = simulate(&plan, real());
+            assert!(!is_right || is_linearizable::<M>(&history, u64::MAX), "the object is none of this model");
+            history
+        }),
+    );
+}
+
 #[test]
 fn register_verdicts_are_those_of_brute_force() {
     let value = 0..2i64;
@@ -193,29 +274,57 @@ fn register_verdicts_are_those_of_brute_force() {
             (RegisterOp::Cas { expected, new }, RegisterRet::Swapped(swapped))
         }),
     ];
-    agree::<Register>(3_000, prop::collection::vec(operation(what), 1..=6));
+    agree::<Register, _>(what, || {
+        let mut register = None;
+        move |op| {
+            Some(match *op {
+                RegisterOp::Read => RegisterRet::Value(register),
+                RegisterOp::Write { value } => {
+                    register = Some(value);
+                    RegisterRet::Done
+                }
+                RegisterOp::Cas { expected, new } => {
+                    let swaps = register == Some(expected);
+                    register = if swaps { Some(new) } else { register };
+                    RegisterRet::Swapped(swaps)
+                }
+            })
+        }
+    });
 }
 
 #[test]
 fn kv_verdicts_are_those_of_brute_force() {
-    agree::<Kv>(3_000, kv_history());
+    agree::<Kv, _>(kv(), real_kv);
 }
 
 #[test]
 fn verdicts_on_a_whole_map_are_those_of_brute_force() {
-    agree::<KvMap>(3_000, kv_history());
+    agree::<KvMap, _>(kv(), real_kv);
 }
 
-fn kv_history() -> impl Strategy<Value = History<Kv>> {
+fn kv() -> impl Strategy<Value = (KvOp, KvRet)> + Clone {
     let key = || prop_oneof![2 => Just("x".to_string()), 1 => Just("y".to_string())];
     let value = || prop_oneof![Just("a".to_string()), Just("b".to_string())];
     let seen = prop_oneof![Just(""), Just("a"), Just("b"), Just("ab"), Just("ba"), Just("aa")];
-    let what = prop_oneof![
+    prop_oneof![
         (key(), seen).prop_map(|(key, v)| (KvOp::Get { key }, KvRet::Value(v.into()))),
         (key(), value()).prop_map(|(key, value)| (KvOp::Put { key, value }, KvRet::Done)),
         (key(), value()).prop_map(|(key, value)| (KvOp::Append { key, value }, KvRet::Done)),
-    ];
-    prop::collection::vec(operation(what), 1..=6)
+    ]
+}
+
+fn real_kv() -> impl FnMut(&KvOp) -> Option<KvRet> {
+    let mut map: BTreeMap<String, String> = BTreeMap::new();
+    move |op| {
+        let value = map.entry(op.key().to_owned()).or_default();
+        match op {
+            KvOp::Get { .. } => return Some(KvRet::Value(value.clone())),
+            KvOp::Put { value: new, .. } => value.clone_from(new),
+            KvOp::Append { value: more, .. } => value.push_str(more),
+        }
+        Some(KvRet::Done)
+    }
 }
 
 #[test]
@@ -237,5 +346,167 @@ fn store_verdicts_are_those_of_brute_force() {
             (op, StoreRet::Pairs(pairs.into_iter().take(limit).collect()))
         }),
     ];
-    agree::<Store>(6_000, prop::collection::vec(operation(what), 1..=6));
+    agree::<Store, _>(what, || {
+        let mut map: BTreeMap<String, String> = BTreeMap::new();
+        move |op| {
+            Some(match op.clone() {
+                StoreOp::Get { key } => StoreRet::Value(map.get(&key).cloned()),
+                StoreOp::Put { key, value } => {
+                    map.insert(key, value);
+                    StoreRet::Done
+                }
+                StoreOp::Append { key, value } => {
+                    map.entry(key).or_default().push_str(&value);
+                    StoreRet::Done
+                }
+                StoreOp::Cas { key, expected, new } => {
+                    let swaps = map.get(&key) == expected.as_ref();
+                    if swaps {
+                        map.insert(key, new);
+                    }
+                    StoreRet::Swapped(swaps)
+                }
+                StoreOp::Delete { key } => StoreRet::Deleted(map.remove(&key).is_some()),
+                StoreOp::Scan { from, to, limit } => {
+                    let is_in_range = |(key, _): &(&String, &String)| from <= **key && **key < to;
+                    let pairs = map.iter().filter(is_in_range).take(limit);
+                    StoreRet::Pairs(pairs.map(|(key, value)| (key.clone(), value.clone())).collect())
+                }
+            })
+        }
+    });
+}
+
+#[test]
+fn list_verdicts_are_those_of_brute_force() {
+    let value = || 1..3i64;
+    let what = prop_oneof![
+        4 => prop::collection::vec(value(), 0..3).prop_map(|values| (ListOp::Read, ListRet::Values(values))),
+        3 => value().prop_map(|value| (ListOp::Append { value }, ListRet::Done)),
+        1 => (0..3usize, value()).prop_map(|(at, value)| (ListOp::Insert { at, value }, ListRet::Done)),
+        2 => proptest::option::of(value()).prop_map(|value| (ListOp::Pop, ListRet::Popped(value))),
+    ];
+    agree::<List, _>(what, || {
+        let mut list = Vec::new();
+        move |op| {
+            match *op {
+                ListOp::Read => return Some(ListRet::Values(list.clone())),
+                ListOp::Append { value } => list.push(value),
+                ListOp::Insert { at, value } => list.insert(at.min(list.len()), value),
+                ListOp::Pop => return Some(ListRet::Popped(list.pop())),
+            }
+            Some(ListRet::Done)
+        }
+    });
+}
+
+#[test]
+fn set_verdicts_are_those_of_brute_force() {
+    let value = || 1..4i64;
+    let what = prop_oneof![
+        3 => (value(), any::<bool>()).prop_map(|(value, was)| (SetOp::Add { value }, SetRet::Was(was))),
+        2 => (value(), any::<bool>()).prop_map(|(value, was)| (SetOp::Remove { value }, SetRet::Was(was))),
+        2 => (value(), any::<bool>()).prop_map(|(value, was)| (SetOp::Contains { value }, SetRet::Was(was))),
+        2 => prop::collection::btree_set(value(), 0..3).prop_map(|values| (SetOp::Read, SetRet::Values(values))),
+    ];
+    agree::<Set, _>(what, || {
+        let mut set = BTreeSet::new();
+        move |op| {
+            Some(match op {
+                SetOp::Add { value } => SetRet::Was(!set.insert(*value)),
+                SetOp::Remove { value } => SetRet::Was(set.remove(value)),
+                SetOp::Contains { value } => SetRet::Was(set.contains(value)),
+                SetOp::Read => SetRet::Values(set.clone()),
+            })
+        }
+    });
+}
+
+#[test]
+fn queue_verdicts_are_those_of_brute_force() {
+    let value = || 1..4i64;
+    let what = prop_oneof![
+        value().prop_map(|value| (QueueOp::Enqueue { value }, QueueRet::Done)),
+        proptest::option::of(value()).prop_map(|value| (QueueOp::Dequeue, QueueRet::Value(value))),
+    ];
+    agree::<Queue, _>(what, || {
+        let mut queue = VecDeque::new();
+        move |op| {
+            Some(match op {
+                QueueOp::Enqueue { value } => {
+                    queue.push_back(*value);
+                    QueueRet::Done
+                }
+                QueueOp::Dequeue => QueueRet::Value(queue.pop_front()),
+            })
+        }
+    });
+}
+
+#[test]
+fn counter_verdicts_are_those_of_brute_force() {
+    let (by, value) = (|| -1..3i64, || -1..4i64);
+    let what = prop_oneof![
+        2 => value().prop_map(|value| (CounterOp::Read, CounterRet::Value(value))),
+        2 => by().prop_map(|by| (CounterOp::Add { by }, CounterRet::Done)),
+        1 => (by(), value()).prop_map(|(by, value)| (CounterOp::FetchAdd { by }, CounterRet::Value(value))),
+    ];
+    agree::<Counter, _>(what, || {
+        let mut count = 0;
+        move |op| {
+            let before = count;
+            Some(match op {
+                CounterOp::Read => CounterRet::Value(count),
+                CounterOp::Add { by } => {
+                    count += by;
+                    CounterRet::Done
+                }
+                CounterOp::FetchAdd { by } => {
+                    count += by;
+                    CounterRet::Value(before)
+                }
+            })
+        }
+    });
+}
+
+#[test]
+fn lock_verdicts_are_those_of_brute_force() {
+    agree::<Lock, _>(lock(), real_lock);
+}
+
+#[test]
+fn verdicts_on_many_locks_are_those_of_brute_force() {
+    let key = prop_oneof![2 => Just("x"), 1 => Just("y")].prop_map(str::to_owned);
+    agree::<Keyed<Lock>, _>((key, lock()).prop_map(|(key, (op, ret))| (At { key, op }, ret)), || {
+        let (mut x, mut y) = (real_lock(), real_lock());
+        move |at| if at.key == "x" { x(&at.op) } else { y(&at.op) }
+    });
+}
+
+fn lock() -> impl Strategy<Value = (LockOp, LockRet)> + Clone {
+    let owner = || 1..3u32;
+    prop_oneof![
+        2 => owner().prop_map(|owner| (LockOp::Acquire { owner }, LockRet::Done)),
+        2 => (owner(), any::<bool>()).prop_map(|(owner, was)| (LockOp::TryAcquire { owner }, LockRet::Was(was))),
+        3 => (owner(), any::<bool>()).prop_map(|(owner, was)| (LockOp::Release { owner }, LockRet::Was(was))),
+    ]
+}
+
+fn real_lock() -> impl FnMut(&LockOp) -> Option<LockRet> {
+    let mut holder = None;
+    move |op| match *op {
+        LockOp::Acquire { owner } => holder.is_none().then(|| {
+            holder = Some(owner);
+            LockRet::Done
+        }),
+        LockOp::TryAcquire { owner } => Some(LockRet::Was(match holder {
+            None => {
+                holder = Some(owner);
+                true
+            }
+            Some(_) => false,
+        })),
+        LockOp::Release { owner } => Some(LockRet::Was(holder.take_if(|holder| *holder == owner).is_some())),
+    }
 }

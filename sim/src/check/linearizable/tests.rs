@@ -234,8 +234,8 @@ longest linearizable prefix: 9 of the 11 operations completed by then
   p2 get(x) -> "lost"  [8.2µs .. 9µs]
 it leaves the state "lost"
 and no place for
-  p3 get(x) -> "01234567?"  [8.5µs .. 10µs]: not possible in this state
-  p3 get(x) -> "01234567"  [9.5µs .. 10µs]: not possible in this state"#
+  p3 get(x) -> "01234567?"  [8.5µs .. 10µs]: not possible in this state; x must be "01234567?"
+  p3 get(x) -> "01234567"  [9.5µs .. 10µs]: not possible in this state; x must be "01234567""#
     );
 }
 

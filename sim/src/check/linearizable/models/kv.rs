@@ -9,6 +9,8 @@ use super::wrong_type;
 use crate::history::Op;
 
 /// A map from strings to strings; a key that was never written holds the empty string.
+///
+/// Unknown outcomes: a put or append may have taken effect, or may yet, or never.
 pub struct Kv;
 
 /// An operation on a [`Kv`].
@@ -86,6 +88,13 @@ impl Model for Kv {
         match ret {
             None | Some(KvRet::Done) => call,
             Some(KvRet::Value(value)) => format!("{call} -> {value:?}"),
+        }
+    }
+
+    fn needs(op: &KvOp, ret: &KvRet) -> Option<String> {
+        match ret {
+            KvRet::Value(value) => Some(format!("{} must be {value:?}", op.key())),
+            KvRet::Done => None,
         }
     }
 
@@ -168,6 +177,10 @@ impl Model for KvMap {
 
     fn describe(op: &KvOp, ret: Option<&KvRet>) -> String {
         Kv::describe(op, ret)
+    }
+
+    fn needs(op: &KvOp, ret: &KvRet) -> Option<String> {
+        Kv::needs(op, ret)
     }
 
     fn is_read(op: &KvOp) -> bool {

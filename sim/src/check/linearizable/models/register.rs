@@ -7,6 +7,9 @@ use super::wrong_type;
 use crate::history::Op;
 
 /// One register of integers with compare-and-set, initially empty.
+///
+/// Unknown outcomes: a write or compare-and-set may have taken effect, or may yet, or never; a compare-and-set swaps if it
+/// finds then what it expects. A read without a result says nothing.
 pub struct Register;
 
 /// An operation on a [`Register`].
@@ -84,6 +87,24 @@ impl Model for Register {
             Some(RegisterRet::Value(None)) => format!("{call} -> nil"),
             Some(RegisterRet::Swapped(swapped)) => format!("{call} -> {swapped}"),
         }
+    }
+
+    fn needs(op: &RegisterOp, ret: &RegisterRet) -> Option<String> {
+        match (op, ret) {
+            (_, RegisterRet::Value(Some(value))) => Some(format!("the register must be {value}")),
+            (_, RegisterRet::Value(None)) => Some("the register must be nil".to_owned()),
+            (RegisterOp::Cas { expected, .. }, RegisterRet::Swapped(true)) => {
+                Some(format!("the register must be {expected}"))
+            }
+            (RegisterOp::Cas { expected, .. }, RegisterRet::Swapped(false)) => {
+                Some(format!("the register must not be {expected}"))
+            }
+            _ => None,
+        }
+    }
+
+    fn describe_state(state: &Option<i64>) -> String {
+        state.map_or("nil".to_owned(), |value| value.to_string())
     }
 
     fn is_read(op: &RegisterOp) -> bool {
