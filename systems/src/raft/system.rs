@@ -13,6 +13,7 @@ use super::config::Config;
 use super::events;
 use super::ordered::Ordered;
 use super::server;
+use super::visible::AppliedByAll;
 use super::workload::{self, LogOp};
 
 /// The keys of `[system]`.
@@ -157,6 +158,7 @@ impl System for RaftLog {
             .invariant::<FreshReads>()
             .invariant::<SameState>()
             .invariant::<AckedIsApplied>();
+        m.consistency::<AppliedByAll>();
         super::known_bugs::declare(m);
     }
 

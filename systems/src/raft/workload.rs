@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim::history::Op;
-use sim::{Client, NodeId, node, rand, rpc, time};
+use sim::{Client, NodeId, metric, node, rand, rpc, time};
 
-use super::Index;
+use super::{Index, events, visible};
 use super::server::{LogService, PORTS, Reply, Request};
 use super::system::Params;
 
@@ -155,6 +155,9 @@ async fn perform(
     let deadline = time::now() + Duration::from_millis(deadline_ms);
     let changes = matches!(op, LogOp::Append(_));
     let call = cx.invoke(op);
+    if let Request::Append(command) = &request {
+        metric::note(visible::Asked { hash: events::hash_of(command) });
+    }
     while time::now() < deadline {
         match ask(*leader, &request, Duration::from_millis(500)).await {
             Some(Reply::Appended(index) | Reply::Read(index)) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sim::time::Instant;
 use sim::{Addr, rand, rpc, time};
 
-use super::StateMachine;
+use super::{StateMachine, visible};
 use super::service::{Reply, Request, Service};
 use super::session::Outcome;
 
@@ -80,6 +80,7 @@ impl<S: StateMachine> Client<S> {
         }
         let Some(session) = &mut self.session else { return Err(ClientError::NotExecuted) };
         session.number += 1;
+        visible::begun(session.id, session.number);
         let request = Request::Execute { session: session.id, number: session.number, command };
         // From now on some duplicate of a message may have it executed, whatever the servers answer to another one.
         while time::now() < deadline {

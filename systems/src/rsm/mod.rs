@@ -25,6 +25,7 @@ mod client;
 mod replica;
 pub mod service;
 mod session;
+mod visible;
 
 use std::fmt::Debug;
 
@@ -34,6 +35,7 @@ use serde::de::DeserializeOwned;
 pub use client::{Client, ClientError, Patience};
 pub use replica::{Options, Reads, Replica, Submit, SubmitError};
 pub use session::{Limits, Outcome, Sessions};
+pub use visible::ExecutedByAll;
 
 /// What goes through the log, over the network and into snapshots.
 pub trait Data: Clone + Debug + Eq + Serialize + DeserializeOwned + 'static {}

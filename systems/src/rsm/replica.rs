@@ -8,7 +8,7 @@ use sim::sync::{Notify, oneshot};
 use sim::task::{self, JoinHandle};
 use sim::{always, codec, time};
 
-use super::StateMachine;
+use super::{StateMachine, visible};
 use super::session::{Limits, Outcome, Request, Sessions, Stamped};
 use crate::raft::driver::{self, Applies, Apply, Raft, StartError};
 use crate::raft::leader::ProposeError;
@@ -218,6 +218,7 @@ impl<S: StateMachine> Replica<S> {
 
     fn apply(&self, apply: Apply) {
         let inner = &*self.0;
+        let mut command_of = None;
         let (index, applied) = match apply {
             Apply::Snapshot { index, state } => {
                 if !state.is_empty() {
@@ -226,14 +227,17 @@ impl<S: StateMachine> Replica<S> {
                 (index, None)
             }
             Apply::Command { index, term, command } => {
-                let entry = codec::decode(&command).expect("an entry is what was encoded");
+                let entry: Stamped<S> = codec::decode(&command).expect("an entry is what was encoded");
+                let of = entry.command_of();
                 let outcome = inner.state.borrow_mut().apply(index, entry);
+                command_of = of.filter(|_| matches!(outcome, Outcome::Executed(_)));
                 (index, Some((term, Some(outcome))))
             }
             Apply::Nothing { index, term } => (index, Some((term, None))),
         };
         let before = inner.applied.replace(index);
         always!(index > before || index == 0, "rsm.applied-in-order", "{index} after {before}");
+        visible::executed(index, command_of);
         self.tell(index, applied);
     }
 

@@ -36,6 +36,16 @@ pub(super) struct Stamped<S: StateMachine> {
     pub request: Request<S>,
 }
 
+impl<S: StateMachine> Stamped<S> {
+    /// Of which session it is a command, and which one.
+    pub fn command_of(&self) -> Option<(u64, u64)> {
+        match self.request {
+            Request::Execute { session, number, .. } => Some((session, number)),
+            Request::Open | Request::Query(_) => None,
+        }
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(bound = "")]
