@@ -109,9 +109,12 @@ mod tests {
     fn buckets_follow_each_other_without_a_gap() {
         let edges: Vec<u64> = (0..64).flat_map(|bit| [(1u64 << bit) - 1, 1 << bit]).chain([u64::MAX]).collect();
         assert!(edges.windows(2).all(|pair| bucket_of(pair[1]) - bucket_of(pair[0]) <= 64), "{edges:?}");
-        assert!(edges.windows(2).filter(|pair| pair[1] == pair[0] + 1).all(|pair| {
-            (0..=1).contains(&(bucket_of(pair[1]) - bucket_of(pair[0])))
-        }));
+        assert!(
+            edges
+                .windows(2)
+                .filter(|pair| pair[1] == pair[0] + 1)
+                .all(|pair| { (0..=1).contains(&(bucket_of(pair[1]) - bucket_of(pair[0]))) })
+        );
         assert_eq!(bucket_of(u64::MAX), 58 * 64 - 1 + 64);
     }
 

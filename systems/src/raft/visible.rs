@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
+use sim::NodeId;
 use sim::event::{Crashed, Moment};
 use sim::metric::{Consistency, InOrder, Spans, Watch};
-use sim::NodeId;
 
 use super::events::{Applied, Installed, Members, MembersApplied};
 use super::{Id, Index};

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use sim::history::Op;
 use sim::{Client, NodeId, metric, node, rand, rpc, time};
 
-use super::{Index, events, visible};
 use super::server::{LogService, PORTS, Reply, Request};
 use super::system::Params;
+use super::{Index, events, visible};
 
 /// A client operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]

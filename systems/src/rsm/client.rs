@@ -5,9 +5,9 @@ use std::time::Duration;
 use sim::time::Instant;
 use sim::{Addr, rand, rpc, time};
 
-use super::{StateMachine, visible};
 use super::service::{Reply, Request, Service};
 use super::session::Outcome;
+use super::{StateMachine, visible};
 
 /// How a client waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

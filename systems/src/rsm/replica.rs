@@ -8,8 +8,8 @@ use sim::sync::{Notify, oneshot};
 use sim::task::{self, JoinHandle};
 use sim::{always, codec, time};
 
-use super::{StateMachine, visible};
 use super::session::{Limits, Outcome, Request, Sessions, Stamped};
+use super::{StateMachine, visible};
 use crate::raft::driver::{self, Applies, Apply, Raft, StartError};
 use crate::raft::leader::ProposeError;
 use crate::raft::{Id, Index, Term};
