@@ -171,7 +171,7 @@ impl Figures {
     fn balance_lines(&self) -> Option<[Line; 2]> {
         let Balance { work, max_over_mean, variation } = self.balance.as_ref()?;
         let cells = |ratio: &Percentiles<f64>| ratio.cells(|value| format!("{value:.2}"));
-        let of = format!("{}, {work} of each node", count(max_over_mean.count, "run"));
+        let of = format!("{}; work is {work}", count(max_over_mean.count, "run"));
         Some([line("max/mean", cells(max_over_mean), of), line("variation", cells(variation), String::new())])
     }
 }
@@ -188,15 +188,17 @@ fn line(name: &str, cells: [String; 4], of: String) -> Line {
     Line { name: name.to_owned(), cells, of }
 }
 
-/// Lines in columns, each group under its title, which may be empty.
+/// Lines in columns, each group under its title, if it has one.
 pub fn table<'a>(groups: impl IntoIterator<Item = (&'a str, Vec<Line>)>) -> String {
     let mut text = String::new();
     for (title, lines) in groups {
         if !title.is_empty() && !lines.is_empty() {
             text += &format!("  {title}\n");
         }
+        let indent = if title.is_empty() { 2 } else { 4 };
         for Line { name, cells: [p50, p90, p99, max], of } in lines {
-            let row = format!("  {name:<12}{p50:>8}{p90:>9}{p99:>9}{max:>9}  {of}");
+            let name = format!("{:indent$}{name}", "");
+            let row = format!("{name:<16}{p50:>8}{p90:>9}{p99:>9}{max:>9}  {of}");
             text += &format!("{}\n", row.trim_end());
         }
     }
@@ -206,7 +208,7 @@ pub fn table<'a>(groups: impl IntoIterator<Item = (&'a str, Vec<Line>)>) -> Stri
 /// The heads of the columns of a [`table`], after its title.
 pub fn head(title: &str) -> String {
     let [p50, p90, p99, max] = COLUMNS;
-    format!("{title:<14}{p50:>8}{p90:>9}{p99:>9}{max:>9}")
+    format!("{title:<16}{p50:>8}{p90:>9}{p99:>9}{max:>9}")
 }
 
 #[cfg(test)]

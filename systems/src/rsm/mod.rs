@@ -2,7 +2,8 @@
 //!
 //! Not a system but a library: a system says what its state is and what a command does ([`StateMachine`]), and has
 //! replicas that agree ([`Replica`]), a service that clients ask ([`service`]), and clients that find the leader, try again and
-//! are executed once ([`Client`]).
+//! are executed once ([`Client`]). How long commands take to be executed everywhere is measured with one line more
+//! ([`ExecutedByAll`]).
 //!
 //! # Guarantees
 //!

@@ -122,7 +122,10 @@ fn shards_that_do_not_belong_together_are_refused() {
             "expected no planted bug as in",
         ),
         (|sum| drop(sum.as_object_mut().unwrap().remove("dose")), "expected a summary of this version"),
-        (|sum| drop(sum["scenarios"][0].as_object_mut().unwrap().remove("histograms")), "expected `histograms` in the row"),
+        (
+            |sum| drop(sum["scenarios"][0].as_object_mut().unwrap().remove("histograms")),
+            "expected `histograms` in the row",
+        ),
     ];
     for (change, says) in changes {
         fs::copy(&files[1], &other).unwrap();

@@ -91,7 +91,10 @@ fn the_summary_has_the_metrics_of_each_scenario_and_of_each_system() {
     let at = |percentile: &str| times[percentile].as_u64().unwrap();
     // Down for 200 milliseconds; then the next write, of which there is one each 50 milliseconds, and half of all are lost
     // for 20 milliseconds more.
-    assert!((200_000_000..280_000_000).contains(&at("p50")) && at("p50") <= at("p99") && at("p99") <= at("max"), "{crash}");
+    assert!(
+        (200_000_000..280_000_000).contains(&at("p50")) && at("p50") <= at("p99") && at("p99") <= at("max"),
+        "{crash}"
+    );
     assert_eq!(summary["dose"]["crash"], at("count") + crash["recovery"]["crash"]["unrecovered"].as_u64().unwrap());
     assert_eq!(calm["recovery"], serde_json::json!({}));
     // One server has all the work, and nobody says when a write is visible.
