@@ -14,6 +14,7 @@
 //! | [`new`] | `dst new`: files to start from |
 //! | [`merge`] | `dst merge`: the shards of a sweep, added up |
 //! | [`corpus`] | `dst corpus`: runs worth keeping |
+//! | [`metrics`] | how well systems did, in percentiles |
 //! | [`build`] | which build this is |
 //! | [`console`] | where text goes: colour, progress, closed pipes |
 //! | [`files`] | files that are whole or not there |
@@ -77,6 +78,7 @@ pub mod exit;
 pub mod files;
 pub mod list;
 pub mod merge;
+pub mod metrics;
 pub mod new;
 pub mod registry;
 pub mod replay;

@@ -8,9 +8,9 @@ use sim::{Client, Cluster, Manifest, System};
 
 use super::store::Store;
 use super::{known_bugs, server, workload};
-use crate::raft;
 use crate::rsm::operator::{self, MembersAre, TransferTo};
 use crate::rsm::{Limits, Patience, Reads};
+use crate::{raft, rsm};
 
 /// The keys of `[system]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -100,7 +100,7 @@ impl System for Kv {
             .suggest(Phase::Main, "mixed")
             .suggest(Phase::Final, "read-all");
         raft::declare(m);
-        m.check::<Linearizable<models::Store>>();
+        m.check::<Linearizable<models::Store>>().consistency::<rsm::ExecutedByAll>();
         known_bugs::declare(m);
     }
 

@@ -76,6 +76,7 @@ pub mod read;
 pub mod server;
 pub mod snapshot;
 mod system;
+pub mod visible;
 pub mod workload;
 
 pub use config::Config;

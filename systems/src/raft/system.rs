@@ -9,6 +9,7 @@ use super::config::Config;
 use super::events;
 use super::ordered::Ordered;
 use super::server;
+use super::visible::AppliedByAll;
 use super::workload::{self, LogOp};
 
 /// The keys of `[system]`.
@@ -123,6 +124,7 @@ impl System for RaftLog {
         super::declare(m);
         m.event::<events::Acked>();
         m.check::<Ordered>().invariant::<AckedIsApplied>();
+        m.consistency::<AppliedByAll>();
         super::known_bugs::declare(m);
     }
 

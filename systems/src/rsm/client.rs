@@ -5,9 +5,9 @@ use std::time::Duration;
 use sim::time::Instant;
 use sim::{Addr, planted, rand, rpc, time};
 
-use super::StateMachine;
 use super::service::{Reply, Request, Service};
 use super::session::Outcome;
+use super::{StateMachine, visible};
 
 /// How a client waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,7 @@ impl<S: StateMachine> Client<S> {
         }
         let Some(session) = &mut self.session else { return Err(ClientError::NotExecuted) };
         session.number += 1;
+        visible::begun(session.id, session.number);
         let mut request = Request::Execute { session: session.id, number: session.number, command };
         // From now on some duplicate of a message may have it executed, whatever the servers answer to another one.
         while time::now() < deadline {

@@ -2,7 +2,8 @@
 //!
 //! Not a system but a library: a system says what its state is and what a command does ([`StateMachine`]), and has
 //! replicas that agree ([`Replica`]), a service that clients ask ([`service`]), and clients that find the leader, try again and
-//! are executed once ([`Client`]).
+//! are executed once ([`Client`]). How long commands take to be executed everywhere is measured with one line more
+//! ([`ExecutedByAll`]).
 //!
 //! # Guarantees
 //!
@@ -27,6 +28,7 @@ pub mod operator;
 mod replica;
 pub mod service;
 mod session;
+mod visible;
 
 use std::fmt::Debug;
 
@@ -37,6 +39,7 @@ pub use client::{Client, ClientError, Patience};
 pub use known_bugs::declare as declare_known_bugs;
 pub use replica::{Options, Reads, Replica, Submit, SubmitError};
 pub use session::{Limits, Outcome, Sessions};
+pub use visible::ExecutedByAll;
 
 /// What goes through the log, over the network and into snapshots.
 pub trait Data: Clone + Debug + Eq + Serialize + DeserializeOwned + 'static {}

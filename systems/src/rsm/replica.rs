@@ -9,8 +9,8 @@ use sim::task::{self, JoinHandle};
 use sim::time::Instant;
 use sim::{always, codec, observe, planted, time};
 
-use super::StateMachine;
 use super::session::{Limits, Outcome, Request, Sessions, Stamped};
+use super::{StateMachine, visible};
 use crate::raft::driver::{self, Applies, Apply, Raft, StartError};
 use crate::raft::leader::ProposeError;
 use crate::raft::{Id, Index, Term, events};
@@ -209,11 +209,10 @@ impl<S: StateMachine> Replica<S> {
         if !leads || !planted!("rsm.reply-before-commit") {
             return None;
         }
-        let entry =
-            codec::encode(&Stamped { at: 0, request: request.clone() }).expect("a command is far below the limit");
+        let entry = Stamped { at: 0, request: request.clone() };
         let mut state = self.0.state.borrow().clone();
         // Session ids are known only when the log has the entry.
-        (!matches!(request, Request::Open)).then(|| state.apply(self.applied() + 1, &entry))
+        (!matches!(request, Request::Open)).then(|| state.apply(self.applied() + 1, entry, &[]))
     }
 
     /// Answers a query by a state that has all that was executed before the call.
@@ -259,6 +258,7 @@ impl<S: StateMachine> Replica<S> {
 
     fn apply(&self, apply: Apply) {
         let inner = &*self.0;
+        let mut command_of = None;
         let (index, applied) = match apply {
             Apply::Snapshot { index, state } => {
                 let ignored = inner.applied.get() > 0 && planted!("rsm.installed-state-ignored");
@@ -268,7 +268,10 @@ impl<S: StateMachine> Replica<S> {
                 (index, None)
             }
             Apply::Command { index, term, command } => {
-                let outcome = inner.state.borrow_mut().apply(index, &command);
+                let entry: Stamped<S> = codec::decode(&command).expect("an entry is what was encoded");
+                let of = entry.command_of();
+                let outcome = inner.state.borrow_mut().apply(index, entry, &command);
+                command_of = of.filter(|_| matches!(outcome, Outcome::Executed(_)));
                 (index, Some((term, Some(outcome))))
             }
             Apply::Nothing { index, term } => {
@@ -282,6 +285,7 @@ impl<S: StateMachine> Replica<S> {
         always!(index > before || index == 0, "rsm.applied-in-order", "{index} after {before}");
         let (count, hash) = inner.state.borrow().digest();
         observe!(events::State { index, count, hash });
+        visible::executed(index, command_of);
         self.tell(index, applied);
     }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sim::{codec, planted, time};
+use sim::{planted, time};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::StateMachine;
@@ -37,6 +37,16 @@ pub(super) struct Stamped<S: StateMachine> {
     pub at: u64,
     #[serde(bound = "")]
     pub request: Request<S>,
+}
+
+impl<S: StateMachine> Stamped<S> {
+    /// Of which session it is a command, and which one.
+    pub fn command_of(&self) -> Option<(u64, u64)> {
+        match self.request {
+            Request::Execute { session, number, .. } => Some((session, number)),
+            Request::Open | Request::Query(_) => None,
+        }
+    }
 }
 
 /// What is to be done.
@@ -129,9 +139,8 @@ impl<S: StateMachine> Sessions<S> {
         self.sessions.values_mut().for_each(|session| session.last = None);
     }
 
-    /// Does what the entry at `index` says.
-    pub(super) fn apply(&mut self, index: Index, entry: &[u8]) -> Outcome<S> {
-        let Stamped { at, request } = codec::decode(entry).expect("an entry is what was encoded");
+    /// Does what the entry at `index` says, which is `encoded` in the log.
+    pub(super) fn apply(&mut self, index: Index, Stamped { at, request }: Stamped<S>, encoded: &[u8]) -> Outcome<S> {
         self.now = self.now.max(if planted!("rsm.sessions-end-by-local-clock") { time::now().as_nanos() } else { at });
         self.end_idle();
         let outcome = self.apply_request(index, request);
@@ -142,7 +151,7 @@ impl<S: StateMachine> Sessions<S> {
             Outcome::Expired => 4,
             Outcome::Superseded => 5,
         };
-        self.past = xxh3_64_with_seed(entry, self.past.wrapping_add(came_of_it));
+        self.past = xxh3_64_with_seed(encoded, self.past.wrapping_add(came_of_it));
         outcome
     }
 
@@ -207,6 +216,8 @@ impl<S: StateMachine> Sessions<S> {
 
 #[cfg(test)]
 mod tests {
+    use sim::codec;
+
     use super::*;
 
     /// Counts; a command adds, its reply is the sum.
@@ -234,7 +245,9 @@ mod tests {
     }
 
     fn apply(state: &mut Sessions<Counter>, index: Index, at: u64, request: Request<Counter>) -> Outcome<Counter> {
-        state.apply(index, &codec::encode(&Stamped { at, request }).unwrap())
+        let entry = Stamped { at, request };
+        let encoded = codec::encode(&entry).unwrap();
+        state.apply(index, entry, &encoded)
     }
 
     fn execute(state: &mut Sessions<Counter>, at: u64, session: u64, number: u64) -> Outcome<Counter> {

@@ -22,6 +22,7 @@ use crate::cli::ReplayArgs;
 use crate::console::Console;
 use crate::corpus::entry;
 use crate::exit::{BadInput, BadScenarios, Exit};
+use crate::metrics::Figures;
 use crate::registry::Registry;
 use crate::scenarios::{self, Loaded};
 use crate::text;
@@ -160,6 +161,7 @@ pub(crate) fn object(report: &Report, planted: &[String]) -> serde_json::Value {
         "draws": report.draws.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
         "faults": report.faults,
         "dose": report.dose,
+        "metrics": Figures::from(&report.metrics),
         "sometimes": report.sometimes,
     })
 }
