@@ -31,8 +31,6 @@ pub struct Leader {
     pub(super) handed_over: bool,
     /// Bytes of commands that are not committed.
     uncommitted: usize,
-    /// Whether the commit index moved since the followers last heard.
-    news: bool,
 }
 
 /// Why a proposal was not taken.
@@ -145,7 +143,6 @@ impl Core {
             transfer: None,
             handed_over: false,
             uncommitted,
-            news: false,
         }));
         self.heard = self.now;
         self.meet_members();
@@ -213,9 +210,11 @@ impl Core {
 
     /// An append without entries.
     fn send_empty(&mut self, to: Id) {
-        let Role::Leader(leader) = &self.role else { return };
-        let Some(of) = leader.progress.get(&to) else { return };
-        let (round, commit) = (leader.round, self.log.committed());
+        let commit = self.log.committed();
+        let Role::Leader(leader) = &mut self.role else { return };
+        let round = leader.round;
+        let Some(of) = leader.progress.get_mut(&to) else { return };
+        of.told = commit;
         // One that gets a snapshot is reminded of what it surely has.
         let at = if matches!(of.pace, Pace::Snapshot { .. }) { of.matched } else { of.next - 1 };
         let prev = self.log.position(at).unwrap_or_else(|| self.log.snapshot().last);
@@ -246,6 +245,7 @@ impl Core {
             return self.send_append(to);
         };
         let entries = self.log.entries(of.next, self.config.max_append_bytes).to_vec();
+        of.told = commit;
         of.sent(of.next - 1 + entries.len() as u64, entries.iter().map(Entry::size).sum());
         self.send(to, Body::Append { prev, entries, commit, round });
         true
@@ -256,7 +256,6 @@ impl Core {
         self.begin_reads();
         let last = self.log.last().index;
         let Role::Leader(leader) = &mut self.role else { return };
-        let news = std::mem::take(&mut leader.news);
         let behind = |of: &Progress| of.next <= last || matches!(of.pace, Pace::Snapshot { waiting: false, .. });
         let members: Vec<(Id, bool)> = leader.progress.iter().map(|(&id, of)| (id, behind(of))).collect();
         for (to, behind) in members {
@@ -264,9 +263,11 @@ impl Core {
             while behind && self.send_append(to) {
                 sent = true;
             }
-            // With nothing else under way to tell it, a follower would hear of it at the next heartbeat only.
+            // With nothing else under way to tell it, a follower would hear of a commit at the next heartbeat only.
             let Role::Leader(leader) = &self.role else { return };
-            if news && !sent && leader.progress.get(&to).is_some_and(|of| of.pace == Pace::Replicate && of.is_idle()) {
+            let committed = self.log.committed();
+            let is_news = |of: &Progress| of.pace == Pace::Replicate && of.is_idle() && of.told < committed;
+            if !sent && leader.progress.get(&to).is_some_and(is_news) {
                 self.send_empty(to);
             }
         }
@@ -328,7 +329,6 @@ impl Core {
                 self.log.entries(before + 1, usize::MAX)[..(reached - before) as usize].iter().map(command_bytes).sum();
             if let Role::Leader(leader) = &mut self.role {
                 leader.uncommitted -= bytes;
-                leader.news = true;
             }
             self.begin_reads();
             self.after_commit();

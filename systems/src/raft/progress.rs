@@ -35,6 +35,8 @@ pub struct Progress {
     pub next: Index,
     /// How it sends.
     pub pace: Pace,
+    /// The highest commit index that it was told.
+    pub told: Index,
     /// The latest round that was answered.
     pub round: u64,
     /// When that round was sent, in ticks.
@@ -51,6 +53,7 @@ impl Progress {
             matched: 0,
             next,
             pace: Pace::Probe { waiting: false },
+            told: 0,
             round: 0,
             heard: now,
             inflight: VecDeque::new(),
