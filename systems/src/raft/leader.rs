@@ -67,7 +67,7 @@ impl Core {
                 leader => ProposeError::NotLeader { leader },
             });
         };
-        if leader.transfer.is_some() {
+        if leader.transfer.is_some() && !planted!("raft.proposes-during-transfer") {
             return Err(ProposeError::Transferring);
         }
         if leader.uncommitted > 0 && leader.uncommitted + command.len() > limit {
@@ -116,11 +116,25 @@ impl Core {
         true
     }
 
+    /// Whether it hands leadership over at the moment.
+    pub fn is_handing_over(&self) -> bool {
+        matches!(&self.role, Role::Leader(leader) if leader.transfer.is_some())
+    }
+
+    /// What it knows of another member, if it leads.
+    pub fn progress(&self, of: Id) -> Option<&Progress> {
+        let Role::Leader(leader) = &self.role else { return None };
+        leader.progress.get(&of)
+    }
+
     fn hand_over_if_caught_up(&mut self) {
         let last = self.log.last().index;
         let Role::Leader(leader) = &self.role else { return };
         if let Some((to, _)) = leader.transfer
-            && leader.progress.get(&to).is_some_and(|of| of.matched == last)
+            && leader
+                .progress
+                .get(&to)
+                .is_some_and(|of| of.matched == last || planted!("raft.transfer-before-caught-up"))
         {
             if let Role::Leader(leader) = &mut self.role {
                 leader.handed_over = true;
@@ -294,7 +308,7 @@ impl Core {
             Ok(matched) => {
                 let matched = if planted!("raft.match-from-what-was-sent") { of.next - 1 } else { matched };
                 // No follower can have more of this leader's log than there is of it.
-                debug_assert!(matched <= last, "{matched} of {last} entries");
+                assert!(matched <= last, "{matched} of {last} entries");
                 if of.accepted(matched) {
                     self.commit_if_possible();
                 }

@@ -5,9 +5,9 @@ use sim::scenario::plan::Phase;
 use sim::{Cluster, Manifest, System};
 
 use super::checks::{
-    AckedIsApplied, CommittedOnDisks, DurableVote, ElectionSafety, FreshReads, Leader, LeaderAppendOnly,
-    LeaderCompleteness, LogMatching, MajorityOfDisks, Monotonic, Ordering, Quorums, Remembers, SameState,
-    StateMachineSafety,
+    AckedIsApplied, BacksUp, CommittedOnDisks, DurableVote, ElectionSafety, FreshReads, HandsOver, Leader,
+    LeaderAppendOnly, LeaderCompleteness, LogMatching, MajorityOfDisks, Monotonic, Ordering, Quorums, Remembers,
+    SameState, StateMachineSafety,
 };
 use super::config::Config;
 use super::events;
@@ -137,6 +137,8 @@ impl System for RaftLog {
             .event::<events::Members>()
             .event::<events::MembersApplied>()
             .event::<events::Acted>()
+            .event::<events::BackedUp>()
+            .event::<events::ToldToStand>()
             .event::<events::Acked>()
             .event::<events::State>()
             .event::<events::ReadAsked>()
@@ -154,6 +156,8 @@ impl System for RaftLog {
             .invariant::<Remembers>()
             .invariant::<CommittedOnDisks>()
             .invariant::<Quorums>()
+            .invariant::<BacksUp>()
+            .invariant::<HandsOver>()
             .invariant::<FreshReads>()
             .invariant::<SameState>()
             .invariant::<AckedIsApplied>();
