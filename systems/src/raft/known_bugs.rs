@@ -22,7 +22,7 @@ pub(super) fn declare(m: &mut Manifest<RaftLog>) {
         .planted("raft.stale-vote-counts", ["quorums:elected", "election-safety"])
         .planted("raft.half-is-a-quorum", ["quorums:elected", "election-safety", "committed-on-disks"]);
     // Replication.
-    m.planted("raft.append-before-sync", ["committed-on-disks", "leader-completeness"])
+    m.planted("raft.append-before-sync", ["committed-on-disks", "leader-completeness", "monotonic", "hands-over"])
         .planted("raft.leader-counts-unsynced", ["committed-on-disks", "leader-completeness"])
         .planted("raft.commits-earlier-terms", ["leader-completeness", "state-machine-safety"])
         .planted("raft.late-append-truncates", ["committed-on-disks", "leader-completeness", "panic", "liveness"])
@@ -37,7 +37,7 @@ pub(super) fn declare(m: &mut Manifest<RaftLog>) {
         .planted("raft.transfer-before-caught-up", ["hands-over"])
         .planted(
             "raft.deposed-leader-obeyed",
-            ["leader-completeness", "state-machine-safety", "log-matching", "panic"],
+            ["leader-completeness", "state-machine-safety", "log-matching", "panic", "always:raft.stands-in-time"],
         );
     // Snapshots.
     m.planted("raft.log-cut-before-snapshot", ["remembers"])

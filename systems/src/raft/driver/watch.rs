@@ -91,3 +91,61 @@ pub(super) fn told_to_stand(core: &Core, output: &Output, to: Id) {
     let last = since.map_or(core.log().last().index, |entry| entry.index - 1);
     observe!(events::ToldToStand { to: to.0, last });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::Config;
+    use crate::raft::core::Restored;
+    use crate::raft::membership::Membership;
+    use crate::raft::message::{Position, SnapshotMeta};
+
+    const ELECTION: u64 = 10;
+
+    /// One of three servers, as patient as can be.
+    fn server() -> Core {
+        let membership = Membership::of([Id(0), Id(1), Id(2)]);
+        let snapshot = SnapshotMeta { membership, ..SnapshotMeta::default() };
+        let config = Config { election_ticks: ELECTION, pre_vote: false, ..Config::default() };
+        Core::new(Id(0), config, Restored { snapshot, ..Restored::default() }, Box::new(|n| n - 1))
+    }
+
+    fn heartbeat() -> Message {
+        let body = Body::Append { prev: Position::default(), entries: Vec::new(), commit: 0, round: 1 };
+        Message { from: Id(1), to: Id(0), term: 1, body }
+    }
+
+    #[test]
+    fn who_stands_between_one_timeout_and_two_is_in_time() {
+        let (mut core, mut watch) = (server(), Watch::default());
+        for tick in 0..6 * ELECTION {
+            if tick == ELECTION {
+                watch.step(&mut core, heartbeat());
+            }
+            watch.tick(&mut core);
+            core.output();
+        }
+        assert!(matches!(core.role(), Role::Candidate(_)) && core.term() > 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "stands-not-too-early")]
+    fn who_stands_sooner_after_a_heartbeat_is_not() {
+        let (mut core, mut watch) = (server(), Watch::default());
+        (1..2 * ELECTION - 1).for_each(|_| watch.tick(&mut core));
+        // It heard from a leader, and its timer knows nothing of that.
+        watch.bound_since = core.now();
+        watch.tick(&mut core);
+    }
+
+    #[test]
+    #[should_panic(expected = "stands-in-time")]
+    fn who_waits_for_more_than_two_timeouts_is_not() {
+        let (mut core, mut watch) = (server(), Watch::default());
+        for _ in 0..3 * ELECTION {
+            watch.tick(&mut core);
+            // Its timer starts anew, and the watch has not seen why.
+            core.step(heartbeat());
+        }
+    }
+}
