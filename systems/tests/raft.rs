@@ -19,6 +19,11 @@ const SWEPT: Swept = Swept {
         ("raft.vote-forgotten-on-step-down", "elections"),
         ("raft.votes-for-the-longer-log", "figure-8"),
         ("raft.votes-for-the-later-term", "flapping"),
+        ("raft.denied-vote-resets-the-timer", "timers"),
+        ("raft.stale-append-resets-the-timer", "timers"),
+        ("raft.grant-keeps-the-timer", "timers"),
+        ("raft.candidate-ignores-the-leader", "timers"),
+        ("raft.terms-of-answers-ignored", "timers"),
         ("raft.stale-vote-counts", "long-delays"),
         ("raft.half-is-a-quorum", "even"),
         ("raft.append-before-sync", "slow-disk"),
@@ -28,6 +33,9 @@ const SWEPT: Swept = Swept {
         ("raft.acks-the-whole-log", "figure-8-unreliable"),
         ("raft.match-from-what-was-sent", "unreliable"),
         ("raft.heartbeat-unchecked", "partitions"),
+        ("raft.backs-up-one-by-one", "figure-8"),
+        ("raft.proposes-during-transfer", "transfers"),
+        ("raft.transfer-before-caught-up", "transfers"),
         ("raft.deposed-leader-obeyed", "long-delays"),
         ("raft.log-cut-before-snapshot", "snapshot-crash"),
         ("raft.snapshot-acked-before-sync", "lagging-follower"),
@@ -67,7 +75,7 @@ const RARE: [&str; 9] = [
 
 #[test]
 fn every_scenario_holds() {
-    SWEPT.every_scenario_holds(30, 6);
+    SWEPT.every_scenario_holds(31, 6);
 }
 
 #[test]

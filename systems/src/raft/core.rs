@@ -210,6 +210,16 @@ impl Core {
         matches!(self.role, Role::Leader(_))
     }
 
+    /// Ticks so far.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// See [`Config::election_ticks`].
+    pub fn election_ticks(&self) -> u64 {
+        self.config.election_ticks
+    }
+
     /// Who leads in its term, as far as it knows.
     pub fn leader(&self) -> Option<Id> {
         self.leader
@@ -243,7 +253,14 @@ impl Core {
             Body::RequestVote { transfer: false, .. } if term > self.term && self.is_bound() => return,
             _ => {}
         }
-        // Figure 2, Rules for Servers: a higher term makes everybody a follower.
+        // Figure 2, Rules for Servers: a higher term makes everybody a follower, also that of an answer.
+        let is_answer = matches!(
+            body,
+            Body::AppendReply { .. } | Body::SnapshotReply { .. } | Body::VoteReply { .. } | Body::PreVoteReply { .. }
+        );
+        if term > self.term && is_answer && planted!("raft.terms-of-answers-ignored") {
+            return;
+        }
         if term > self.term {
             self.follow(term);
         }

@@ -3,8 +3,9 @@
 use sim::{Manifest, System};
 
 use super::checks::{
-    CommittedOnDisks, DurableVote, ElectionSafety, FreshReads, Leader, LeaderAppendOnly, LeaderCompleteness,
-    LogMatching, MajorityOfDisks, Monotonic, Ordering, Quorums, Remembers, SameState, StateMachineSafety,
+    BacksUp, CommittedOnDisks, DurableVote, ElectionSafety, FreshReads, HandsOver, Leader, LeaderAppendOnly,
+    LeaderCompleteness, LogMatching, MajorityOfDisks, Monotonic, Ordering, Quorums, Remembers, SameState,
+    StateMachineSafety,
 };
 use super::events;
 
@@ -23,6 +24,8 @@ pub fn declare<S: System>(m: &mut Manifest<S>) {
         .event::<events::Members>()
         .event::<events::MembersApplied>()
         .event::<events::Acted>()
+        .event::<events::BackedUp>()
+        .event::<events::ToldToStand>()
         .event::<events::State>()
         .event::<events::ReadAsked>()
         .event::<events::ReadReady>();
@@ -38,6 +41,8 @@ pub fn declare<S: System>(m: &mut Manifest<S>) {
         .invariant::<Remembers>()
         .invariant::<CommittedOnDisks>()
         .invariant::<Quorums>()
+        .invariant::<BacksUp>()
+        .invariant::<HandsOver>()
         .invariant::<FreshReads>()
         .invariant::<SameState>();
 }

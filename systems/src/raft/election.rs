@@ -89,7 +89,9 @@ impl Core {
             && last.is_up_to_date(self.log.last());
         if granted {
             self.voted_for = Some(from);
-            // Only who gives its vote waits anew: a candidate that cannot win must not keep others from standing.
+        }
+        // Only who gives its vote waits anew: a candidate that cannot win must not keep others from standing.
+        if granted && !planted!("raft.grant-keeps-the-timer") || planted!("raft.denied-vote-resets-the-timer") {
             self.wait_anew();
         }
         match planted!("raft.vote-before-sync") {

@@ -121,6 +121,28 @@ event! {
         pub applied: u64,
     }
 
+    /// A leader goes back in a follower's log, because the follower refused what it sent.
+    "raft.backed_up" => pub struct BackedUp {
+        /// The leader's term.
+        pub term: u64,
+        /// The follower.
+        pub follower: u64,
+        /// The entry that it should have had.
+        pub refused: u64,
+        /// The term of what it has there, if it has anything.
+        pub theirs: Option<u64>,
+        /// It has accepted nothing since the last refusal.
+        pub again: bool,
+    }
+
+    /// A leader tells another server to stand for election at once.
+    "raft.told_to_stand" => pub struct ToldToStand {
+        /// Who is told.
+        pub to: u64,
+        /// The last entry of the leader's log.
+        pub last: u64,
+    }
+
     /// A client was told that its command is committed.
     "raft.acked" => pub struct Acked {
         /// Where.

@@ -2,7 +2,7 @@
 
 use sim::planted;
 
-use super::core::Core;
+use super::core::{Core, Role};
 use super::message::{Body, Entry, Id, Index, Position, Term};
 
 impl Core {
@@ -16,9 +16,15 @@ impl Core {
         round: u64,
     ) {
         if term < self.term && !planted!("raft.deposed-leader-obeyed") {
+            if planted!("raft.stale-append-resets-the-timer") {
+                self.wait_anew();
+            }
             // A deposed leader learns of it. The round is none that it waits for.
             let conflict = self.log.conflict(prev.index);
             return self.send_when_written(from, Body::AppendReply { result: Err(conflict), round: 0 });
+        }
+        if matches!(self.role, Role::Candidate(_)) && planted!("raft.candidate-ignores-the-leader") {
+            return;
         }
         self.follow_leader(from);
         let start = self.log.snapshot().last.index;

@@ -14,10 +14,15 @@ pub(super) fn declare(m: &mut Manifest<RaftLog>) {
         .planted("raft.vote-forgotten-on-step-down", ["durable-vote", "election-safety"])
         .planted("raft.votes-for-the-longer-log", ["leader-completeness", "state-machine-safety"])
         .planted("raft.votes-for-the-later-term", ["leader-completeness", "state-machine-safety"])
+        .planted("raft.denied-vote-resets-the-timer", ["always:raft.stands-in-time"])
+        .planted("raft.stale-append-resets-the-timer", ["always:raft.stands-in-time"])
+        .planted("raft.grant-keeps-the-timer", ["always:raft.stands-not-too-early"])
+        .planted("raft.candidate-ignores-the-leader", ["always:raft.stands-not-too-early"])
+        .planted("raft.terms-of-answers-ignored", ["liveness"])
         .planted("raft.stale-vote-counts", ["quorums:elected", "election-safety"])
         .planted("raft.half-is-a-quorum", ["quorums:elected", "election-safety", "committed-on-disks"]);
     // Replication.
-    m.planted("raft.append-before-sync", ["committed-on-disks", "leader-completeness"])
+    m.planted("raft.append-before-sync", ["committed-on-disks", "leader-completeness", "monotonic", "hands-over"])
         .planted("raft.leader-counts-unsynced", ["committed-on-disks", "leader-completeness"])
         .planted("raft.commits-earlier-terms", ["leader-completeness", "state-machine-safety"])
         .planted("raft.late-append-truncates", ["committed-on-disks", "leader-completeness", "panic", "liveness"])
@@ -27,9 +32,12 @@ pub(super) fn declare(m: &mut Manifest<RaftLog>) {
         )
         .planted("raft.match-from-what-was-sent", ["committed-on-disks", "leader-completeness"])
         .planted("raft.heartbeat-unchecked", ["committed-on-disks", "state-machine-safety", "ordering"])
+        .planted("raft.backs-up-one-by-one", ["backs-up"])
+        .planted("raft.proposes-during-transfer", ["always:raft.takes-nothing-while-handing-over"])
+        .planted("raft.transfer-before-caught-up", ["hands-over"])
         .planted(
             "raft.deposed-leader-obeyed",
-            ["leader-completeness", "state-machine-safety", "log-matching", "panic"],
+            ["leader-completeness", "state-machine-safety", "log-matching", "panic", "always:raft.stands-in-time"],
         );
     // Snapshots.
     m.planted("raft.log-cut-before-snapshot", ["remembers"])

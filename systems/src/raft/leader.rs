@@ -31,8 +31,6 @@ pub struct Leader {
     pub(super) handed_over: bool,
     /// Bytes of commands that are not committed.
     uncommitted: usize,
-    /// Whether the commit index moved since the followers last heard.
-    news: bool,
 }
 
 /// Why a proposal was not taken.
@@ -69,7 +67,7 @@ impl Core {
                 leader => ProposeError::NotLeader { leader },
             });
         };
-        if leader.transfer.is_some() {
+        if leader.transfer.is_some() && !planted!("raft.proposes-during-transfer") {
             return Err(ProposeError::Transferring);
         }
         if leader.uncommitted > 0 && leader.uncommitted + command.len() > limit {
@@ -118,11 +116,25 @@ impl Core {
         true
     }
 
+    /// Whether it hands leadership over at the moment.
+    pub fn is_handing_over(&self) -> bool {
+        matches!(&self.role, Role::Leader(leader) if leader.transfer.is_some())
+    }
+
+    /// What it knows of another member, if it leads.
+    pub fn progress(&self, of: Id) -> Option<&Progress> {
+        let Role::Leader(leader) = &self.role else { return None };
+        leader.progress.get(&of)
+    }
+
     fn hand_over_if_caught_up(&mut self) {
         let last = self.log.last().index;
         let Role::Leader(leader) = &self.role else { return };
         if let Some((to, _)) = leader.transfer
-            && leader.progress.get(&to).is_some_and(|of| of.matched == last)
+            && leader
+                .progress
+                .get(&to)
+                .is_some_and(|of| of.matched == last || planted!("raft.transfer-before-caught-up"))
         {
             if let Role::Leader(leader) = &mut self.role {
                 leader.handed_over = true;
@@ -145,7 +157,6 @@ impl Core {
             transfer: None,
             handed_over: false,
             uncommitted,
-            news: false,
         }));
         self.heard = self.now;
         self.meet_members();
@@ -213,9 +224,11 @@ impl Core {
 
     /// An append without entries.
     fn send_empty(&mut self, to: Id) {
-        let Role::Leader(leader) = &self.role else { return };
-        let Some(of) = leader.progress.get(&to) else { return };
-        let (round, commit) = (leader.round, self.log.committed());
+        let commit = self.log.committed();
+        let Role::Leader(leader) = &mut self.role else { return };
+        let round = leader.round;
+        let Some(of) = leader.progress.get_mut(&to) else { return };
+        of.told = commit;
         // One that gets a snapshot is reminded of what it surely has.
         let at = if matches!(of.pace, Pace::Snapshot { .. }) { of.matched } else { of.next - 1 };
         let prev = self.log.position(at).unwrap_or_else(|| self.log.snapshot().last);
@@ -246,6 +259,7 @@ impl Core {
             return self.send_append(to);
         };
         let entries = self.log.entries(of.next, self.config.max_append_bytes).to_vec();
+        of.told = commit;
         of.sent(of.next - 1 + entries.len() as u64, entries.iter().map(Entry::size).sum());
         self.send(to, Body::Append { prev, entries, commit, round });
         true
@@ -256,7 +270,6 @@ impl Core {
         self.begin_reads();
         let last = self.log.last().index;
         let Role::Leader(leader) = &mut self.role else { return };
-        let news = std::mem::take(&mut leader.news);
         let behind = |of: &Progress| of.next <= last || matches!(of.pace, Pace::Snapshot { waiting: false, .. });
         let members: Vec<(Id, bool)> = leader.progress.iter().map(|(&id, of)| (id, behind(of))).collect();
         for (to, behind) in members {
@@ -264,9 +277,11 @@ impl Core {
             while behind && self.send_append(to) {
                 sent = true;
             }
-            // With nothing else under way to tell it, a follower would hear of it at the next heartbeat only.
+            // With nothing else under way to tell it, a follower would hear of a commit at the next heartbeat only.
             let Role::Leader(leader) = &self.role else { return };
-            if news && !sent && leader.progress.get(&to).is_some_and(|of| of.pace == Pace::Replicate && of.is_idle()) {
+            let committed = self.log.committed();
+            let is_news = |of: &Progress| of.pace == Pace::Replicate && of.is_idle() && of.told < committed;
+            if !sent && leader.progress.get(&to).is_some_and(is_news) {
                 self.send_empty(to);
             }
         }
@@ -293,7 +308,7 @@ impl Core {
             Ok(matched) => {
                 let matched = if planted!("raft.match-from-what-was-sent") { of.next - 1 } else { matched };
                 // No follower can have more of this leader's log than there is of it.
-                debug_assert!(matched <= last, "{matched} of {last} entries");
+                assert!(matched <= last, "{matched} of {last} entries");
                 if of.accepted(matched) {
                     self.commit_if_possible();
                 }
@@ -328,7 +343,6 @@ impl Core {
                 self.log.entries(before + 1, usize::MAX)[..(reached - before) as usize].iter().map(command_bytes).sum();
             if let Role::Leader(leader) = &mut self.role {
                 leader.uncommitted -= bytes;
-                leader.news = true;
             }
             self.begin_reads();
             self.after_commit();

@@ -272,6 +272,9 @@ impl Log {
     /// For a leader: from where to try again with a follower that refused.
     pub fn retry_from(&self, conflict: Conflict) -> Index {
         let Some(theirs) = conflict.term else { return conflict.first };
+        if planted!("raft.backs-up-one-by-one") {
+            return conflict.refused;
+        }
         // Where this log's terms are above the follower's, the two cannot agree.
         let mut at = conflict.refused.min(self.last().index);
         while self.term(at).is_some_and(|term| term > theirs) && at > self.snapshot.last.index {

@@ -35,6 +35,8 @@ pub struct Progress {
     pub next: Index,
     /// How it sends.
     pub pace: Pace,
+    /// The highest commit index that it was told.
+    pub told: Index,
     /// The latest round that was answered.
     pub round: u64,
     /// When that round was sent, in ticks.
@@ -51,6 +53,7 @@ impl Progress {
             matched: 0,
             next,
             pace: Pace::Probe { waiting: false },
+            told: 0,
             round: 0,
             heard: now,
             inflight: VecDeque::new(),
@@ -105,12 +108,14 @@ impl Progress {
 
     /// Whether a refusal is about something that was sent before what is known now.
     pub fn is_stale(&self, refused: Index) -> bool {
-        match self.pace {
-            Pace::Probe { .. } => refused + 1 != self.next,
-            // What is matched is on the server's disk.
-            Pace::Replicate => refused <= self.matched,
-            Pace::Snapshot { .. } => true,
-        }
+        let is_due = match self.pace {
+            Pace::Probe { .. } => refused + 1 == self.next,
+            Pace::Replicate => true,
+            Pace::Snapshot { .. } => false,
+        };
+        // What is matched is on the server's disk. To one that refuses that all the same, the same would be sent again at once,
+        // and again.
+        !is_due || refused <= self.matched
     }
 
     /// Goes back to where the logs may agree.

@@ -183,9 +183,10 @@ impl<S: StateMachine> Replica<S> {
             return Ok(outcome);
         }
         let (answer, answered) = oneshot::channel();
-        // Whoever waited for an entry there waited for one of an earlier term, which this one has replaced.
-        if let Some((_, replaced)) = self.0.waiting.borrow_mut().insert(index, (term, answer)) {
-            let _ = replaced.send(Err(SubmitError::Replaced));
+        // Whoever waited for an entry there waited for one of an earlier term, which is not in this log any more. Another server
+        // may still have it, and lead one day.
+        if let Some((_, before)) = self.0.waiting.borrow_mut().insert(index, (term, answer)) {
+            let _ = before.send(Err(SubmitError::Unknown));
         }
         answered.await.unwrap_or(Err(SubmitError::Unknown))
     }

@@ -7,7 +7,9 @@ use sim::check::{Invariant, Violation};
 use sim::event::{Booted, Crashed, On};
 use sim::fs::{self, Loss};
 
-use super::super::events::{Acted, BecameLeader, Committed, Compacted, Forgotten, Installed, Restored, Voted, Wrote};
+use super::super::events::{
+    Acted, Appended, BecameLeader, Committed, Compacted, Forgotten, Installed, Restored, Voted, Wrote,
+};
 
 /// Each server votes for at most one candidate in a term, in all its lives (Figure 2, RequestVote), and knows for which one
 /// when it starts again.
@@ -136,6 +138,17 @@ impl Invariant for Remembers {
             this.durable.insert(moment.node, (event.index, event.term));
             Ok(())
         });
+        on.event::<Appended>(|this, moment, event| {
+            // What replaces an entry may be on the disk before the server knows, and be of an earlier term, with the rest of
+            // that leader's log still to come: only what is in front of it is sure.
+            if let Some((index, term)) = this.durable.get_mut(&moment.node)
+                && event.index <= *index
+                && (event.index, event.term) != (*index, *term)
+            {
+                (*index, *term) = (event.index - 1, event.prev_term);
+            }
+            Ok(())
+        });
         on.event::<Installed>(|this, moment, event| {
             let (index, term) = this.durable.get(&moment.node).copied().unwrap_or_default();
             // Of a log that goes on behind the snapshot, what was durable still is.
@@ -172,7 +185,7 @@ impl Invariant for Remembers {
 mod tests {
     use sim::observe;
 
-    use super::super::testing::{History, at, committed, told};
+    use super::super::testing::{History, appended, at, committed, told};
     use super::*;
 
     fn voted(term: u64, candidate: u64) -> impl Fn() + Send + 'static {
@@ -226,6 +239,13 @@ mod tests {
         let again = |last, term| vec![at(0, wrote(7, 2)), at(0, restored(3, None, last, term))];
         assert!(told::<Remembers>(again(7, 2)).is_empty() && told::<Remembers>(again(5, 3)).is_empty());
         assert_eq!(told::<Remembers>(again(6, 2)), ["remembers"]);
+        // A leader of a later term brings its log, part by part, and that is of an earlier term at first.
+        let replaced = |last, term| {
+            let part = appended(6, (1, 1), 9, 0);
+            vec![at(0, wrote(7, 2)), at(0, part), at(0, restored(4, None, last, term))]
+        };
+        assert!(told::<Remembers>(replaced(6, 1)).is_empty() && told::<Remembers>(replaced(7, 2)).is_empty());
+        assert_eq!(told::<Remembers>(replaced(4, 1)), ["remembers"]);
         let installed = vec![
             at(0, wrote(7, 2)),
             at(0, || observe!(Installed { index: 9, term: 3, last: 9 })),

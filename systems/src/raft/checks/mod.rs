@@ -6,10 +6,12 @@
 //! | [`Quorums`] | votes, memberships that follow each other, members in snapshots |
 //! | [`DurableVote`], [`Monotonic`], [`Ordering`], [`Remembers`] | what each server must keep, also through a crash |
 //! | [`CommittedOnDisks`] | what is committed is on the disks of a quorum |
+//! | [`BacksUp`], [`HandsOver`] | that followers are brought into line, and leadership is handed over, without detours |
 //! | [`FreshReads`], [`SameState`], [`AckedIsApplied`] | what clients are told |
 
 mod disks;
 mod leaders;
+mod leading;
 mod logs;
 mod memberships;
 mod memory;
@@ -22,6 +24,7 @@ mod testing;
 
 pub use disks::CommittedOnDisks;
 pub use leaders::{ElectionSafety, Leader, LeaderCompleteness};
+pub use leading::{BacksUp, HandsOver};
 pub use logs::{LeaderAppendOnly, LogMatching, StateMachineSafety};
 pub use memory::{DurableVote, Monotonic, Ordering, Remembers};
 pub use protect::MajorityOfDisks;

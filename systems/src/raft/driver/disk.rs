@@ -115,7 +115,7 @@ impl Disk {
                 // It came while the snapshot that stands for it was being written.
                 Record::Entry(entry) if entry.index <= only => {}
                 Record::Entry(entry) => {
-                    entries.retain(|earlier| earlier.index < entry.index);
+                    while entries.pop_if(|earlier| earlier.index >= entry.index).is_some() {}
                     self.wrote_entry(entry.index, at);
                     entries.push(entry);
                 }

@@ -8,6 +8,7 @@
 
 mod disk;
 mod jobs;
+mod watch;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use sim::net::UdpSocket;
 use sim::sync::{Notify, mpsc, oneshot};
 use sim::task::JoinHandle;
 use sim::time::Instant;
-use sim::{Addr, codec, observe, planted, rand, task, time};
+use sim::{Addr, always, codec, observe, planted, rand, task, time};
 
 use super::config::Config;
 use super::core::{Core, Output};
@@ -32,6 +33,7 @@ pub use disk::StartError;
 pub(super) use disk::entry_of;
 use disk::{Disk, Found};
 use jobs::Job;
+use watch::Watch;
 
 /// How to run a server.
 #[derive(Clone, Debug)]
@@ -113,6 +115,7 @@ struct Server {
 
 struct State {
     core: Core,
+    watch: Watch,
     /// Gone when the server is closed: another may open it.
     disk: Option<Disk>,
     socket: Option<Rc<UdpSocket>>,
@@ -150,6 +153,7 @@ impl Raft {
         let _ = applies.send(Apply::Snapshot { index: snapshot.0.last.index, state });
         let state = State {
             core,
+            watch: Watch::default(),
             disk: Some(disk),
             socket: Some(socket.clone()),
             tasks: Vec::new(),
@@ -192,7 +196,13 @@ impl Raft {
     /// Takes a command into the log, if this server leads, and does not wait: it is committed if an entry of that term is
     /// applied at that index.
     pub fn propose(&self, command: Bytes) -> Result<(Index, Term), ProposeError> {
-        self.with(|core| core.propose(command))
+        self.with(|core| {
+            let handing_over = core.is_handing_over();
+            let taken = core.propose(command);
+            // With new entries all the time, the next leader would never have them all.
+            always!(!(handing_over && taken.is_ok()), "raft.takes-nothing-while-handing-over");
+            taken
+        })
     }
 
     /// Waits for an index that, once it is applied here, shows every write that was completed before the call.
@@ -286,6 +296,15 @@ impl Raft {
         result
     }
 
+    fn step(&self, message: Message) {
+        self.catch_up();
+        {
+            let State { core, watch, .. } = &mut *self.0.state.borrow_mut();
+            watch.step(core, message);
+        }
+        self.pump();
+    }
+
     /// Gives the core the ticks that are due by the clock. A server that was paused must know how late it is before it does
     /// anything else: its lease may be over.
     fn catch_up(&self) {
@@ -293,7 +312,7 @@ impl Raft {
         let due = time::now().duration_since(state.started).as_nanos() / self.0.options.tick.as_nanos();
         while u128::from(state.ticks) < due && !planted!("raft.time-stands-still") {
             state.ticks += 1;
-            state.core.tick();
+            state.watch.tick(&mut state.core);
         }
     }
 
@@ -384,7 +403,7 @@ impl Raft {
             let datagram = socket.recv_from().await;
             // What is no message of a server's is nobody's.
             if let Ok(message) = codec::decode::<Message>(&datagram.payload) {
-                self.with(|core| core.step(message));
+                self.step(message);
             }
         }
     }
@@ -416,6 +435,7 @@ impl Raft {
                     observe!(events::Voted { term: message.term, candidate: message.to.0 });
                 }
                 Body::RequestVote { .. } => observe!(events::Voted { term: message.term, candidate: message.from.0 }),
+                Body::TimeoutNow => watch::told_to_stand(core, output, message.to),
                 _ => {}
             }
         }
