@@ -14,8 +14,9 @@ use super::partition::{KeySet, Member, Part};
 use super::search::{Conclusion, DeadEnd, Foresight, search};
 use super::{Model, Operation, Outcome};
 
-/// So many steps an explanation is worth.
+/// So many steps an explanation is worth: of small histories, so many for each operation.
 const EXPLANATION: u64 = 2_000;
+const EXPLANATION_EACH: u64 = 2;
 
 /// One operation as a search sees it.
 pub(super) struct Entry<'a, M: Model> {
@@ -116,9 +117,10 @@ pub(super) fn earliest<'a, M: Model>(
     // differ in operations that were invoked after it, so they are cut as found.
     let until = if high + 1 == completions.len() { until } else { completions[high] };
     let entries = cut::<M>(history, part, until);
+    let worth = EXPLANATION.min(EXPLANATION_EACH * entries.len() as u64);
     // For the explanation: with foresight a search turns back before an operation that would still have fitted. What it
     // finds in a few steps is as good to read as what it would in all.
-    let (taken, conclusion) = search::<M>(&part.keys, &entries, EXPLANATION.min(budget - steps), Foresight::Off);
+    let (taken, conclusion) = search::<M>(&part.keys, &entries, worth.min(budget - steps), Foresight::Off);
     steps += taken;
     if let Conclusion::Illegal(dead_end) | Conclusion::Exhausted(dead_end) = conclusion
         && dead_end.longest.len() > found.longest.len()
