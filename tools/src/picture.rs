@@ -54,7 +54,8 @@ pub fn html(explanation: &Explanation) -> String {
     );
     if *hidden > 0 {
         let before = escaped(&explanation.before);
-        write!(page, " The first {hidden} operations of it are left out; they leave the state <code>{before}</code>.").ok();
+        write!(page, " The first {hidden} operations of it are left out; they leave the state <code>{before}</code>.")
+            .ok();
     }
     page += "</p>\n<p>A lane is a process, a bar an operation from invocation to completion; dashed ones had not completed, and \
              are assumed to have taken effect. A numbered point is where one takes effect. Time is not to scale: each beginning \
@@ -66,7 +67,8 @@ pub fn html(explanation: &Explanation) -> String {
 
 /// The lanes with their bars.
 fn drawing(operations: &[Step]) -> String {
-    let mut moments: Vec<u64> = operations.iter().flat_map(|step| [Some(step.invoked_ns), step.ended_ns]).flatten().collect();
+    let mut moments: Vec<u64> =
+        operations.iter().flat_map(|step| [Some(step.invoked_ns), step.ended_ns]).flatten().collect();
     moments.sort_unstable();
     moments.dedup();
     let mut processes: Vec<u32> = operations.iter().map(|step| step.process).collect();
@@ -76,7 +78,9 @@ fn drawing(operations: &[Step]) -> String {
     let width = NAMES + (moments.len() + 2) * COLUMN;
     let height = TIMES + processes.len() * LANE;
 
-    let mut svg = format!("<div class=\"scroll\">\n<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\">\n");
+    let mut svg = format!(
+        "<div class=\"scroll\">\n<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\">\n"
+    );
     for (place, moment) in moments.iter().enumerate().step_by(LABELLED) {
         let x = NAMES + place * COLUMN;
         writeln!(svg, "<line class=\"grid\" x1=\"{x}\" y1=\"{TIMES}\" x2=\"{x}\" y2=\"{height}\"/>").ok();
@@ -94,7 +98,8 @@ fn drawing(operations: &[Step]) -> String {
         let lane = processes.partition_point(|process| *process < step.process);
         let y = TIMES + lane * LANE + (LANE - BAR) / 2;
         let from = NAMES + column(step.invoked_ns) * COLUMN;
-        let to = step.ended_ns.map_or(width - COLUMN / 2, |ended| NAMES + column(ended) * COLUMN).max(from + COLUMN / 3);
+        let to =
+            step.ended_ns.map_or(width - COLUMN / 2, |ended| NAMES + column(ended) * COLUMN).max(from + COLUMN / 3);
         let class = match (step.place, step.ended_ns) {
             (None, _) => "stuck",
             (Some(_), None) => "open",
@@ -127,7 +132,9 @@ fn drawing(operations: &[Step]) -> String {
 }
 
 fn table(explanation: &Explanation) -> String {
-    let mut rows = "<table>\n<tr><th></th><th>process</th><th>operation</th><th>time</th><th>state after it</th></tr>\n".to_owned();
+    let mut rows =
+        "<table>\n<tr><th></th><th>process</th><th>operation</th><th>time</th><th>state after it</th></tr>\n"
+            .to_owned();
     for step in &explanation.operations {
         let class = if step.place.is_some() { "placed" } else { "stuck" };
         let place = step.place.map_or("no place".to_owned(), |place| place.to_string());
@@ -237,7 +244,10 @@ mod tests {
 
     #[test]
     fn a_text_is_cut_where_its_bar_ends() {
-        assert_eq!((fitting("get(k)", 6), fitting("get(k)", 4), fitting("get(k)", 0)), ("get(k)".into(), "get…".into(), "".into()));
+        assert_eq!(
+            (fitting("get(k)", 6), fitting("get(k)", 4), fitting("get(k)", 0)),
+            ("get(k)".into(), "get…".into(), "".into())
+        );
     }
 
     #[test]
@@ -247,7 +257,10 @@ mod tests {
             let rest = line.split(&format!(" {key}=\"")).nth(1).unwrap();
             rest.split('"').next().unwrap().parse().unwrap()
         };
-        let bars: Vec<_> = page.lines().filter(|line| line.contains("<rect class=\"placed\"") || line.contains("<rect class=\"open\"")).collect();
+        let bars: Vec<_> = page
+            .lines()
+            .filter(|line| line.contains("<rect class=\"placed\"") || line.contains("<rect class=\"open\""))
+            .collect();
         let points: Vec<_> = page.lines().filter(|line| line.starts_with("<circle")).collect();
         assert_eq!((bars.len(), points.len()), (3, 3));
         let mut last = 0;

@@ -43,7 +43,9 @@ fn a_bundle_has_all_about_the_run() {
     // What is not linearizable is there as data and as a picture: the ones that a replay gives.
     let details: Value = serde_json::from_str(&text("linearization.json")).unwrap();
     assert_eq!((&report["linearization"], &details["at_ns"]), (&details, &report["at_ns"]));
-    assert!(details["operations"].as_array().unwrap().iter().any(|step| step["place"].is_null() && step["why"].is_string()));
+    assert!(
+        details["operations"].as_array().unwrap().iter().any(|step| step["place"].is_null() && step["why"].is_string())
+    );
     let drawn = out.path().join("drawn.html");
     dst(&format!("{frozen} --picture {}", drawn.display())).expect(Exit::BugFound);
     assert_eq!(fs::read_to_string(drawn).unwrap(), text("linearization.html"));

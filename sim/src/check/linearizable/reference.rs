@@ -158,9 +158,8 @@ fn verify_order<M: Object>(
         .collect();
     prop_assert!(explains::<M>(&visible, &violation.prefix));
     prop_assert!(violation.prefix.iter().all(|&i| is_in(i)));
-    let mut lacking: Vec<usize> = (0..said.len())
-        .filter(|&i| is_in(i) && visible[i].2.is_some() && !violation.prefix.contains(&i))
-        .collect();
+    let mut lacking: Vec<usize> =
+        (0..said.len()).filter(|&i| is_in(i) && visible[i].2.is_some() && !violation.prefix.contains(&i)).collect();
     let mut unplaced: Vec<usize> = violation.unplaced.iter().map(|u| u.index).collect();
     lacking.sort_unstable();
     unplaced.sort_unstable();

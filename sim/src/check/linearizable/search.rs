@@ -286,9 +286,11 @@ impl Timeline {
     /// Whether the next read to complete that `placed` concerns could not return what it did any more, if that led to
     /// `state`.
     fn hides_a_read<M: Model>(&self, placed: u32, entries: &[Entry<'_, M>], state: &M::State) -> bool {
+        let by = &entries[placed as usize];
         let operation = |completion: u32| &entries[(completion - self.operations) as usize];
         let is_concerned = |node: &u32| {
-            let read = |read: &Entry<'_, M>| M::is_read(read.op) && M::concerns(entries[placed as usize].op, read.op);
+            let read =
+                |read: &Entry<'_, M>| read.keys.meets(by.keys) && M::is_read(read.op) && M::concerns(by.op, read.op);
             !self.is_invocation(*node) && read(operation(*node))
         };
         let Some(node) = self.chain(self.completed_head()).take(LOOK_AHEAD).find(is_concerned) else { return false };
@@ -298,8 +300,10 @@ impl Timeline {
         let others = before(self.completed_head())
             .chain(before(self.open_head()))
             .filter(|&other| self.is_invocation(other) && other != placed && other != node - self.operations)
-            .map(|other| entries[other as usize].op);
-        !M::may_return(state, entries[placed as usize].op, (read.op, ret), others)
+            .map(|other| &entries[other as usize])
+            .filter(|other| other.keys.meets(by.keys))
+            .map(|other| other.op);
+        !M::may_return(state, by.op, (read.op, ret), others)
     }
 
     /// The conflict of a dead end where nothing fits `state`: the keys of the operation that must come next, and of what else

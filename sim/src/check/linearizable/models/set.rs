@@ -81,10 +81,9 @@ impl Model for Set {
         let was = |value: &i64| state.contains(value);
         let fits = match (op, ret) {
             (_, None) | (SetOp::Add { .. } | SetOp::Remove { .. }, Some(SetRet::Done)) => true,
-            (
-                SetOp::Add { value } | SetOp::Remove { value } | SetOp::Contains { value },
-                Some(SetRet::Was(there)),
-            ) => was(value) == *there,
+            (SetOp::Add { value } | SetOp::Remove { value } | SetOp::Contains { value }, Some(SetRet::Was(there))) => {
+                was(value) == *there
+            }
             (SetOp::Read, Some(SetRet::Values(values))) => values == state,
             (_, Some(ret)) => wrong_type(op, ret),
         };

@@ -36,7 +36,11 @@ fn each_model_accepts_what_is_right_and_says_what_is_wrong() {
     let read = |value, from, to| (RegisterOp::Read, RegisterRet::Value(value), from, to);
     say(judged::<Register>(
         &[(write(1), RegisterRet::Done, 10, 20), (swap.clone(), RegisterRet::Done, 15, 0), read(Some(2), 30, 40)],
-        &[(write(1), RegisterRet::Done, 10, 20), (swap.clone(), RegisterRet::Swapped(true), 30, 40), read(Some(1), 50, 60)],
+        &[
+            (write(1), RegisterRet::Done, 10, 20),
+            (swap.clone(), RegisterRet::Swapped(true), 30, 40),
+            read(Some(1), 50, 60),
+        ],
     ));
     say(judged::<Register>(
         &[(swap.clone(), RegisterRet::Swapped(false), 10, 20), read(None, 30, 40)],
@@ -89,7 +93,13 @@ fn each_model_accepts_what_is_right_and_says_what_is_wrong() {
     let enqueue = |value, from, to| (QueueOp::Enqueue { value }, QueueRet::Done, from, to);
     let dequeue = |value, from, to| (QueueOp::Dequeue, QueueRet::Value(value), from, to);
     say(judged::<Queue>(
-        &[enqueue(1, 10, 30), enqueue(2, 20, 40), dequeue(Some(2), 50, 60), dequeue(Some(1), 70, 80), dequeue(None, 90, 95)],
+        &[
+            enqueue(1, 10, 30),
+            enqueue(2, 20, 40),
+            dequeue(Some(2), 50, 60),
+            dequeue(Some(1), 70, 80),
+            dequeue(None, 90, 95),
+        ],
         &[enqueue(1, 10, 20), enqueue(2, 30, 40), dequeue(Some(2), 50, 60), dequeue(None, 70, 80)],
     ));
 
@@ -105,7 +115,13 @@ fn each_model_accepts_what_is_right_and_says_what_is_wrong() {
     let attempt = |owner, was, from, to| (LockOp::TryAcquire { owner }, LockRet::Was(was), from, to);
     let release = |owner, was, from, to| (LockOp::Release { owner }, LockRet::Was(was), from, to);
     say(judged::<Lock>(
-        &[acquire(1, 10, 20), acquire(2, 15, 50), attempt(3, false, 25, 30), release(1, true, 35, 45), release(2, true, 60, 70)],
+        &[
+            acquire(1, 10, 20),
+            acquire(2, 15, 50),
+            attempt(3, false, 25, 30),
+            release(1, true, 35, 45),
+            release(2, true, 60, 70),
+        ],
         &[acquire(1, 10, 20), acquire(2, 15, 50)],
     ));
     let at = |key: &str, (op, ret, from, to)| (At { key: text(key), op }, ret, from, to);
