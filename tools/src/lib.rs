@@ -11,6 +11,7 @@
 //! | `stop` | Ctrl-C, and other reasons to stop |
 //! | [`replay`] | `dst replay`: one seed, and what happened |
 //! | [`check`] | `dst check`: what is wrong with scenarios |
+//! | [`picture`] | a history that is not linearizable, drawn |
 //! | [`new`] | `dst new`: files to start from |
 //! | [`merge`] | `dst merge`: the shards of a sweep, added up |
 //! | [`corpus`] | `dst corpus`: runs worth keeping |
@@ -80,6 +81,7 @@ pub mod list;
 pub mod merge;
 pub mod metrics;
 pub mod new;
+pub mod picture;
 pub mod registry;
 pub mod replay;
 pub mod scenarios;

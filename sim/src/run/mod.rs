@@ -469,11 +469,11 @@ fn judge(instance: &dyn Instance, finished: &Finished, failures: &mut Vec<Failur
         let end = finished.end_ns;
         match catch_unwind(AssertUnwindSafe(|| check(finished))) {
             Ok(Ok(Verdict::Pass)) => {}
-            Ok(Ok(Verdict::Fail(violation))) => failures.push(Failure::new(
-                violation.signature(name),
-                violation.at_ns.unwrap_or(end),
-                violation.explanation,
-            )),
+            Ok(Ok(Verdict::Fail(violation))) => {
+                let (signature, at_ns) = (violation.signature(name), violation.at_ns.unwrap_or(end));
+                let details = violation.details;
+                failures.push(Failure { details, ..Failure::new(signature, at_ns, violation.explanation) });
+            }
             Ok(Ok(Verdict::Unknown(why))) => failures.push(Failure::new(format!("unknown:{name}"), end, why)),
             Ok(Err(error)) => failures.push(Failure::new(format!("check-error:{name}"), end, error)),
             Err(payload) => {

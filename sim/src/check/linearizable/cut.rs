@@ -116,16 +116,22 @@ pub(super) fn earliest<'a, M: Model>(
     // differ in operations that were invoked after it, so they are cut as found.
     let until = if high + 1 == completions.len() { until } else { completions[high] };
     let entries = cut::<M>(history, part, until);
-    // For the explanation: with foresight a search turns back before an operation that would still have fitted. What it
-    // finds in a few steps is as good to read as what it would in all.
-    let (taken, conclusion) = search::<M>(&part.keys, &entries, EXPLANATION.min(budget - steps), Foresight::Off);
-    steps += taken;
-    if let Conclusion::Illegal(dead_end) | Conclusion::Exhausted(dead_end) = conclusion
-        && dead_end.longest.len() > found.longest.len()
-    {
-        found = dead_end;
-    }
     extend::<M>(&entries, &mut found.longest);
+    // No order places all, so one that lacks a single operation is as good as any. For others: with foresight a search turns
+    // back before an operation that would still have fitted. What it finds in a few steps is as good to read as what it would
+    // in all.
+    let completed = |order: &[u32]| order.iter().filter(|&&number| entries[number as usize].at.is_some()).count();
+    if completed(&found.longest) + 1 < entries.iter().filter(|entry| entry.at.is_some()).count() {
+        let worth = EXPLANATION.min(budget - steps);
+        let (taken, conclusion) = search::<M>(&part.keys, &entries, worth, Foresight::Off);
+        steps += taken;
+        if let Conclusion::Illegal(mut other) | Conclusion::Exhausted(mut other) = conclusion {
+            extend::<M>(&entries, &mut other.longest);
+            if completed(&other.longest) > completed(&found.longest) {
+                found.longest = other.longest;
+            }
+        }
+    }
     IllegalPrefix { at: completions[high], exact, entries, dead_end: found, steps }
 }
 

@@ -15,7 +15,7 @@ use super::{Model, Operation, Outcome};
 
 /// Operations of the longest prefix that the data has, and those that could not be placed: the end of the one and the
 /// beginning of the others is what matters.
-const KEPT: usize = 40;
+const KEPT: usize = 20;
 /// Lines of the longest prefix to show in words.
 const SHOWN_PLACED: usize = 6;
 /// Lines of unplaced operations to show in words.
@@ -128,7 +128,7 @@ pub(super) struct Illegal {
     state: String,
     unplaced: Vec<Unplaced>,
     needs: Vec<Option<String>>,
-    /// The indexes of the operations that it is about.
+    /// The indexes of the operations that it is about, in order.
     concerned: Vec<usize>,
 }
 
@@ -196,6 +196,8 @@ pub(super) fn examine<M: Model>(
         Reason::Refused => M::needs(entry.op, entry.ret?).map(|needs| shorten(&needs)),
         Reason::After(_) => None,
     };
+    let mut concerned: Vec<usize> = entries.iter().filter(is_of_interest).map(|entry| original(entry.index)).collect();
+    concerned.sort_unstable();
     Illegal {
         part: M::part(&keys),
         at: prefix.at,
@@ -206,7 +208,7 @@ pub(super) fn examine<M: Model>(
         state: M::describe_state(&state),
         unplaced: left.iter().map(|entry| Unplaced { index: original(entry.index), reason: reason(entry) }).collect(),
         needs: left.iter().map(needs).collect(),
-        concerned: entries.iter().filter(is_of_interest).map(|entry| original(entry.index)).collect(),
+        concerned,
     }
 }
 
@@ -241,7 +243,7 @@ impl Illegal {
             let (place, state, why, needs) = (None, None, None, None);
             Step { process, invoked_ns, ended_ns, input, output, place, state, why, needs }
         };
-        let is_concerned = |index: &usize| self.concerned.contains(index);
+        let is_concerned = |index: &usize| self.concerned.binary_search(index).is_ok();
         let placed = self.placed.iter().filter(|placed| is_concerned(&placed.index));
         let completed = placed.clone().filter(|placed| !placed.is_open).count();
         let shown = (1..).zip(placed).skip(self.hidden).map(|(place, placed)| Step {
@@ -321,6 +323,9 @@ fn time(nanoseconds: u64) -> String {
 
 /// `text`, its middle left out if it is long: values that grow differ at their end.
 fn shorten(text: &str) -> String {
+    if text.len() <= SHOWN_CHARS {
+        return text.to_string();
+    }
     let chars: Vec<char> = text.chars().collect();
     if chars.len() <= SHOWN_CHARS {
         return text.to_string();

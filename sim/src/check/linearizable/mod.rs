@@ -117,7 +117,7 @@ pub trait Model: 'static {
     }
 
     /// Whether, from `state`, some of `others` in some order could lead to a state in which the `read` returns what it did.
-    /// `placed` is what led to `state`.
+    /// `placed` is what led to `state`, and `others` are about some of its keys too.
     ///
     /// Only a hint, and only asked about reads that `placed` concerns: where the answer is `false` the search turns back at
     /// once instead of trying all orders of what lies between. `true` is always safe; `false` must be certain, whatever the

@@ -292,32 +292,35 @@ impl Timeline {
     /// Whether the next read to complete that `placed` concerns could not return what it did any more, if that led to
     /// `state`.
     fn hides_a_read<M: Model>(&self, placed: u32, entries: &[Entry<'_, M>], state: &M::State) -> bool {
-        let Some(node) = self.next_read(placed, entries) else { return false };
+        let by = &entries[placed as usize];
+        let Some(node) = self.next_read(by, entries) else { return false };
         let number = node - self.operations;
         let read = &entries[number as usize];
         let Some(ret) = read.ret else { return false };
         let others = self.until(self.time[node as usize]).filter(|&other| other != placed && other != number);
-        let others = others.map(|other| entries[other as usize].op);
-        !M::may_return(state, entries[placed as usize].op, (read.op, ret), others)
+        let others = others.map(|other| &entries[other as usize]).filter(|other| other.keys.meets(by.keys));
+        !M::may_return(state, by.op, (read.op, ret), others.map(|other| other.op))
     }
 
     /// Whether it matters that `placed`, which is open, leads from one state to another.
     fn matters<M: Model>(&self, placed: u32, entries: &[Entry<'_, M>], before: &M::State, after: &M::State) -> bool {
-        let until = match self.next_read(placed, entries) {
+        let by = &entries[placed as usize];
+        let until = match self.next_read(by, entries) {
             Some(read) => self.time[read as usize],
             // There is none, or it is too far away to tell.
             None if self.chain(self.completed_head()).nth(LOOK_AHEAD).is_none() => u64::MAX,
             None => return true,
         };
         let others = self.until(until).filter(|&other| other != placed);
-        let others = others.map(|other| (entries[other as usize].op, entries[other as usize].ret));
-        M::matters(before, entries[placed as usize].op, after, others)
+        let others = others.map(|other| &entries[other as usize]).filter(|other| other.keys.meets(by.keys));
+        M::matters(before, by.op, after, others.map(|other| (other.op, other.ret)))
     }
 
-    /// The completion of the next read to complete that `placed` concerns.
-    fn next_read<M: Model>(&self, placed: u32, entries: &[Entry<'_, M>]) -> Option<u32> {
+    /// The completion of the next read to complete that `by` concerns.
+    fn next_read<M: Model>(&self, by: &Entry<'_, M>, entries: &[Entry<'_, M>]) -> Option<u32> {
         let is_concerned = |node: &u32| {
-            let read = |read: &Entry<'_, M>| M::is_read(read.op) && M::concerns(entries[placed as usize].op, read.op);
+            let read =
+                |read: &Entry<'_, M>| read.keys.meets(by.keys) && M::is_read(read.op) && M::concerns(by.op, read.op);
             !self.is_invocation(*node) && read(&entries[(*node - self.operations) as usize])
         };
         self.chain(self.completed_head()).take(LOOK_AHEAD).find(is_concerned)

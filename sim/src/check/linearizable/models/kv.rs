@@ -169,7 +169,7 @@ impl Model for KvMap {
             (KvOp::Get { .. }, Some(KvRet::Value(value))) => (value == before).then(|| state.clone()),
             (KvOp::Put { key, value }, None | Some(KvRet::Done)) => Some(state.with(key, Some(value))),
             (KvOp::Append { key, value }, None | Some(KvRet::Done)) => {
-                Some(state.with(key, Some(&format!("{before}{value}"))))
+                Some(state.with(key, Some(&[before, value].concat())))
             }
             (_, Some(ret)) => wrong_type(op, ret),
         }

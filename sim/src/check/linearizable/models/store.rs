@@ -125,8 +125,7 @@ impl Model for Store {
             }
             (StoreOp::Put { key, value }, None | Some(StoreRet::Done)) => Some(state.with(key, Some(value))),
             (StoreOp::Append { key, value }, None | Some(StoreRet::Done)) => {
-                let longer = format!("{}{value}", state.get(key).unwrap_or_default());
-                Some(state.with(key, Some(&longer)))
+                Some(state.with(key, Some(&[state.get(key).unwrap_or_default(), value].concat())))
             }
             (StoreOp::Cas { key, expected, new }, None | Some(StoreRet::Swapped(_))) => {
                 let swaps = state.get(key) == expected.as_deref();
