@@ -9,7 +9,7 @@ use super::store::{self, Store};
 use super::system::Params;
 use crate::raft::membership::Membership;
 use crate::raft::{Config, Id, driver};
-use crate::rsm::{Limits, Options, service};
+use crate::rsm::{Limits, Options, Replica, service};
 
 /// Where servers listen to each other.
 const RAFT: u16 = 1;
@@ -18,8 +18,13 @@ pub const PORT: u16 = 2;
 
 /// Its life. The server's id is its node's.
 pub async fn boot(params: Rc<Params>) {
+    serve(params, |_| ()).await;
+}
+
+/// The same, for who wants to look at the replica of each of its starts.
+pub async fn serve(params: Rc<Params>, started: impl Fn(&Replica<Store>)) {
     let limits = store::Limits { value: params.max_value, total: params.max_bytes };
-    service::run(options(&params), Store::new(limits), PORT, |_| ()).await;
+    service::run(options(&params), Store::new(limits), PORT, started).await;
 }
 
 fn options(params: &Params) -> Options {

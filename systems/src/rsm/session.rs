@@ -79,14 +79,15 @@ pub enum Outcome<S: StateMachine> {
 
 /// A state machine whose commands belong to sessions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(bound = "")]
+#[serde(bound = "", from = "Saved<S>")]
 pub struct Sessions<S: StateMachine> {
     state: S,
     limits: Limits,
     /// The log's clock, in nanoseconds.
     now: u64,
     sessions: BTreeMap<u64, Session<S>>,
-    /// Sessions by when they were last used.
+    /// Sessions by when they were last used. Each says that itself, so snapshots do without.
+    #[serde(skip_serializing)]
     by_use: BTreeSet<(u64, u64)>,
     /// How many commands were executed.
     executed: u64,
@@ -100,6 +101,26 @@ struct Session<S: StateMachine> {
     used: u64,
     /// The last command that was executed, and its reply. A client has one under way at a time.
     last: Option<(u64, S::Reply)>,
+}
+
+/// What of it is in snapshots, field by field.
+#[derive(Deserialize)]
+#[serde(bound = "")]
+struct Saved<S: StateMachine> {
+    state: S,
+    limits: Limits,
+    now: u64,
+    sessions: BTreeMap<u64, Session<S>>,
+    executed: u64,
+    past: u64,
+}
+
+impl<S: StateMachine> From<Saved<S>> for Sessions<S> {
+    fn from(saved: Saved<S>) -> Self {
+        let Saved { state, limits, now, sessions, executed, past } = saved;
+        let by_use = sessions.iter().map(|(id, session)| (session.used, *id)).collect();
+        Sessions { state, limits, now, sessions, by_use, executed, past }
+    }
 }
 
 impl<S: StateMachine> Sessions<S> {

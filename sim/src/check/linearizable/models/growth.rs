@@ -28,6 +28,10 @@ impl<'a> Growth<'a> {
 
     /// Whether a beginning and appends may make the wanted value, which no beginning alone does.
     pub fn may_reach(mut self, wanted: &str) -> bool {
+        // Without a beginning it makes no difference how many appends there are.
+        if self.begun.all().is_empty() {
+            return false;
+        }
         let mut at = 0;
         while !self.is_full
             && let Some(&begun) = self.begun.all().get(at)
@@ -102,5 +106,6 @@ mod tests {
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert!(may_reach(&[""], &many, "never"));
         assert!(!may_reach(&[""], &many[..30], "never"));
+        assert!(!may_reach(&["x"], &many, "never"));
     }
 }
