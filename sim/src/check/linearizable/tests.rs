@@ -203,7 +203,7 @@ fn the_budget_ends_the_search() {
 
     // The smallest part comes first, and of the others only what came before its violation is looked at.
     let violation = with(7);
-    assert_eq!((violation.part.as_str(), violation.at, violation.steps), ("key z", 7, 2));
+    assert_eq!((violation.part.as_str(), violation.at, violation.steps), ("key z", 7, 1));
 }
 
 /// How many steps it takes to reject the history.
