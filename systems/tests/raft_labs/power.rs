@@ -37,7 +37,8 @@ fn power_fails(lab: &Lab) -> Step<u64> {
 fn what_was_applied_survives_the_loss_of_power() {
     let commands = shows(&slow_disks(), power_fails);
     println!("{commands:?} commands");
-    assert!(commands.iter().all(|&commands| commands > 100), "{commands:?} commands");
+    // Twice as many as were waited for: power failed in the middle of the others.
+    assert!(commands.iter().all(|&commands| commands > 62), "{commands:?} commands");
     for bug in ["raft.append-before-sync", "raft.leader-counts-unsynced", "raft.log-cut-before-snapshot"] {
         notices(bug, &slow_disks(), power_fails);
     }

@@ -141,17 +141,21 @@ fn all_servers_restart_with_snapshots() {
     notices("raft.snapshot-forgets-term", &three(), all_crash);
 }
 
-/// The lab's SnapshotInit: a restart with nothing behind the snapshot, one entry, and another restart.
+/// The lab's SnapshotInit: a restart with nothing behind the snapshot, one entry, and another restart; some times over, so that
+/// there are snapshots that end in different terms.
 fn one_entry_between_restarts(lab: &Lab) -> Step {
+    const TIMES: u64 = 4;
     lab.agree(3)?;
-    for _ in 0..SNAPSHOT_EVERY + 1 {
+    for _ in 0..TIMES {
+        for _ in 0..SNAPSHOT_EVERY + 1 {
+            lab.agree(3)?;
+        }
+        crash_all(lab);
+        lab.agree(3)?;
+        crash_all(lab);
         lab.agree(3)?;
     }
-    crash_all(lab);
-    lab.agree(3)?;
-    crash_all(lab);
-    lab.agree(3)?;
-    lab.expect_commands(SNAPSHOT_EVERY + 4)
+    lab.expect_commands(1 + TIMES * (SNAPSHOT_EVERY + 3))
 }
 
 #[test]
