@@ -13,7 +13,7 @@ const SWEPT: Swept = Swept {
     made_for: &[
         ("kv.scan-in-pages", "scans"),
         ("kv.swap-in-two-steps", "scans"),
-        ("kv.unknown-reported-as-failed", "partitions"),
+        ("kv.unknown-reported-as-failed", "sessions"),
         ("rsm.executes-again", "one-key"),
         ("rsm.replies-anew", "lost-replies"),
         ("rsm.late-command-executed", "sessions"),

@@ -301,14 +301,15 @@ impl<S: StateMachine> Replica<S> {
             }
             return;
         };
+        let is_its = |of: Term| of == term || planted!("rsm.replies-by-index");
         if let Some((of, answer)) = waiting.remove(&index) {
             let _ = answer.send(match outcome {
-                Some(outcome) if of == term || planted!("rsm.replies-by-index") => Ok(outcome),
+                Some(outcome) if is_its(of) => Ok(outcome),
                 _ => Err(SubmitError::Replaced),
             });
         }
         // Terms never fall along a log: behind an entry of this term no older one will ever be committed.
-        while let Some(last) = waiting.last_entry().filter(|last| last.get().0 < term) {
+        while let Some(last) = waiting.last_entry().filter(|last| last.get().0 < term && !is_its(last.get().0)) {
             let _ = last.remove().1.send(Err(SubmitError::Replaced));
         }
     }
