@@ -154,10 +154,15 @@ impl<'a> Lab<'a> {
 
     /// Starts a client on a machine of its own.
     pub fn client<T: 'static>(&self, script: impl AsyncFnOnce(&mut Hand) -> T + 'static) -> Job<T> {
+        self.client_with(Params::clone(&self.params), script)
+    }
+
+    /// As [`Lab::client`], one that has other parameters than the servers.
+    pub fn client_with<T: 'static>(&self, with: Params, script: impl AsyncFnOnce(&mut Hand) -> T + 'static) -> Job<T> {
         let number = self.clients.replace(self.clients.get() + 1);
         let result = Rc::new(RefCell::new(None));
         let (script, out) = (Cell::new(Some(script)), result.clone());
-        let (params, history, story) = (self.params.clone(), self.history.clone(), self.story.borrow().clone());
+        let (params, history, story) = (Rc::new(with), self.history.clone(), self.story.borrow().clone());
         let node = self.sim.node_in_role("client", &format!("client-{number}"), move || {
             let script = script.take().expect("clients do not restart");
             let (out, params, history, story) = (out.clone(), params.clone(), history.clone(), story.clone());

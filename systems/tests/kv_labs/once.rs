@@ -87,4 +87,5 @@ fn as_many_swaps_succeed_as_the_value_says() {
         }
     }
     notices("rsm.replies-anew", &servers(3).unreliable(), count_by_swaps);
+    notices("kv.swap-in-two-steps", &servers(3), count_by_swaps);
 }

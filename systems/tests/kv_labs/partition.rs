@@ -2,8 +2,10 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use sim::{NodeId, rpc, time};
+use systems::kv::Params;
 use systems::kv::server::PORT;
 use systems::kv::store::{Command, Store};
 use systems::rsm::service::{Reply, Request, Service};
@@ -19,16 +21,23 @@ async fn wait_for(hand: &mut Hand, begin: &Cell<bool>) -> Step {
     Ok(())
 }
 
-/// The lab's OnePartition. How long the two of the minority took after the heal, in milliseconds.
-fn one_partition(lab: &Lab) -> Step<[u128; 2]> {
+/// The lab's OnePartition. How long the two of the minority took after the heal, in milliseconds. Who puts waits for
+/// an answer so long before asking another server.
+fn one_partition(lab: &Lab, attempt_ms: u64) -> Step<[u128; 2]> {
     lab.run(async |hand| hand.put("1", "13").await)?;
-    // Two clients who know who leads, and wait.
+    // Clients who know who leads, and wait. Two of them put: the new leader's first entry comes to the place of the first one's,
+    // and another client's command to that of the second one's.
     let begin = Rc::new(Cell::new(false));
-    let may = begin.clone();
-    let put = lab.client(async move |hand| {
-        wait_for(hand, &may).await?;
-        hand.put("1", "15").await
-    });
+    let puts = |key: &'static str, value: &'static str, later: Duration| {
+        let (begin, with) = (begin.clone(), Params { attempt_ms, ..Params::clone(&lab.params) });
+        lab.client_with(with, async move |hand| {
+            hand.put("other", "").await?;
+            wait_for(hand, &begin).await?;
+            time::sleep(later).await;
+            hand.put(key, value).await
+        })
+    };
+    let (first, put) = (puts("other", "1", ms(0)), puts("1", "15", ms(20)));
     let may = begin.clone();
     let get = lab.client(async move |hand| {
         wait_for(hand, &may).await?;
@@ -50,7 +59,7 @@ fn one_partition(lab: &Lab) -> Step<[u128; 2]> {
         hand.put("1", "14").await?;
         hand.expect("1", "14").await
     });
-    cut(&[put.node, get.node], &[job.node]);
+    cut(&[first.node, put.node, get.node], &[job.node]);
     begin.set(true);
     lab.wait(&job)??;
     lab.sleep(ms(1_000))?;
@@ -62,7 +71,7 @@ fn one_partition(lab: &Lab) -> Step<[u128; 2]> {
         hand.put("1", "16").await?;
         hand.expect("1", "16").await
     });
-    cut(&[put.node, get.node], &[job.node]);
+    cut(&[first.node, put.node, get.node], &[job.node]);
     lab.wait(&job)??;
     ensure(!put.is_done() && !get.is_done(), || "two servers of five have completed an operation".to_owned())?;
 
@@ -73,6 +82,7 @@ fn one_partition(lab: &Lab) -> Step<[u128; 2]> {
     lab.until(3 * ELECTION, || get.is_done()).map_err(|error| format!("the get: {error}"))?;
     let get_took = (lab.now() - healed).as_millis();
     lab.wait(&put)??;
+    lab.wait(&first)??;
     // Which of the two came first is not known.
     let seen = lab.wait(&get)??;
     ensure(seen == "15" || seen == "16", || format!("the get has returned {seen:?}"))?;
@@ -82,12 +92,20 @@ fn one_partition(lab: &Lab) -> Step<[u128; 2]> {
 
 #[test]
 fn a_minority_completes_nothing_until_the_heal() {
-    let took = shows(&servers(5), one_partition);
+    let took = shows(&servers(5), |lab| one_partition(lab, 500));
     println!("{took:?} ms after the heal");
     assert!(took.iter().flatten().all(|&took| took <= 3_000), "{took:?} ms after the heal");
     for bug in ["rsm.reply-before-commit", "rsm.any-replica-answers", "rsm.leader-answers-unasked"] {
-        notices(bug, &servers(5), one_partition);
+        notices(bug, &servers(5), |lab| one_partition(lab, 500));
     }
+}
+
+/// A client that does not go elsewhere hears from the deposed leader when another's entry has come to the place of its own.
+#[test]
+fn nor_for_a_client_that_waits_where_it_is() {
+    let took = shows(&servers(5), |lab| one_partition(lab, 60_000));
+    println!("{took:?} ms after the heal");
+    assert!(took.iter().flatten().all(|&took| took <= 3_000), "{took:?} ms after the heal");
 }
 
 /// The newer lab's Shutdown. How long those took who waited for a leader that is alone, when that is shut down.

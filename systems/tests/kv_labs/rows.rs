@@ -104,7 +104,9 @@ fn restarts_and_partitions() {
 /// PersistPartitionUnreliable.
 #[test]
 fn restarts_and_partitions_and_an_unreliable_network() {
-    row(with_restarts(with_partitions(clients(5))), &servers(5).unreliable());
+    let (what, needs) = (with_restarts(with_partitions(clients(5))), servers(5).unreliable());
+    row(what, &needs);
+    notices("rsm.new-leader-forgets-replies", &needs, |lab| generic(lab, what));
 }
 
 /// PersistPartitionUnreliableLinearizable.

@@ -182,4 +182,5 @@ fn of_too_many_sessions_some_end_and_nothing_is_executed_twice() {
         println!("{succeeded} appends succeeded, {unknown} ended unknown");
         assert!(succeeded >= 10 && unknown >= 10, "{succeeded} succeeded, {unknown} ended unknown");
     }
+    notices("kv.unknown-reported-as-failed", &needs, too_many_clients);
 }
