@@ -112,12 +112,10 @@ where
         let operations = run.history.of::<M::Op>();
         Ok(match linearizable::check::<M>(&operations, run.budget) {
             linearizable::Verdict::Linearizable { .. } => Verdict::Pass,
-            linearizable::Verdict::Violation(violation) => Verdict::Fail(Violation {
-                about: String::new(),
-                at_ns: Some(violation.at),
-                explanation: violation.explanation,
-                details: Some(Box::new(violation.data)),
-            }),
+            linearizable::Verdict::Violation(found) => {
+                let (at_ns, details) = (Some(found.at), Some(Box::new(found.data)));
+                Verdict::Fail(Violation { about: String::new(), at_ns, explanation: found.explanation, details })
+            }
             linearizable::Verdict::Exhausted { part, steps } => {
                 Verdict::Unknown(format!("{} steps on {part} were not enough to decide", steps))
             }

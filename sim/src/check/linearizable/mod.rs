@@ -209,7 +209,7 @@ pub enum Verdict {
         steps: u64,
     },
     /// Some part's operations have none; of several such parts, the one where it showed earliest.
-    Violation(Violation),
+    Violation(Box<Violation>),
     /// The budget ended before the search of some part did.
     Exhausted {
         /// The first such part: `key x`.
@@ -241,7 +241,7 @@ pub fn check<M: Model>(history: &[Operation<M::Op, M::Ret>], budget: u64) -> Ver
     }
     let Found { steps, exhausted, earliest } = found;
     match (earliest, exhausted) {
-        (Some(earliest), _) => Verdict::Violation(earliest.explain::<M>(history, steps)),
+        (Some(earliest), _) => Verdict::Violation(Box::new(earliest.explain::<M>(history, steps))),
         (None, Some(part)) => Verdict::Exhausted { part, steps },
         (None, None) => Verdict::Linearizable { steps },
     }

@@ -38,7 +38,7 @@ fn reject(history: &[KvOperation], at: u64) -> Violation {
         panic!("accepted: {history:#?}");
     };
     assert_eq!((violation.at, violation.at_is_exact), (at, true));
-    violation
+    *violation
 }
 
 #[test]
