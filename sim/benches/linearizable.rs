@@ -1,24 +1,29 @@
-//! The checker on recorded histories, against the times of the reference that stand in their table.
+//! The checker on histories with scans, and on recorded ones against the times of the reference that stand in their table.
 //!
 //! `DST_HISTORIES=folder cargo bench -p sim --bench linearizable`. A time is the median of some checks, each from the parsed
 //! history to the verdict and, where that is a violation, its explanation. The reference gives verdicts only.
 
 #[path = "../tests/recorded/mod.rs"]
 mod recorded;
+mod scans;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use recorded::Row;
-use sim::check::linearizable::models::{Kv, KvMap, Register};
-use sim::check::linearizable::{Model, Operation, Verdict, check};
+use sim::check::linearizable::models::{Kv, KvMap, Register, Store, StoreRet};
+use sim::check::linearizable::{Model, Operation, Outcome, Verdict, check};
 
 const BUDGET: u64 = 100_000_000;
 /// At least so many checks of a file, and for so long.
 const CHECKS: usize = 5;
 const WHILE: Duration = Duration::from_millis(50);
 
+/// Histories with scans.
+const SEEDS: u64 = 10;
+
 fn main() {
+    with_scans();
     let Some(folder) = recorded::folder() else {
         println!("skipped: DST_HISTORIES does not name the folder of recorded histories");
         return;
@@ -47,6 +52,31 @@ fn main() {
     }
     println!("sum of the etcd logs: {ours:.3} ms, reference {reference:.3} ms, ratio {:.1}", reference / ours);
     println!("rows that are not faster than the reference: {slower}");
+}
+
+/// 20 clients, 2,000 operations, 10 keys, all of which 5 % of the operations scan; as they are, and with one get made wrong.
+fn with_scans() {
+    let (mut right, mut wrong) = (Vec::new(), Vec::new());
+    for seed in 0..SEEDS {
+        let mut history = scans::history(seed);
+        let (accepted, ms) = time::<Store>(&history);
+        assert_eq!(accepted, Some(true), "seed {seed}");
+        right.push(ms);
+        let middle = history.len() / 2;
+        let get = history[middle..].iter_mut().find_map(|operation| match &mut operation.outcome {
+            Outcome::Ok { ret: StoreRet::Value(value), .. } => Some(value),
+            _ => None,
+        });
+        *get.expect("a get") = Some("never written".to_owned());
+        let (accepted, ms) = time::<Store>(&history);
+        assert_eq!(accepted, Some(false), "seed {seed}");
+        wrong.push(ms);
+    }
+    for (what, mut times) in [("linearizable", right), ("ILLEGAL", wrong)] {
+        times.sort_by(f64::total_cmp);
+        let (median, most) = (times[times.len() / 2], times[times.len() - 1]);
+        println!("{SEEDS} histories with scans, {what:12}: median {median:8.3} ms, longest {most:8.3} ms");
+    }
 }
 
 /// Whether the history is linearizable, if that was found out, and how many milliseconds the median check took.

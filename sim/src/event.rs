@@ -1,7 +1,7 @@
 //! Protocol events: what a system says about itself, and who listens.
 //!
-//! An event is a small struct declared with [`crate::event!`] and reported with [`crate::observe!`]. Invariants, selectors
-//! and scenario triggers subscribe to events by type; nobody looks into a system's private state. An event is hashed into
+//! An event is a small struct declared with [`crate::event!`] and reported with [`crate::observe!`]. Invariants, selectors,
+//! metrics and scenario triggers subscribe to events by type; nobody looks into a system's private state. An event is hashed into
 //! the digest; it is serialised only where a recorder or a trigger's `where` asks for its fields.
 
 use std::any::Any;
@@ -163,6 +163,7 @@ pub(crate) fn strike(moment: &Moment) {
 pub(crate) fn clear() {
     let hub = HUB.take();
     drop(hub);
+    crate::metric::clear();
 }
 
 /// Subscribes a fold over events: an invariant or a selector. Its state is `T`.

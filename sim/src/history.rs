@@ -285,6 +285,13 @@ impl History {
         self.entries.iter().filter(|entry| entry.ended.is_none()).count() as u64
     }
 
+    /// The operation that the node has invoked last, if it has not ended: its place among the entries, and when it was invoked.
+    pub(crate) fn under_way(&self, node: NodeId) -> Option<(usize, u64)> {
+        let last = self.entries.iter().rposition(|entry| entry.node == node)?;
+        let entry = &self.entries[last];
+        entry.ended.is_none().then_some((last, entry.invoked))
+    }
+
     /// Whether the node has an operation with a result that was invoked at or after `since`.
     pub(crate) fn has_ok_since(&self, node: NodeId, since: u64) -> bool {
         self.entries
@@ -309,5 +316,23 @@ impl History {
                 Some(Operation { process: entry.process, op, invoked: entry.invoked, outcome })
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An operation of a node, whatever it is.
+    pub fn entry(node: u16, invoked: u64, ended: Option<(u64, Ended)>) -> Entry {
+        Entry { process: 1, node: NodeId(node), kind: "op", invoked, ended, op: Rc::new(()), ret: None }
+    }
+
+    #[test]
+    fn what_a_node_has_under_way_is_the_last_that_it_invoked() {
+        let entries = vec![entry(0, 10, None), entry(1, 20, Some((30, Ended::Ok))), entry(0, 40, None)];
+        let history = History { entries, ..History::default() };
+        assert_eq!(history.under_way(NodeId(0)), Some((2, 40)));
+        assert_eq!((history.under_way(NodeId(1)), history.under_way(NodeId(2))), (None, None));
     }
 }

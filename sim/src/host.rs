@@ -114,7 +114,17 @@ impl Sim {
         F: Fn() -> Fut + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        let id = self.add_node(name, name);
+        self.node_in_role(name, name, main)
+    }
+
+    /// As [`Sim::node`], one of several of a role: those that ask for the nodes of the role find it.
+    #[track_caller]
+    pub fn node_in_role<F, Fut>(&self, role: &str, name: &str, main: F) -> NodeId
+    where
+        F: Fn() -> Fut + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        let id = self.add_node(name, role);
         set_main(id, Some(Rc::new(move || Box::pin(main()))));
         boot(id);
         id

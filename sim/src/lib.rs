@@ -13,6 +13,7 @@
 //! | [`time`], [`task`], [`net`], [`rpc`], [`fs`], [`rand`], [`sync`], [`node`] | the world, as the code on a node sees it |
 //! | [`mod@event`], [`probe`] | what that code says about itself |
 //! | [`history`], [`check`] | what clients saw, and what must hold |
+//! | [`metric`] | how well it did: consistency latency, recovery time, load balance |
 //! | [`scenario`], [`fault`] | scenario files, and faults as data |
 //! | [`trace`] | the recorder: what happened, line by line |
 //! | [`seed`] | one seed, many keyed streams |
@@ -30,7 +31,8 @@
 #![doc = include_str!("../examples/register.rs")]
 //! ```
 //!
-//! Give `tools::main` the system and you have a `dst` of your own, with sweep, replay and all.
+//! Give `tools::main` the system and you have a `dst` of your own, with sweep, replay and all. One line more in `describe` and
+//! its consistency latency is measured too: see [`metric`].
 //!
 //! # Rules for code under test
 //!
@@ -58,6 +60,7 @@ pub mod history;
 pub mod host;
 mod kernel;
 pub mod local;
+pub mod metric;
 pub mod net;
 pub mod node;
 pub mod probe;
@@ -75,6 +78,7 @@ pub mod trace;
 pub use host::{Injected, Sim, Simulated, simulate};
 pub use kernel::boundary::HarnessError;
 pub use kernel::{CpuModel, LIVELOCK_POLLS, Policy};
+pub use metric::Metrics;
 pub use node::{Addr, NodeId};
 pub use run::dose::Dose;
 pub use run::failure::Failure;

@@ -94,6 +94,11 @@ pub fn of_role(role: &str) -> Vec<NodeId> {
     kernel::with(|state| state.nodes.iter().filter(|node| node.role == role).map(|node| node.id).collect())
 }
 
+/// All nodes of the role of that one, in order.
+pub(crate) fn peers_of(id: NodeId) -> Vec<NodeId> {
+    of_role(&kernel::with(|state| state.node(id).role.clone()))
+}
+
 /// The kernel's side of a node.
 pub(crate) struct Node {
     pub id: NodeId,

@@ -40,7 +40,7 @@ fn every_verdict_is_right<M: Model>(mode: &str, read: impl Fn(&Path) -> Vec<Oper
         match &verdict {
             Verdict::Linearizable { steps } => println!("  linearizable, {steps} steps"),
             Verdict::Violation(v) => println!("  {} steps\n{}", v.steps, v.explanation),
-            Verdict::Exhausted { key, steps } => panic!("{}: key {key} took {steps} steps", row.file),
+            Verdict::Exhausted { part, steps } => panic!("{}: {part} took {steps} steps", row.file),
         }
         let accepted = matches!(verdict, Verdict::Linearizable { .. });
         assert_eq!(accepted, row.legal, "{}: the table says otherwise", row.file);

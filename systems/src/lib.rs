@@ -7,11 +7,13 @@
 //! |---|---|
 //! | [`primary_backup`] | a key/value store on a primary and its backup, and the service that says who is which |
 //! | [`journal`] | records on one disk: the system that proves the storage library |
+//! | [`kv`] | a key/value store on Raft |
 //! | [`storage`] | a library: write-ahead log and snapshot files |
 //! | [`raft`] | a log that servers agree on; its core and driver are what replicated systems stand on |
 //! | [`rsm`] | a library: replicated state machines on Raft, with client sessions |
 
 pub mod journal;
+pub mod kv;
 pub mod primary_backup;
 pub mod raft;
 pub mod rsm;
@@ -19,5 +21,5 @@ pub mod storage;
 
 /// All systems, as the tools take them.
 pub fn all() -> Vec<Box<dyn sim::DynSystem>> {
-    vec![Box::new(primary_backup::PrimaryBackup), Box::new(journal::Journal), Box::new(raft::RaftLog)]
+    vec![Box::new(primary_backup::PrimaryBackup), Box::new(journal::Journal), Box::new(raft::RaftLog), Box::new(kv::Kv)]
 }

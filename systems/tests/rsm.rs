@@ -74,7 +74,7 @@ impl<'a> Lab<'a> {
                     let publish = |replica: &Replica<Counter>| {
                         replicas.borrow_mut()[id as usize] = Some(replica.clone());
                     };
-                    panic!("{}", service::run(options(id, reads), Counter::default(), 2, publish).await);
+                    service::run(options(id, reads), Counter::default(), 2, publish).await;
                 }
             })
         });

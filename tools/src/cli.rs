@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use sim::trace::record::Kind;
 
 use crate::sweep::shard::Shard;
@@ -206,7 +206,7 @@ pub struct Pages {
 
 /// `dst replay`
 #[derive(Clone, Debug, Args)]
-#[command(after_help = REPLAY_EXAMPLES)]
+#[command(after_help = REPLAY_EXAMPLES, group = ArgGroup::new("written").args(["freeze", "picture"]).multiple(true))]
 pub struct ReplayArgs {
     /// A scenario file, a run frozen to a file, or an entry of the seed corpus
     #[arg(value_name = "SCENARIO")]
@@ -232,8 +232,11 @@ pub struct ReplayArgs {
     /// Write the run to a file of its own, with every draw pinned, for `replay FILE`
     #[arg(long, value_name = "FILE")]
     pub freeze: Option<PathBuf>,
-    /// Let --freeze replace a file
-    #[arg(long, requires = "freeze")]
+    /// Draw a history that is not linearizable, in an HTML file for a browser
+    #[arg(long, value_name = "FILE")]
+    pub picture: Option<PathBuf>,
+    /// Let --freeze and --picture replace a file
+    #[arg(long, requires = "written")]
     pub force: bool,
     /// Print JSON, one object a line; the last is the run
     #[arg(long)]
@@ -260,6 +263,8 @@ Examples:
   # keep the run in a file, and replay that
   cargo dst replay scenarios/kv/crash.toml 17 --freeze bug.toml
   cargo dst replay bug.toml
+  # see why what clients saw is not linearizable; --json has the same as data
+  cargo dst replay scenarios/kv/crash.toml 17 --picture why.html
   # an entry of the corpus: exit code 0 if its expectation holds, be it that the run fails
   cargo dst replay seeds/kv-stale-read.toml";
 

@@ -34,6 +34,40 @@ pub fn write(file: &Path, text: &str, force: bool) -> io::Result<Written> {
     }
 }
 
+/// Refuses to replace a file, before anything runs.
+///
+/// # Errors
+///
+/// If it is there, or its folder is not.
+pub fn check_free(file: &Path, force: bool) -> Result<()> {
+    if file.is_dir() {
+        return Err(BadInput::error(format!("`{}` is a folder", file.display()), "name a file in it"));
+    }
+    let folder = folder(file);
+    if !folder.is_dir() {
+        let title = format!("there is no folder `{}` to write `{}` to", folder.display(), file.display());
+        return Err(BadInput::error(title, "create it first"));
+    }
+    if file.exists() && !force { Err(taken(file)) } else { Ok(()) }
+}
+
+/// Writes a file that [`check_free`] allowed: `what` it is, for errors.
+///
+/// # Errors
+///
+/// If it is there by now, or cannot be written.
+pub fn create(file: &Path, text: &str, force: bool, what: &str) -> Result<()> {
+    let cannot = || format!("cannot write {what} to `{}`", file.display());
+    match write(file, text, force).with_context(cannot)? {
+        Written::Whole => Ok(()),
+        Written::Taken => Err(taken(file)),
+    }
+}
+
+fn taken(file: &Path) -> anyhow::Error {
+    BadInput::error(format!("`{}` is there already", file.display()), "choose another name, or replace it with --force")
+}
+
 /// The folder that a file is in.
 pub fn folder(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))

@@ -11,9 +11,11 @@
 //! | `stop` | Ctrl-C, and other reasons to stop |
 //! | [`replay`] | `dst replay`: one seed, and what happened |
 //! | [`check`] | `dst check`: what is wrong with scenarios |
+//! | [`picture`] | a history that is not linearizable, drawn |
 //! | [`new`] | `dst new`: files to start from |
 //! | [`merge`] | `dst merge`: the shards of a sweep, added up |
 //! | [`corpus`] | `dst corpus`: runs worth keeping |
+//! | [`metrics`] | how well systems did, in percentiles |
 //! | [`build`] | which build this is |
 //! | [`console`] | where text goes: colour, progress, closed pipes |
 //! | [`files`] | files that are whole or not there |
@@ -77,7 +79,9 @@ pub mod exit;
 pub mod files;
 pub mod list;
 pub mod merge;
+pub mod metrics;
 pub mod new;
+pub mod picture;
 pub mod registry;
 pub mod replay;
 pub mod scenarios;

@@ -86,6 +86,9 @@ impl Part {
         let summary = Summary::deserialize(last)
             .map_err(|error| bad(format!("expected a summary of this version, found another: {error}")))?;
         let shard = summary.shard.ok_or_else(|| bad("expected a part of a sweep, found a whole one".to_owned()))?;
+        if let Some(row) = summary.scenarios.iter().find(|row| row.histograms.is_none()) {
+            return Err(bad(format!("expected `histograms` in the row of `{}`, found none", row.path)));
+        }
         Ok(Part { file: file.to_owned(), shard, summary })
     }
 

@@ -14,6 +14,21 @@ impl fmt::Display for Stamp {
     }
 }
 
+/// A duration of that many nanoseconds, to three digits: `1.23ms`, `45.6s`.
+pub fn short(ns: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns")];
+    let value = |per: u64| ns as f64 / per as f64;
+    // What would be rounded up to a thousand is one of the next unit.
+    let (per, unit) = UNITS.into_iter().find(|(per, _)| value(*per) >= 0.9995).unwrap_or(UNITS[3]);
+    let decimals = match value(per) {
+        _ if per == 1 => 0,
+        value if value < 9.995 => 2,
+        value if value < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{:.decimals$}{unit}", value(per))
+}
+
 /// The command that replays a run.
 pub fn replay_line(scenario: &str, seed: u64, planted: &[String]) -> String {
     format!("cargo dst replay {} {seed}{}", quoted(scenario), planted_flags(planted))
@@ -86,6 +101,15 @@ mod tests {
     fn a_replay_line_carries_the_planted_bugs() {
         let planted = ["a.b".to_owned(), "c d".to_owned()];
         assert_eq!(replay_line("x.toml", 17, &planted), "cargo dst replay x.toml 17 --planted a.b --planted 'c d'");
+    }
+
+    #[test]
+    fn durations_have_three_digits() {
+        let shown =
+            [0, 7, 999, 1_000, 1_234, 99_949, 99_951, 999_499, 999_500, 1_500_000_000, 4_321_000_000_000].map(short);
+        let expected =
+            ["0ns", "7ns", "999ns", "1.00us", "1.23us", "99.9us", "100us", "999us", "1.00ms", "1.50s", "4321s"];
+        assert_eq!(shown, expected);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::event::On;
 use crate::history::{History, Op};
 use crate::kernel::{self, panics};
 use crate::node::NodeId;
+use linearizable::Explanation;
 
 /// What an oracle found wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,12 +25,14 @@ pub struct Violation {
     pub at_ns: Option<u64>,
     /// What happened, for a reader.
     pub explanation: String,
+    /// The same as data, if the oracle has it.
+    pub details: Option<Box<Explanation>>,
 }
 
 impl Violation {
     /// A violation that needs no telling apart.
     pub fn new(explanation: impl Into<String>) -> Violation {
-        Violation { about: String::new(), at_ns: None, explanation: explanation.into() }
+        Violation { about: String::new(), at_ns: None, explanation: explanation.into(), details: None }
     }
 
     /// The failure's signature: the oracle's name, and what it is about.
@@ -113,9 +116,10 @@ where
                 about: String::new(),
                 at_ns: Some(violation.at),
                 explanation: violation.explanation,
+                details: Some(Box::new(violation.data)),
             }),
-            linearizable::Verdict::Exhausted { key, steps } => {
-                Verdict::Unknown(format!("{} steps on key {key} were not enough to decide", steps))
+            linearizable::Verdict::Exhausted { part, steps } => {
+                Verdict::Unknown(format!("{} steps on {part} were not enough to decide", steps))
             }
         })
     }

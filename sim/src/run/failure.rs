@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::linearizable::Explanation;
+
 /// One violation in one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -12,12 +14,15 @@ pub struct Failure {
     pub at_ns: u64,
     /// What happened, for a reader.
     pub explanation: String,
+    /// The same as data, if the check has it. It is for who made the run: it does not go where reports are sent.
+    #[serde(skip)]
+    pub details: Option<Box<Explanation>>,
 }
 
 impl Failure {
     /// A failure.
     pub fn new(signature: impl Into<String>, at_ns: u64, explanation: impl Into<String>) -> Failure {
-        Failure { signature: signature.into(), at_ns, explanation: explanation.into() }
+        Failure { signature: signature.into(), at_ns, explanation: explanation.into(), details: None }
     }
 
     /// Whether its signature is `name`, or begins with that and a colon.

@@ -176,6 +176,7 @@ impl Run<'_> {
         let nodes: Vec<NodeEntry> =
             instance.nodes().into_iter().map(|(name, role)| (sim.add_node(&name, &role), name, role)).collect();
         instance.install_invariants();
+        let measures = instance.install_measures();
         let director = Director::new(instance.clone(), nodes.clone(), self.plan, seed);
         let healed = self.phases(&director, &instance, &nodes)?;
         kernel::bury();
@@ -199,6 +200,7 @@ impl Run<'_> {
         let mut failures = kernel::with(|state| std::mem::take(&mut state.failures));
 
         let finished = Finished { history, end_ns: virtual_ns, healed_ns: healed, nodes, budget: table.check_budget };
+        let metrics = measures.of(&finished, &director.strikes(), instance.client_role().as_deref());
         judge(instance.as_ref(), &finished, &mut failures);
         // What `always!` found in a check.
         failures.extend(kernel::with(|state| std::mem::take(&mut state.failures)));
@@ -272,6 +274,7 @@ impl Run<'_> {
             virtual_ns,
             events,
             dose,
+            metrics,
             sometimes: sometimes.into_iter().map(str::to_owned).collect(),
             draws: self.plan.draws.clone(),
             faults,
@@ -466,11 +469,11 @@ fn judge(instance: &dyn Instance, finished: &Finished, failures: &mut Vec<Failur
         let end = finished.end_ns;
         match catch_unwind(AssertUnwindSafe(|| check(finished))) {
             Ok(Ok(Verdict::Pass)) => {}
-            Ok(Ok(Verdict::Fail(violation))) => failures.push(Failure::new(
-                violation.signature(name),
-                violation.at_ns.unwrap_or(end),
-                violation.explanation,
-            )),
+            Ok(Ok(Verdict::Fail(violation))) => {
+                let (signature, at_ns) = (violation.signature(name), violation.at_ns.unwrap_or(end));
+                let details = violation.details;
+                failures.push(Failure { details, ..Failure::new(signature, at_ns, violation.explanation) });
+            }
             Ok(Ok(Verdict::Unknown(why))) => failures.push(Failure::new(format!("unknown:{name}"), end, why)),
             Ok(Err(error)) => failures.push(Failure::new(format!("check-error:{name}"), end, error)),
             Err(payload) => {

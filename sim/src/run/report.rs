@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::dose::Dose;
 use super::failure::Failure;
 use crate::history;
+use crate::metric::Metrics;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,6 +48,8 @@ pub struct Report {
     pub events: u64,
     /// What happened to it, and what that did.
     pub dose: Dose,
+    /// How well the system did.
+    pub metrics: Metrics,
     /// `sometimes!` and `reachable!` probes that held, by name.
     pub sometimes: Vec<String>,
     /// Values that the scenario drew, by key path.

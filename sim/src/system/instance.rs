@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::manifest::{Find, Groups, Judge, Manifest, Offer};
 use super::{Client, Cluster, Description, OPERATOR, System};
 use crate::kernel::BoxFuture;
+use crate::metric::Measures;
 
 /// A system whose parameter type is not known: what the tools hold. Implemented for every [`System`].
 pub trait DynSystem: Send + Sync {
@@ -46,6 +47,8 @@ pub trait Instance {
     fn install_protected(&self) -> Vec<Groups>;
     #[doc(hidden)]
     fn install_invariants(&self);
+    #[doc(hidden)]
+    fn install_measures(&self) -> Measures;
     #[doc(hidden)]
     fn checks(&self) -> Vec<Judge>;
 }
@@ -152,6 +155,11 @@ impl<S: System> Instance for Typed<S> {
 
     fn install_invariants(&self) {
         self.manifest.invariants.iter().for_each(|install| install());
+    }
+
+    fn install_measures(&self) -> Measures {
+        let spans = self.manifest.consistencies.iter().map(|install| install()).collect();
+        Measures::new(spans, &self.manifest.work)
     }
 
     fn checks(&self) -> Vec<Judge> {

@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 use super::description::{Description, EventInfo, PlantedInfo, Suggested};
 use super::{Client, OPERATOR, Protect, Protected, Selector, System};
 use crate::check::{Check, Finished, Invariant, Verdict};
-use crate::event::{Event, On};
+use crate::event::{Event, EventKind, On};
 use crate::history::Op;
 use crate::kernel::BoxFuture;
+use crate::metric::{self, Consistency, Spans};
 use crate::node::NodeId;
 use crate::scenario::plan::Phase;
 
@@ -37,6 +38,8 @@ pub struct Manifest<S: System> {
     pub(super) selectors: Vec<(&'static str, Install<Find>)>,
     pub(super) protected: Vec<Install<Groups>>,
     pub(super) invariants: Vec<Install<()>>,
+    pub(super) consistencies: Vec<Install<Rc<RefCell<Spans>>>>,
+    pub(super) work: Vec<&'static EventKind>,
 }
 
 impl<S: System> Manifest<S> {
@@ -51,6 +54,8 @@ impl<S: System> Manifest<S> {
             selectors: Vec::new(),
             protected: Vec::new(),
             invariants: Vec::new(),
+            consistencies: Vec::new(),
+            work: Vec::new(),
         };
         manifest.event::<crate::event::Booted>().event::<crate::event::Crashed>();
         S::describe(&mut manifest);
@@ -174,6 +179,19 @@ impl<S: System> Manifest<S> {
         self.invariants.push(Rc::new(|| {
             I::subscribe(&mut On::new(Rc::new(RefCell::new(I::default())), I::NAME));
         }));
+        self
+    }
+
+    /// When operations are visible everywhere they must be: see [`metric`]. Nothing is measured without it.
+    pub fn consistency<C: Consistency>(&mut self) -> &mut Self {
+        self.consistencies.push(Rc::new(metric::install::<C>));
+        self
+    }
+
+    /// Events that are the work of which the load balance is computed, each of the same weight: see [`metric`]. Without it,
+    /// work is the datagrams that reach a node.
+    pub fn work<E: Event>(&mut self) -> &mut Self {
+        self.work.push(E::kind());
         self
     }
 

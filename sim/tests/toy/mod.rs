@@ -252,7 +252,7 @@ impl Check for Echo {
                 && value != found
             {
                 let explanation = format!("put {value}, answered {found}");
-                return Ok(Verdict::Fail(Violation { about: String::new(), at_ns: Some(at), explanation }));
+                return Ok(Verdict::Fail(Violation { at_ns: Some(at), ..Violation::new(explanation) }));
             }
         }
         Ok(Verdict::Pass)

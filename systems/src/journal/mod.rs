@@ -35,6 +35,7 @@ pub mod recovery;
 pub mod server;
 pub mod state;
 mod system;
+mod visible;
 pub mod workload;
 
 pub use system::{Journal, Params};

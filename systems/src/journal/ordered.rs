@@ -28,7 +28,7 @@ impl Check for Ordered {
 }
 
 fn violation<T>(about: &str, at_ns: u64, explanation: String) -> Result<T, Violation> {
-    Err(Violation { about: about.to_owned(), at_ns: Some(at_ns), explanation })
+    Err(Violation { about: about.to_owned(), at_ns: Some(at_ns), ..Violation::new(explanation) })
 }
 
 /// A record, as its client knows it.

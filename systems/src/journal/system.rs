@@ -10,6 +10,7 @@ use super::events::{
     Recovering, SnapshotFailed, SnapshotSkipped, Snapshotted, Snapshotting, Torn, Unavailable,
 };
 use super::ordered::Ordered;
+use super::visible::OnDisk;
 use super::workload::JournalOp;
 use super::{server, workload};
 use crate::storage::wal::Marking;
@@ -71,6 +72,7 @@ impl System for Journal {
             .event::<Poisoned>();
         m.protected::<TheOnlyDisk>();
         m.check::<Ordered>().invariant::<Durable>().invariant::<ReadBack>();
+        m.consistency::<OnDisk>();
         m.planted("journal.delete-before-snapshot", ["durable", "read-back"])
             .planted("wal.ack-before-sync", ["durable", "read-back"])
             .planted("wal.ignore-sync-error", ["durable", "read-back"])

@@ -10,6 +10,7 @@ use sim::{NodeId, node, sometimes, time};
 use super::server::{self, Answer, Call};
 use super::store::{Request, Session};
 use super::view_service::{self, ViewService};
+use super::visible;
 
 /// How long a client waits for one answer.
 const ATTEMPT: Duration = Duration::from_millis(200);
@@ -44,6 +45,9 @@ impl Clerk {
     /// Executes an operation at most once. Tries until `deadline`.
     pub async fn execute(&mut self, op: KvOp, deadline: Duration) -> Result<KvRet, DeadlinePassed> {
         self.seq += 1;
+        if !matches!(op, KvOp::Get { .. }) {
+            visible::begun(&self.session, self.seq);
+        }
         let call = Call::Execute(Request { session: self.session, seq: self.seq, op });
         let until = time::now() + deadline;
         let mut attempts = 0;

@@ -44,6 +44,7 @@ pub mod store;
 mod system;
 pub mod view;
 pub mod view_service;
+mod visible;
 pub mod workload;
 
 pub use system::{Params, PrimaryBackup};

@@ -18,6 +18,7 @@ use super::checks::{Applied, BecamePrimary, Completed, Synced};
 use super::store::{Request, Seen, Store};
 use super::view::{PING, Server as ServerId, View};
 use super::view_service::{self, Stamp, ViewService};
+use super::visible;
 
 /// Where servers listen.
 pub const PORT: u16 = 1;
@@ -271,6 +272,7 @@ impl Server {
         let mut store = self.store.borrow_mut();
         let answer = store.apply(request);
         observe!(Applied { view, index: store.applied(), digest: store.digest(), confirmed });
+        visible::applied(store.applied(), &request.session, request.seq);
         answer
     }
 
@@ -307,6 +309,7 @@ impl Server {
             self.synced.set(view);
             self.initialised.set(true);
             observe!(Synced { view });
+            visible::received(self.store.borrow().applied());
         }
         Answer::Accepted
     }

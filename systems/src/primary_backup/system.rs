@@ -10,6 +10,7 @@ use super::checks::{
     Acked, Applied, Backup, BecamePrimary, Completed, Heard, Holders, OneServerPerView, Primary, PrimaryHasState,
     Proposed, Ready, ReplicasAgree, Synced, ViewDecided, ViewOrder,
 };
+use super::visible::OnBoth;
 use super::{server, view_service, workload};
 
 /// The keys of `[system]`.
@@ -61,6 +62,7 @@ impl System for PrimaryBackup {
             .invariant::<ViewOrder>()
             .invariant::<PrimaryHasState>()
             .invariant::<ReplicasAgree>();
+        m.consistency::<OnBoth>();
         m.planted("pb.no-backup-ack", ["linearizable", "replicas-agree", "always:pb.backup-misses-nothing"])
             .planted("pb.view-before-ack", ["view-order", "primary-has-state", "linearizable"])
             .planted("pb.ready-before-transfer", ["primary-has-state", "linearizable", "replicas-agree"])

@@ -59,6 +59,7 @@
 pub mod checks;
 pub mod config;
 pub mod core;
+mod declare;
 pub mod driver;
 mod election;
 pub mod events;
@@ -75,8 +76,10 @@ pub mod read;
 pub mod server;
 pub mod snapshot;
 mod system;
+pub mod visible;
 pub mod workload;
 
 pub use config::Config;
+pub use declare::declare;
 pub use message::{Id, Index, Term};
 pub use system::{Params, RaftLog};

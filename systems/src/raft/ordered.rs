@@ -42,7 +42,7 @@ fn judge(history: &[Operation<LogOp, Index>]) -> Option<Violation> {
     let mut by_end: Vec<&Done> = by_begin.iter().collect();
     by_end.sort_by_key(|done| done.at);
     let violation = |about: &str, at: u64, explanation: String| {
-        Some(Violation { about: about.to_owned(), at_ns: Some(at), explanation })
+        Some(Violation { about: about.to_owned(), at_ns: Some(at), ..Violation::new(explanation) })
     };
 
     let mut taken: BTreeMap<Index, u64> = BTreeMap::new();

@@ -4,15 +4,12 @@ use serde::{Deserialize, Serialize};
 use sim::scenario::plan::Phase;
 use sim::{Cluster, Manifest, System};
 
-use super::checks::{
-    AckedIsApplied, BacksUp, CommittedOnDisks, DurableVote, ElectionSafety, FreshReads, HandsOver, Leader,
-    LeaderAppendOnly, LeaderCompleteness, LogMatching, MajorityOfDisks, Monotonic, Ordering, Quorums, Remembers,
-    SameState, StateMachineSafety,
-};
+use super::checks::AckedIsApplied;
 use super::config::Config;
 use super::events;
 use super::ordered::Ordered;
 use super::server;
+use super::visible::AppliedByAll;
 use super::workload::{self, LogOp};
 
 /// The keys of `[system]`.
@@ -124,43 +121,10 @@ impl System for RaftLog {
             .action("raft.members", workload::members)
             .suggest(Phase::Main, "mixed")
             .suggest(Phase::Final, "read-all");
-        m.event::<events::BecameLeader>()
-            .event::<events::Voted>()
-            .event::<events::Restored>()
-            .event::<events::Forgotten>()
-            .event::<events::Appended>()
-            .event::<events::Wrote>()
-            .event::<events::Committed>()
-            .event::<events::Applied>()
-            .event::<events::Installed>()
-            .event::<events::Compacted>()
-            .event::<events::Members>()
-            .event::<events::MembersApplied>()
-            .event::<events::Acted>()
-            .event::<events::BackedUp>()
-            .event::<events::ToldToStand>()
-            .event::<events::Acked>()
-            .event::<events::State>()
-            .event::<events::ReadAsked>()
-            .event::<events::ReadReady>();
-        m.selector::<Leader>().protected::<MajorityOfDisks>();
-        m.check::<Ordered>()
-            .invariant::<ElectionSafety>()
-            .invariant::<LeaderAppendOnly>()
-            .invariant::<LogMatching>()
-            .invariant::<LeaderCompleteness>()
-            .invariant::<StateMachineSafety>()
-            .invariant::<DurableVote>()
-            .invariant::<Monotonic>()
-            .invariant::<Ordering>()
-            .invariant::<Remembers>()
-            .invariant::<CommittedOnDisks>()
-            .invariant::<Quorums>()
-            .invariant::<BacksUp>()
-            .invariant::<HandsOver>()
-            .invariant::<FreshReads>()
-            .invariant::<SameState>()
-            .invariant::<AckedIsApplied>();
+        super::declare(m);
+        m.event::<events::Acked>();
+        m.check::<Ordered>().invariant::<AckedIsApplied>();
+        m.consistency::<AppliedByAll>();
         super::known_bugs::declare(m);
     }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim::history::Op;
-use sim::{Client, NodeId, node, rand, rpc, time};
+use sim::{Client, NodeId, metric, node, rand, rpc, time};
 
-use super::Index;
 use super::server::{LogService, PORTS, Reply, Request};
 use super::system::Params;
+use super::{Index, events, visible};
 
 /// A client operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -155,6 +155,9 @@ async fn perform(
     let deadline = time::now() + Duration::from_millis(deadline_ms);
     let changes = matches!(op, LogOp::Append(_));
     let call = cx.invoke(op);
+    if let Request::Append(command) = &request {
+        metric::note(visible::Asked { hash: events::hash_of(command) });
+    }
     while time::now() < deadline {
         match ask(*leader, &request, Duration::from_millis(500)).await {
             Some(Reply::Appended(index) | Reply::Read(index)) => {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use sim::time::Instant;
-use sim::{Addr, rand, rpc, time};
+use sim::{Addr, planted, rand, rpc, time};
 
-use super::StateMachine;
 use super::service::{Reply, Request, Service};
 use super::session::Outcome;
+use super::{StateMachine, visible};
 
 /// How a client waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,8 @@ impl<S: StateMachine> Client<S> {
         }
         let Some(session) = &mut self.session else { return Err(ClientError::NotExecuted) };
         session.number += 1;
-        let request = Request::Execute { session: session.id, number: session.number, command };
+        visible::begun(session.id, session.number);
+        let mut request = Request::Execute { session: session.id, number: session.number, command };
         // From now on some duplicate of a message may have it executed, whatever the servers answer to another one.
         while time::now() < deadline {
             match self.attempt(self.leader, &request, deadline).await {
@@ -93,7 +94,15 @@ impl<S: StateMachine> Client<S> {
                     return Err(ClientError::Unknown);
                 }
                 Some(Reply::Elsewhere(leader)) => self.go(leader),
-                Some(Reply::Unknown) | None => self.go(None),
+                Some(_) | None => {
+                    self.go(None);
+                    if let Request::Execute { number, .. } = &mut request
+                        && planted!("rsm.client-counts-attempts")
+                    {
+                        *number += 1;
+                        self.session.iter_mut().for_each(|session| session.number += 1);
+                    }
+                }
             }
             self.pause().await;
         }

@@ -2,7 +2,8 @@
 //!
 //! Not a system but a library: a system says what its state is and what a command does ([`StateMachine`]), and has
 //! replicas that agree ([`Replica`]), a service that clients ask ([`service`]), and clients that find the leader, try again and
-//! are executed once ([`Client`]).
+//! are executed once ([`Client`]). How long commands take to be executed everywhere is measured with one line more
+//! ([`ExecutedByAll`]).
 //!
 //! # Guarantees
 //!
@@ -22,9 +23,12 @@
 //! "Viewstamped Replication Revisited", 2012, section 4.
 
 mod client;
+mod known_bugs;
+pub mod operator;
 mod replica;
 pub mod service;
 mod session;
+mod visible;
 
 use std::fmt::Debug;
 
@@ -32,8 +36,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use client::{Client, ClientError, Patience};
+pub use known_bugs::declare as declare_known_bugs;
 pub use replica::{Options, Reads, Replica, Submit, SubmitError};
 pub use session::{Limits, Outcome, Sessions};
+pub use visible::ExecutedByAll;
 
 /// What goes through the log, over the network and into snapshots.
 pub trait Data: Clone + Debug + Eq + Serialize + DeserializeOwned + 'static {}
@@ -57,4 +63,10 @@ pub trait StateMachine: Data {
 
     /// Answers a query.
     fn query(&self, query: &Self::Query) -> Self::Answer;
+
+    /// Something that differs for different states, with a probability that can be relied on. It is compared between
+    /// replicas after each command, so it should cost little. Without it only what was executed is compared.
+    fn digest(&self) -> u64 {
+        0
+    }
 }

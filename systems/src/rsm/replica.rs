@@ -6,13 +6,14 @@ use std::rc::Rc;
 
 use sim::sync::{Notify, oneshot};
 use sim::task::{self, JoinHandle};
-use sim::{always, codec, time};
+use sim::time::Instant;
+use sim::{always, codec, observe, planted, time};
 
-use super::StateMachine;
 use super::session::{Limits, Outcome, Request, Sessions, Stamped};
+use super::{StateMachine, visible};
 use crate::raft::driver::{self, Applies, Apply, Raft, StartError};
 use crate::raft::leader::ProposeError;
-use crate::raft::{Id, Index, Term};
+use crate::raft::{Id, Index, Term, events};
 
 /// How queries are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -96,6 +97,8 @@ struct Inner<S: StateMachine> {
     waiting: RefCell<BTreeMap<Index, (Term, Answer<S>)>>,
     progress: Notify,
     applies: RefCell<Option<JoinHandle<()>>>,
+    /// A term, a moment of its own clock while it led in that term, and the log's time at that moment.
+    clock: Cell<(Term, Instant, u64)>,
 }
 
 impl<S: StateMachine> Replica<S> {
@@ -118,6 +121,7 @@ impl<S: StateMachine> Replica<S> {
             waiting: RefCell::default(),
             progress: Notify::new(),
             applies: RefCell::default(),
+            clock: Cell::new((0, time::now(), 0)),
         }));
         let task = task::spawn(replica.clone().apply_all(applies));
         *replica.0.applies.borrow_mut() = Some(task);
@@ -167,13 +171,17 @@ impl<S: StateMachine> Replica<S> {
         if self.0.raft.stopped().is_some() {
             return Err(SubmitError::NotLeader { leader: None });
         }
-        let entry = Stamped { at: time::now().as_nanos(), request };
+        let speculated = self.speculate(&request);
+        let entry = Stamped { at: self.log_time(), request };
         let bytes = codec::encode(&entry).expect("a command is far below the limit");
         let (index, term) = self.0.raft.propose(bytes.into()).map_err(|error| match error {
             ProposeError::NotLeader { leader } => SubmitError::NotLeader { leader },
             ProposeError::Transferring | ProposeError::Full => SubmitError::NotLeader { leader: None },
             ProposeError::Forwarded => SubmitError::Unknown,
         })?;
+        if let Some(outcome) = speculated {
+            return Ok(outcome);
+        }
         let (answer, answered) = oneshot::channel();
         // Whoever waited for an entry there waited for one of an earlier term, which is not in this log any more. Another server
         // may still have it, and lead one day.
@@ -183,12 +191,40 @@ impl<S: StateMachine> Replica<S> {
         answered.await.unwrap_or(Err(SubmitError::Unknown))
     }
 
+    /// What time it is in the log, as far as a leader can tell.
+    fn log_time(&self) -> u64 {
+        let inner = &*self.0;
+        let (term, now, applied) = (inner.raft.status().0, time::now(), inner.state.borrow().now());
+        let (of, since, at) = inner.clock.get();
+        let counted = at + now.duration_since(since).as_nanos() as u64;
+        if of == term && counted >= applied {
+            return counted;
+        }
+        inner.clock.set((term, now, applied));
+        applied
+    }
+
+    /// What will come of a request if nothing comes between: known bugs answer with that.
+    fn speculate(&self, request: &Request<S>) -> Option<Outcome<S>> {
+        let leads = self.0.raft.status().1;
+        if !leads || !planted!("rsm.reply-before-commit") {
+            return None;
+        }
+        let entry = Stamped { at: 0, request: request.clone() };
+        let mut state = self.0.state.borrow().clone();
+        // Session ids are known only when the log has the entry.
+        (!matches!(request, Request::Open)).then(|| state.apply(self.applied() + 1, entry, &[]))
+    }
+
     /// Answers a query by a state that has all that was executed before the call.
     ///
     /// # Errors
     ///
     /// Nothing was answered; a query does nothing, so it can be asked again, here or elsewhere.
     pub async fn query(&self, query: S::Query) -> Result<S::Answer, SubmitError> {
+        if planted!("rsm.any-replica-answers") || self.0.raft.status().1 && planted!("rsm.leader-answers-unasked") {
+            return Ok(self.0.state.borrow().state().query(&query));
+        }
         if self.0.reads == Reads::Log {
             return match self.put(Request::Query(query)).await? {
                 Outcome::Answered(answer) => Ok(answer),
@@ -197,7 +233,7 @@ impl<S: StateMachine> Replica<S> {
         }
         let index = self.0.raft.read_index().await;
         let index = index.map_err(|_| SubmitError::NotLeader { leader: self.0.raft.leader() })?;
-        while self.applied() < index {
+        while self.applied() < index && !planted!("rsm.answers-before-it-has-applied") {
             if self.0.raft.stopped().is_some() {
                 return Err(SubmitError::NotLeader { leader: None });
             }
@@ -208,33 +244,49 @@ impl<S: StateMachine> Replica<S> {
 
     async fn apply_all(self, mut applies: Applies) {
         while let Some(apply) = applies.recv().await {
+            let older = planted!("rsm.snapshot-older-than-it-says").then(|| self.0.state.borrow().clone());
             self.apply(apply);
             while let Ok(apply) = applies.try_recv() {
                 self.apply(apply);
             }
             self.0.progress.notify_waiters();
-            self.compact_if_large();
+            match older {
+                Some(older) => self.compact_if_large(&older),
+                None => self.compact_if_large(&self.0.state.borrow()),
+            }
         }
     }
 
     fn apply(&self, apply: Apply) {
         let inner = &*self.0;
+        let mut command_of = None;
         let (index, applied) = match apply {
             Apply::Snapshot { index, state } => {
-                if !state.is_empty() {
+                let ignored = inner.applied.get() > 0 && planted!("rsm.installed-state-ignored");
+                if !state.is_empty() && !ignored {
                     *inner.state.borrow_mut() = codec::decode(&state).expect("a snapshot is what was encoded");
                 }
                 (index, None)
             }
             Apply::Command { index, term, command } => {
-                let entry = codec::decode(&command).expect("an entry is what was encoded");
-                let outcome = inner.state.borrow_mut().apply(index, entry);
+                let entry: Stamped<S> = codec::decode(&command).expect("an entry is what was encoded");
+                let of = entry.command_of();
+                let outcome = inner.state.borrow_mut().apply(index, entry, &command);
+                command_of = of.filter(|_| matches!(outcome, Outcome::Executed(_)));
                 (index, Some((term, Some(outcome))))
             }
-            Apply::Nothing { index, term } => (index, Some((term, None))),
+            Apply::Nothing { index, term } => {
+                if planted!("rsm.new-leader-forgets-replies") {
+                    inner.state.borrow_mut().forget_replies();
+                }
+                (index, Some((term, None)))
+            }
         };
         let before = inner.applied.replace(index);
         always!(index > before || index == 0, "rsm.applied-in-order", "{index} after {before}");
+        let (count, hash) = inner.state.borrow().digest();
+        observe!(events::State { index, count, hash });
+        visible::executed(index, command_of);
         self.tell(index, applied);
     }
 
@@ -251,7 +303,7 @@ impl<S: StateMachine> Replica<S> {
         };
         if let Some((of, answer)) = waiting.remove(&index) {
             let _ = answer.send(match outcome {
-                Some(outcome) if of == term => Ok(outcome),
+                Some(outcome) if of == term || planted!("rsm.replies-by-index") => Ok(outcome),
                 _ => Err(SubmitError::Replaced),
             });
         }
@@ -261,7 +313,7 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
-    fn compact_if_large(&self) {
+    fn compact_if_large(&self, state: &Sessions<S>) {
         let inner = &*self.0;
         let (limit, applied) = (inner.snapshot_bytes, inner.applied.get());
         let under_way = inner.compacting.get() > inner.raft.snapshot_index();
@@ -269,7 +321,12 @@ impl<S: StateMachine> Replica<S> {
             return;
         }
         inner.compacting.set(applied);
-        let state = codec::encode(&*inner.state.borrow()).expect("a state is below the limit");
+        let without_replies = planted!("rsm.snapshot-without-replies").then(|| {
+            let mut state = state.clone();
+            state.forget_replies();
+            state
+        });
+        let state = codec::encode(without_replies.as_ref().unwrap_or(state)).expect("a state is below the limit");
         inner.raft.compact(applied, state.into());
     }
 }

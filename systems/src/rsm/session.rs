@@ -1,13 +1,16 @@
 //! Client sessions: what makes a command that is sent twice be executed once.
 //!
-//! They are part of the replicated state, and of its snapshots. Time in them is the log's: each entry carries what the leader's
-//! clock showed when it took it, and the latest such moment is now, at every replica alike. So all replicas end a session
-//! at the same entry, and none by a clock of its own.
+//! They are part of the replicated state, and of its snapshots. Time in them is the log's: each entry carries what the leader
+//! that took it thought the log's time to be, and the latest such moment is now, at every replica alike. So all replicas end a
+//! session at the same entry, and none by a clock of its own. A leader counts on from where the log's time stood when it came
+//! to lead, by its own clock's pace: what that clock shows is no matter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sim::{planted, time};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::StateMachine;
 use crate::raft::Index;
@@ -30,10 +33,20 @@ impl Default for Limits {
 /// What an entry of the log says to the state machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Stamped<S: StateMachine> {
-    /// What the clock of the leader that took it showed, in nanoseconds.
+    /// The log's time when a leader took it, in nanoseconds.
     pub at: u64,
     #[serde(bound = "")]
     pub request: Request<S>,
+}
+
+impl<S: StateMachine> Stamped<S> {
+    /// Of which session it is a command, and which one.
+    pub fn command_of(&self) -> Option<(u64, u64)> {
+        match self.request {
+            Request::Execute { session, number, .. } => Some((session, number)),
+            Request::Open | Request::Query(_) => None,
+        }
+    }
 }
 
 /// What is to be done.
@@ -66,15 +79,20 @@ pub enum Outcome<S: StateMachine> {
 
 /// A state machine whose commands belong to sessions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(bound = "")]
+#[serde(bound = "", from = "Saved<S>")]
 pub struct Sessions<S: StateMachine> {
     state: S,
     limits: Limits,
     /// The log's clock, in nanoseconds.
     now: u64,
     sessions: BTreeMap<u64, Session<S>>,
-    /// Sessions by when they were last used.
+    /// Sessions by when they were last used. Each says that itself, so snapshots do without.
+    #[serde(skip_serializing)]
     by_use: BTreeSet<(u64, u64)>,
+    /// How many commands were executed.
+    executed: u64,
+    /// All entries and what came of them, as a hash.
+    past: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,10 +103,31 @@ struct Session<S: StateMachine> {
     last: Option<(u64, S::Reply)>,
 }
 
+/// What of it is in snapshots, field by field.
+#[derive(Deserialize)]
+#[serde(bound = "")]
+struct Saved<S: StateMachine> {
+    state: S,
+    limits: Limits,
+    now: u64,
+    sessions: BTreeMap<u64, Session<S>>,
+    executed: u64,
+    past: u64,
+}
+
+impl<S: StateMachine> From<Saved<S>> for Sessions<S> {
+    fn from(saved: Saved<S>) -> Self {
+        let Saved { state, limits, now, sessions, executed, past } = saved;
+        let by_use = sessions.iter().map(|(id, session)| (session.used, *id)).collect();
+        Sessions { state, limits, now, sessions, by_use, executed, past }
+    }
+}
+
 impl<S: StateMachine> Sessions<S> {
     /// No sessions yet.
     pub fn new(state: S, limits: Limits) -> Self {
-        Sessions { state, limits, now: 0, sessions: BTreeMap::new(), by_use: BTreeSet::new() }
+        let (sessions, by_use) = (BTreeMap::new(), BTreeSet::new());
+        Sessions { state, limits, now: 0, sessions, by_use, executed: 0, past: 0 }
     }
 
     /// The state.
@@ -106,36 +145,80 @@ impl<S: StateMachine> Sessions<S> {
         self.sessions.is_empty()
     }
 
-    /// Does what the entry at `index` says.
-    pub(super) fn apply(&mut self, index: Index, Stamped { at, request }: Stamped<S>) -> Outcome<S> {
-        self.now = self.now.max(at);
+    /// The log's time: nanoseconds since its first entry.
+    pub(super) fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// How many commands were executed, and a hash that differs if the past or the state does.
+    pub(super) fn digest(&self) -> (u64, u64) {
+        (self.executed, self.past ^ self.state.digest())
+    }
+
+    /// Forgets what was replied, as a leader with a table of its own would.
+    pub(super) fn forget_replies(&mut self) {
+        self.sessions.values_mut().for_each(|session| session.last = None);
+    }
+
+    /// Does what the entry at `index` says, which is `encoded` in the log.
+    pub(super) fn apply(&mut self, index: Index, Stamped { at, request }: Stamped<S>, encoded: &[u8]) -> Outcome<S> {
+        self.now = self.now.max(if planted!("rsm.sessions-end-by-local-clock") { time::now().as_nanos() } else { at });
         self.end_idle();
+        let outcome = self.apply_request(index, request);
+        let came_of_it = match &outcome {
+            Outcome::Opened(_) => 1,
+            Outcome::Executed(_) => 2,
+            Outcome::Answered(_) => 3,
+            Outcome::Expired => 4,
+            Outcome::Superseded => 5,
+        };
+        self.past = xxh3_64_with_seed(encoded, self.past.wrapping_add(came_of_it));
+        outcome
+    }
+
+    fn apply_request(&mut self, index: Index, request: Request<S>) -> Outcome<S> {
         match request {
             Request::Open => {
-                self.sessions.insert(index, Session { used: self.now, last: None });
-                self.by_use.insert((self.now, index));
+                let id = if planted!("rsm.session-ids-reused") { self.sessions.len() as u64 } else { index };
+                self.begin(id);
                 if self.sessions.len() > self.limits.sessions.max(1) {
                     self.end_oldest();
                 }
-                Outcome::Opened(index)
+                Outcome::Opened(id)
             }
-            Request::Execute { session: id, number, command } => {
-                let Some(session) = self.sessions.get_mut(&id) else { return Outcome::Expired };
-                self.by_use.remove(&(session.used, id));
-                self.by_use.insert((self.now, id));
-                session.used = self.now;
-                match &session.last {
-                    Some((last, reply)) if *last == number => Outcome::Executed(reply.clone()),
-                    Some((last, _)) if *last > number => Outcome::Superseded,
-                    _ => {
-                        let reply = self.state.apply(command);
-                        session.last = Some((number, reply.clone()));
-                        Outcome::Executed(reply)
-                    }
-                }
-            }
+            Request::Execute { session, number, command } => self.execute(session, number, command),
             Request::Query(query) => Outcome::Answered(self.state.query(&query)),
         }
+    }
+
+    fn execute(&mut self, id: u64, number: u64, command: S::Command) -> Outcome<S> {
+        if !self.sessions.contains_key(&id) && planted!("rsm.ended-session-comes-back") {
+            self.begin(id);
+        }
+        let Some(session) = self.sessions.get_mut(&id) else { return Outcome::Expired };
+        self.by_use.remove(&(session.used, id));
+        self.by_use.insert((self.now, id));
+        session.used = self.now;
+        match &session.last {
+            Some((last, _)) if *last == number && planted!("rsm.replies-anew") => {
+                Outcome::Executed(self.state.clone().apply(command))
+            }
+            Some((last, reply)) if *last == number && !planted!("rsm.executes-again") => {
+                Outcome::Executed(reply.clone())
+            }
+            Some((last, _)) if *last > number && !planted!("rsm.late-command-executed") => Outcome::Superseded,
+            _ => {
+                let reply = self.state.apply(command);
+                session.last = Some((number, reply.clone()));
+                self.executed += 1;
+                Outcome::Executed(reply)
+            }
+        }
+    }
+
+    fn begin(&mut self, id: u64) {
+        self.sessions.insert(id, Session { used: self.now, last: None });
+        self.by_use.insert((self.now, id));
     }
 
     fn end_idle(&mut self) {
@@ -154,6 +237,8 @@ impl<S: StateMachine> Sessions<S> {
 
 #[cfg(test)]
 mod tests {
+    use sim::codec;
+
     use super::*;
 
     /// Counts; a command adds, its reply is the sum.
@@ -180,12 +265,18 @@ mod tests {
         Sessions::new(Counter(0), Limits { idle: Duration::from_nanos(100), sessions })
     }
 
+    fn apply(state: &mut Sessions<Counter>, index: Index, at: u64, request: Request<Counter>) -> Outcome<Counter> {
+        let entry = Stamped { at, request };
+        let encoded = codec::encode(&entry).unwrap();
+        state.apply(index, entry, &encoded)
+    }
+
     fn execute(state: &mut Sessions<Counter>, at: u64, session: u64, number: u64) -> Outcome<Counter> {
-        state.apply(99, Stamped { at, request: Request::Execute { session, number, command: 1 } })
+        apply(state, 99, at, Request::Execute { session, number, command: 1 })
     }
 
     fn open(state: &mut Sessions<Counter>, at: u64, index: Index) {
-        assert_eq!(state.apply(index, Stamped { at, request: Request::Open }), Outcome::Opened(index));
+        assert_eq!(apply(state, index, at, Request::Open), Outcome::Opened(index));
     }
 
     #[test]
@@ -196,7 +287,7 @@ mod tests {
         assert_eq!(execute(&mut state, 2, 1, 1), Outcome::Executed(1));
         assert_eq!(execute(&mut state, 3, 1, 2), Outcome::Executed(2));
         assert_eq!(execute(&mut state, 4, 1, 1), Outcome::Superseded);
-        assert_eq!(state.apply(9, Stamped { at: 0, request: Request::Query(()) }), Outcome::Answered(2));
+        assert_eq!(apply(&mut state, 9, 0, Request::Query(())), Outcome::Answered(2));
     }
 
     #[test]
@@ -204,8 +295,8 @@ mod tests {
         let mut state = counter(9);
         open(&mut state, 0, 1);
         execute(&mut state, 1, 1, 1);
-        let bytes = sim::codec::encode(&state).unwrap();
-        let mut restored: Sessions<Counter> = sim::codec::decode(&bytes).unwrap();
+        let bytes = codec::encode(&state).unwrap();
+        let mut restored: Sessions<Counter> = codec::decode(&bytes).unwrap();
         assert_eq!(restored, state);
         assert_eq!(execute(&mut restored, 2, 1, 1), Outcome::Executed(1));
     }
@@ -220,6 +311,23 @@ mod tests {
         assert_eq!(execute(&mut state, 1_201, 1, 3), Outcome::Expired);
         assert_eq!(state.state().0, 2);
         assert!(state.is_empty());
+    }
+
+    #[test]
+    fn a_replica_with_another_past_has_another_digest() {
+        let (mut state, mut other) = (counter(9), counter(9));
+        for state in [&mut state, &mut other] {
+            open(state, 0, 1);
+            execute(state, 1, 1, 1);
+        }
+        assert_eq!(state.digest(), other.digest());
+        assert_eq!(execute(&mut state, 2, 1, 2), execute(&mut other, 2, 1, 2));
+        assert_eq!(state.digest(), other.digest());
+        // Only one of the two has forgotten the session.
+        other.sessions.clear();
+        assert_ne!(execute(&mut state, 3, 1, 2), execute(&mut other, 3, 1, 2));
+        assert_eq!(state.state(), other.state());
+        assert_ne!(state.digest(), other.digest());
     }
 
     #[test]

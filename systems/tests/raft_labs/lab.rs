@@ -12,10 +12,11 @@ use sim::sync::mpsc;
 use sim::{Injected, Sim, Simulated, simulate};
 use systems::raft::{Config, Index, Term};
 
+use crate::dice::Dice;
 use crate::record::Record;
 use crate::server::{self, Setup, Status};
+use crate::story::Story;
 use crate::tester::{self, Jobs, Servers, Step, ensure, ms};
-use crate::transcripts::Story;
 
 /// How many seeds each behaviour is shown with, by each kind of server.
 pub const SEEDS: std::ops::Range<u64> = 0..4;
@@ -86,7 +87,7 @@ pub struct Lab<'a> {
     jobs: Jobs,
     cut: RefCell<Option<Injected>>,
     unreliable: RefCell<Vec<Injected>>,
-    draws: Cell<u64>,
+    dice: Dice,
 }
 
 impl<'a> Lab<'a> {
@@ -113,7 +114,7 @@ impl<'a> Lab<'a> {
             only_commands,
         });
         let (cut, unreliable) = (RefCell::default(), RefCell::default());
-        Lab { sim, kind, servers, story: RefCell::default(), jobs, cut, unreliable, draws: Cell::new(seed) }
+        Lab { sim, kind, servers, story: RefCell::default(), jobs, cut, unreliable, dice: Dice::new(seed) }
     }
 
     pub fn now(&self) -> Duration {
@@ -133,12 +134,7 @@ impl<'a> Lab<'a> {
 
     /// A number below `n`: what the experiment does at random.
     pub fn below(&self, n: u64) -> u64 {
-        // splitmix64.
-        self.draws.set(self.draws.get().wrapping_add(0x9E37_79B9_7F4A_7C15));
-        let mut z = self.draws.get();
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % n
+        self.dice.below(n)
     }
 
     pub fn any(&self) -> usize {

@@ -17,6 +17,8 @@
 
 mod agreement;
 mod churn;
+#[path = "../dice/mod.rs"]
+mod dice;
 mod elections;
 mod figure_8;
 mod lab;
@@ -25,6 +27,8 @@ mod power;
 mod record;
 mod server;
 mod snapshots;
+#[path = "../story/mod.rs"]
+mod story;
 mod tester;
 mod traffic;
 mod transcripts;

@@ -3,6 +3,7 @@
 use owo_colors::OwoColorize;
 use sim::{Outcome, Report};
 
+use crate::metrics::{self, Figures};
 use crate::scenarios::Loaded;
 use crate::text::{Stamp, indented};
 
@@ -44,6 +45,10 @@ pub fn ending(report: &Report) -> String {
     }
     for prevented in &report.prevented {
         text += &format!("  {prevented}\n");
+    }
+    let measured = metrics::table([("", Figures::from(&report.metrics).lines())]);
+    if !measured.is_empty() {
+        text += &format!("\n{}\n{measured}", metrics::head("metrics").bold());
     }
     text += &format!("\n{}\n", verdict(report));
     if let Some(failure) = report.failure.as_ref().or(report.declared.as_ref()) {

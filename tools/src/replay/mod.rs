@@ -13,8 +13,11 @@ mod trace;
 pub(crate) use human::header;
 pub(crate) use trace::line as trace_line;
 
+use std::path::Path;
+
 use anyhow::{Result, anyhow};
 use serde_json::json;
+use sim::check::linearizable::Explanation;
 use sim::scenario::{Plan, suggest};
 use sim::{DynSystem, Outcome, Report, RunError, RunOptions};
 
@@ -22,9 +25,10 @@ use crate::cli::ReplayArgs;
 use crate::console::Console;
 use crate::corpus::entry;
 use crate::exit::{BadInput, BadScenarios, Exit};
+use crate::metrics::Figures;
 use crate::registry::Registry;
 use crate::scenarios::{self, Loaded};
-use crate::text;
+use crate::{files, picture, text};
 use kept::Kept;
 
 /// Replays.
@@ -50,8 +54,8 @@ fn one(args: &ReplayArgs, kept: Option<&Kept<'_>>, registry: &Registry<'_>, cons
     let loaded = scenarios::load_one(&args.scenario, registry).map_err(BadScenarios::from)?;
     let seed = seed(args, &loaded)?;
     check_planted(args, &loaded)?;
-    if let Some(file) = &args.freeze {
-        frozen::check_free(file, args.force)?;
+    for file in args.freeze.iter().chain(&args.picture) {
+        files::check_free(file, args.force)?;
     }
     let plan = loaded.scenario.plan(seed).map_err(BadScenarios::from)?;
     let nodes = nodes(loaded.entry.system, &plan)?;
@@ -78,15 +82,20 @@ fn one(args: &ReplayArgs, kept: Option<&Kept<'_>>, registry: &Registry<'_>, cons
     }
     let judged = kept.map(|kept| kept.judge(&report));
     if let (Some(file), Some(text)) = (&args.freeze, &report.frozen) {
-        frozen::write(file, text, args.force)?;
+        files::create(file, text, args.force, "the frozen run")?;
         if !args.json {
             console.print(&format!("frozen: cargo dst replay {}\n", text::quoted(&file.display().to_string())))?;
         }
     }
+    let drawn = match &args.picture {
+        Some(file) => draw(file, &report, args, console)?,
+        None => None,
+    };
     let drift = loaded.frozen.as_ref().and_then(|frozen| frozen::drift(frozen, &report));
     if args.json {
         let mut line = object(&report, planted);
         line["frozen"] = json!(args.freeze.as_ref().map(|file| file.display().to_string()));
+        line["picture"] = json!(drawn);
         line["drift"] = json!(drift);
         if let Some(judged) = &judged {
             judged.add_to(&mut line);
@@ -102,6 +111,22 @@ fn one(args: &ReplayArgs, kept: Option<&Kept<'_>>, registry: &Registry<'_>, cons
         return Ok(judged.exit());
     }
     Ok(if report.verdict == Outcome::Pass { Exit::Held } else { Exit::BugFound })
+}
+
+/// Draws what is not linearizable, if there is anything. Returns the name of the file.
+fn draw(file: &Path, report: &Report, args: &ReplayArgs, console: &Console) -> Result<Option<String>> {
+    let name = file.display().to_string();
+    let Some(details) = details(report) else {
+        if !args.json {
+            console.print(&format!("no picture `{name}`: no check found that the history is not linearizable\n"))?;
+        }
+        return Ok(None);
+    };
+    files::create(file, &picture::html(details), args.force, "the picture")?;
+    if !args.json {
+        console.print(&format!("picture: {}\n", text::quoted(&name)))?;
+    }
+    Ok(Some(name))
 }
 
 /// An ordinary scenario needs a seed, a frozen run must have none.
@@ -141,7 +166,7 @@ pub(crate) fn nodes(system: &dyn DynSystem, plan: &Plan) -> Result<Vec<String>> 
 /// A run as JSON. The machine contract: fields are added, never renamed.
 pub(crate) fn object(report: &Report, planted: &[String]) -> serde_json::Value {
     let failure = report.failure.as_ref();
-    json!({
+    let mut object = json!({
         "type": "run",
         "scenario": report.scenario,
         "system": report.system,
@@ -160,6 +185,16 @@ pub(crate) fn object(report: &Report, planted: &[String]) -> serde_json::Value {
         "draws": report.draws.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
         "faults": report.faults,
         "dose": report.dose,
+        "metrics": Figures::from(&report.metrics),
         "sometimes": report.sometimes,
-    })
+    });
+    if let Some(details) = details(report) {
+        object["linearization"] = json!(details);
+    }
+    object
+}
+
+/// What is known in detail of the earliest violation of which anything is.
+pub(crate) fn details(report: &Report) -> Option<&Explanation> {
+    report.violations().find_map(|failure| failure.details.as_deref())
 }

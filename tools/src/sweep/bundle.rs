@@ -17,6 +17,7 @@ use super::Target;
 use super::summary::{Failure, Summary};
 use crate::exit::BadInput;
 use crate::text;
+use crate::worker::keep::{DETAILS, PICTURE};
 use crate::worker::{Maker, Run};
 
 /// How the signatures of runs begin that ended their process: here they would end this one.
@@ -114,12 +115,18 @@ fn bundle(
                 for file in FILES {
                     fs::rename(run.path().join(file), folder.join(file))?;
                 }
+                for file in [DETAILS, PICTURE].map(|file| (run.path().join(file), folder.join(file))) {
+                    if file.0.exists() {
+                        fs::rename(file.0, file.1)?;
+                    }
+                }
                 (difference(failure, &report), true)
             }
         },
     };
     drop(run);
-    fs::write(folder.join("README.md"), readme(failure, place, note.as_deref(), has_run))?;
+    let has_picture = folder.join(PICTURE).exists();
+    fs::write(folder.join("README.md"), readme(failure, place, note.as_deref(), has_run, has_picture))?;
     replace(new, place, out)?;
     let is_expected = failure.seed.is_none() || failure.signature.starts_with(PROCESS);
     Ok(note.filter(|_| !is_expected))
@@ -157,7 +164,7 @@ fn difference(failure: &Failure, report: &Report) -> Option<String> {
     ))
 }
 
-fn readme(failure: &Failure, place: &Path, note: Option<&str>, has_run: bool) -> String {
+fn readme(failure: &Failure, place: &Path, note: Option<&str>, has_run: bool, has_picture: bool) -> String {
     let Failure { signature, system, scenario, explanation, replay, .. } = failure;
     let seed = failure.seed.map_or(String::new(), |seed| format!(", seed {seed}"));
     let mut text = format!("# {signature}\n\nSystem {system}, scenario `{scenario}`{seed}. To see it again:\n\n");
@@ -172,6 +179,10 @@ fn readme(failure: &Failure, place: &Path, note: Option<&str>, has_run: bool) ->
         text += "| `trace.txt` | every event, one line each: time, node, kind |\n";
         text += "| `history.jsonl` | what clients invoked and were answered, one operation a line |\n";
         text += "| `report.json` | verdict, digests, faults and dose |\n";
+    }
+    if has_picture {
+        text += &format!("| `{PICTURE}` | a picture of what is not linearizable, for a browser |\n");
+        text += &format!("| `{DETAILS}` | the same as data |\n");
     }
     text += "\nWhat the check says:\n\n";
     text + &explanation.lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect::<String>()

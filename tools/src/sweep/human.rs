@@ -11,6 +11,7 @@ use super::planted::Search;
 use super::summary::{Failure, Harness, ScenarioRow, Summary};
 use super::tally::Fault;
 use crate::exit::Exit;
+use crate::metrics;
 use crate::registry::Registry;
 use crate::text::{self, Stamp, count};
 
@@ -29,6 +30,7 @@ pub fn screen(summary: &Summary, registry: &Registry<'_>) -> String {
     text += &bugs(summary);
     text += &planted(&summary.planted);
     text += &dose(summary, registry);
+    text += &performance(summary);
     text += &notes(summary);
     text += &harness(summary);
     text += &last_lines(summary);
@@ -158,6 +160,13 @@ fn dose(summary: &Summary, registry: &Registry<'_>) -> String {
         text += &text::list(title, COLUMN, words, ", ");
     }
     text
+}
+
+/// How well the systems did.
+fn performance(summary: &Summary) -> String {
+    let groups = summary.systems.iter().map(|(name, row)| (name.as_str(), row.metrics.lines()));
+    let table = metrics::table(groups);
+    if table.is_empty() { table } else { format!("\n{}\n{table}", metrics::head("metrics").bold()) }
 }
 
 /// What a reader should know, but nothing fails for.

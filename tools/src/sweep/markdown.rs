@@ -4,6 +4,7 @@ use super::junit::at;
 use super::summary::{Failure, ScenarioRow, Summary};
 use super::tally::Fault;
 use crate::exit::Exit;
+use crate::metrics::COLUMNS;
 use crate::text::{self, count};
 
 /// How many lines of an explanation are shown; the bundle has all.
@@ -30,6 +31,7 @@ pub fn page(summary: &Summary) -> String {
     let declared = summary.scenarios.iter().filter_map(|row| Some([code(&row.path), row.declared()?]));
     page += &table("Counted as passed", ["scenario", "runs"], declared);
     page += &planted(summary);
+    page += &metrics(summary);
     page += &table("Dose", ["what", "times"], summary.dose.iter().map(|(name, times)| [code(name), times.to_string()]));
     let never = summary.never.iter().map(|never| [format!("{}!", never.kind), code(&never.name), code(&never.at)]);
     page += &table("Never held", ["probe", "name", "where"], never);
@@ -110,6 +112,17 @@ fn planted(summary: &Summary) -> String {
         [code(&search.name), found, by]
     });
     table("Planted bugs", ["bug", "found", "by"], rows)
+}
+
+fn metrics(summary: &Summary) -> String {
+    let lines =
+        summary.systems.iter().flat_map(|(name, row)| row.metrics.all_lines().into_iter().map(move |l| (name, l)));
+    let rows = lines.map(|(name, line)| {
+        let [p50, p90, p99, max] = line.cells;
+        [code(name), line.name, p50, p90, p99, max, line.of]
+    });
+    let [p50, p90, p99, max] = COLUMNS;
+    table("Metrics", ["system", "metric", p50, p90, p99, max, "of"], rows)
 }
 
 /// A titled table, or nothing if it has no rows.

@@ -97,6 +97,7 @@ impl Summary {
             shard: _,
             virtual_seconds: _,
             not_yet: _,
+            systems: _,
             counts,
             virtual_ns,
             wall_seconds,
@@ -174,6 +175,9 @@ impl ScenarioRow {
         self.virtual_seconds = seconds(self.virtual_ns);
         self.run_seconds += other.run_seconds;
         add(&mut self.dose, other.dose);
+        if let Some(other) = &other.histograms {
+            self.histograms.get_or_insert_default().add(other);
+        }
     }
 }
 
@@ -250,7 +254,7 @@ mod tests {
         let row = |path: &str| {
             serde_json::json!({
                 "path": path, "hash": "", "system": "kv", "planted": [], "runs": 1, "passed": 1, "failed": 0,
-                "unknown": 0, "harness_failures": 0, "virtual_seconds": 0.0, "virtual_ns": 1, "run_seconds": 0.0, "dose": {}, "expect": {},
+                "unknown": 0, "harness_failures": 0, "virtual_seconds": 0.0, "virtual_ns": 1, "run_seconds": 0.0, "dose": {}, "expect": {}, "metrics": crate::metrics::Figures::default(),
                 "fails": [],
             })
         };
@@ -259,7 +263,7 @@ mod tests {
             "shard": { "index": index, "of": 2 }, "runs": 2, "passed": 2, "failed": 0, "unknown": 0,
             "virtual_seconds": 0.0, "virtual_ns": 2, "wall_seconds": index as f64, "cpu_seconds": 0.0, "jobs": 1, "interrupted": false, "complete": true,
             "failures": [], "only_later": [], "dose": {}, "sometimes": {}, "never": [], "not_yet": [],
-            "scenarios": [row("b.toml"), row("a.toml")], "planted": [], "nondeterministic": 0, "harness_failures": 0,
+            "scenarios": [row("b.toml"), row("a.toml")], "systems": {}, "planted": [], "nondeterministic": 0, "harness_failures": 0,
             "harness": [], "bad_scenario": null,
         });
         for (key, value) in about.as_object().expect("an object") {

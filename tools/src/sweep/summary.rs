@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sim::Dose;
 use sim::scenario::plan::DECLARED;
+use sim::{Dose, Metrics};
 
 use super::Target;
 use super::bugs::Bug;
@@ -16,6 +16,7 @@ use super::shard::Shard;
 use super::tally::{Counts, Fault, Row, Tally};
 use crate::build::Build;
 use crate::exit::Exit;
+use crate::metrics::Figures;
 use crate::registry::Registry;
 use crate::text;
 use crate::worker::death;
@@ -72,6 +73,8 @@ pub struct Summary {
     pub not_yet: Vec<Unmet>,
     /// One row each.
     pub scenarios: Vec<ScenarioRow>,
+    /// How well the systems did, by name.
+    pub systems: BTreeMap<String, SystemRow>,
     /// Known bugs that were switched on.
     pub planted: Vec<Search>,
     /// How many seeds ran differently the second time.
@@ -200,10 +203,22 @@ pub struct ScenarioRow {
     pub run_seconds: f64,
     /// What happened in them.
     pub dose: Dose,
+    /// How well the system did.
+    pub metrics: Figures,
+    /// The same, as it can be added up; only of a shard, and before the conclusions are drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub histograms: Option<Metrics>,
     /// What must have happened, over all seeds.
     pub expect: BTreeMap<String, u64>,
     /// Failures that the scenario is there to show: a run that fails so has passed.
     pub fails: Vec<String>,
+}
+
+/// What the runs of all scenarios of a system add up to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SystemRow {
+    /// How well it did.
+    pub metrics: Figures,
 }
 
 impl Summary {
@@ -249,6 +264,7 @@ impl Summary {
             sometimes: tally.sometimes,
             not_yet: Vec::new(),
             scenarios: targets.iter().zip(tally.rows).map(|(target, row)| scenario_row(target, row)).collect(),
+            systems: BTreeMap::new(),
             planted: tally.searches,
             nondeterministic: tally.differing.count,
             harness_failures: tally.broken.count,
@@ -262,6 +278,7 @@ impl Summary {
     /// Compares with what the scenarios expect of a whole sweep, which a shard is not, and puts the failures in order: by
     /// the scenario and seed that show them best, and after all that one run shows what only a whole sweep does.
     pub(super) fn judge(&mut self) {
+        self.measure();
         for row in self.scenarios.iter().filter(|_| self.shard.is_none()) {
             for unmet in row.unmet() {
                 // A run that failed ended early: what is missing after that is no second bug.
@@ -276,6 +293,22 @@ impl Summary {
             let key = |failure: &Failure| (place(&failure.scenario), failure.seed.unwrap_or(u64::MAX));
             key(a).cmp(&key(b)).then_with(|| (&a.system, &a.signature).cmp(&(&b.system, &b.signature)))
         });
+    }
+
+    /// Takes percentiles. The histograms that they are of are kept by shards only, to be added up with others.
+    fn measure(&mut self) {
+        let mut systems: BTreeMap<&str, Metrics> = BTreeMap::new();
+        for row in &mut self.scenarios {
+            let histograms = row.histograms.get_or_insert_default();
+            row.metrics = Figures::from(&*histograms);
+            systems.entry(&row.system).or_default().add(histograms);
+        }
+        let systems = systems.into_iter();
+        self.systems =
+            systems.map(|(name, sum)| (name.to_owned(), SystemRow { metrics: Figures::from(&sum) })).collect();
+        if self.shard.is_none() {
+            self.scenarios.iter_mut().for_each(|row| row.histograms = None);
+        }
     }
 
     /// How many runs were asked for; none if only time limits the sweep.
@@ -432,6 +465,8 @@ fn scenario_row(target: &Target<'_>, row: Row) -> ScenarioRow {
         virtual_ns,
         run_seconds: row.took.as_secs_f64(),
         dose: row.dose,
+        metrics: Figures::default(),
+        histograms: Some(row.metrics),
         expect: target.loaded.expect_sweep.clone(),
         fails: target.loaded.fails.clone(),
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim::scenario::ScenarioError;
-use sim::{Dose, Outcome, Report};
+use sim::{Dose, Metrics, Outcome, Report};
 
 use super::Target;
 use super::bugs::Bugs;
@@ -56,6 +56,8 @@ pub struct Row {
     pub took: Duration,
     /// What happened in them.
     pub dose: Dose,
+    /// How well the system did.
+    pub metrics: Metrics,
     /// How many of them the harness failed in.
     pub harness: u64,
 }
@@ -175,6 +177,7 @@ impl<'a> Tally<'a> {
         let row = &mut self.rows[scenario];
         row.counts.add(report.verdict);
         row.virtual_ns += u128::from(report.virtual_ns);
+        row.metrics.add(&report.metrics);
         for (name, count) in &report.dose {
             match row.dose.get_mut(name) {
                 Some(sum) => *sum += count,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use sim::scenario::plan::DECLARED;
-use sim::{Dose, Failure, Outcome, Report};
+use sim::{Dose, Failure, Metrics, Outcome, Report};
 
 use super::one::Task;
 
@@ -97,6 +97,7 @@ pub fn report(task: &Task<'_>, seed: u64, failure: Failure) -> Report {
         virtual_ns: 0,
         events: 0,
         dose: if is_declared { Dose::from([(DECLARED.to_owned(), 1)]) } else { Dose::new() },
+        metrics: Metrics::default(),
         sometimes: Vec::new(),
         draws: Vec::new(),
         faults: Vec::new(),

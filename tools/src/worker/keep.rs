@@ -12,7 +12,11 @@ use sim::{Report, RunOptions};
 
 use super::Ran;
 use super::one::{self, Task};
-use crate::replay;
+use crate::{picture, replay};
+
+/// Files that only runs have whose failure is known in detail.
+pub const DETAILS: &str = "linearization.json";
+pub const PICTURE: &str = "linearization.html";
 
 /// Makes the run, and writes its files to a folder.
 ///
@@ -48,6 +52,10 @@ pub fn keep(task: &Task<'_>, seed: u64, folder: &Path) -> Result<Report> {
     history.flush()?;
     if let Some(frozen) = report.frozen.take() {
         fs::write(folder.join("frozen.toml"), frozen)?;
+    }
+    if let Some(details) = replay::details(&report) {
+        fs::write(folder.join(DETAILS), serde_json::to_string_pretty(details)? + "\n")?;
+        fs::write(folder.join(PICTURE), picture::html(details))?;
     }
     let object = replay::object(&report, &task.planted);
     fs::write(folder.join("report.json"), serde_json::to_string_pretty(&object)? + "\n")?;

@@ -19,7 +19,7 @@
 
 pub(crate) mod death;
 pub(crate) mod here;
-mod keep;
+pub(crate) mod keep;
 pub(crate) mod one;
 mod output;
 pub(crate) mod process;

@@ -24,7 +24,8 @@ fn a_bundle_has_all_about_the_run() {
     assert!(bundle.file_name().unwrap().to_str().unwrap().starts_with("linearizable-"));
     let expected =
         ["README.md", "frozen.toml", "history.jsonl", "report.json", "scenario.toml", "trace.txt"].map(str::to_owned);
-    assert_eq!(files(&bundle), BTreeSet::from(expected));
+    let drawn = ["linearization.html", "linearization.json"].map(str::to_owned);
+    assert_eq!(files(&bundle), expected.into_iter().chain(drawn).collect());
     let text = |name: &str| fs::read_to_string(bundle.join(name)).unwrap();
 
     assert_eq!(text("scenario.toml"), fs::read_to_string("tests/scenarios/crash.toml").unwrap());
@@ -38,6 +39,17 @@ fn a_bundle_has_all_about_the_run() {
         assert_eq!(again[field], report[field], "{field}");
     }
     assert!(text("README.md").contains(&format!("cargo dst {frozen}")), "{}", text("README.md"));
+
+    // What is not linearizable is there as data and as a picture: the ones that a replay gives.
+    let details: Value = serde_json::from_str(&text("linearization.json")).unwrap();
+    assert_eq!((&report["linearization"], &details["at_ns"]), (&details, &report["at_ns"]));
+    assert!(
+        details["operations"].as_array().unwrap().iter().any(|step| step["place"].is_null() && step["why"].is_string())
+    );
+    let drawn = out.path().join("drawn.html");
+    dst(&format!("{frozen} --picture {}", drawn.display())).expect(Exit::BugFound);
+    assert_eq!(fs::read_to_string(drawn).unwrap(), text("linearization.html"));
+    assert!(text("README.md").contains("`linearization.html`"), "{}", text("README.md"));
 
     // The trace is the one that a replay prints.
     let traced = dst(&format!("{} --trace", replay.strip_prefix("cargo dst ").unwrap())).expect(Exit::BugFound);

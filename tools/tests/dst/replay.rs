@@ -167,3 +167,34 @@ fn a_file_is_only_replaced_by_force() {
     let ended = dst(&format!("replay tests/scenarios/calm.toml 1 --freeze {nowhere}")).expect(Exit::BadInput);
     assert!(ended.err.contains("there is no folder"), "{}", ended.err);
 }
+
+#[test]
+fn a_picture_shows_what_is_not_linearizable() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("why.html");
+    let line = format!("replay tests/scenarios/crash.toml {} --picture {}", failing(), file.display());
+    let ended = dst(&line).expect(Exit::BugFound);
+    assert!(ended.out.contains(&format!("picture: {}", file.display())), "{}", ended.out);
+    let page = fs::read_to_string(&file).unwrap();
+    assert!(page.contains("class=\"stuck\"") && page.contains("class=\"point\""), "{page}");
+    assert!(page.contains("the operations on the register are not linearizable"), "{page}");
+    let ended = dst(&line).expect(Exit::BadInput);
+    assert!(ended.err.contains("is there already") && ended.out.is_empty(), "{}", ended.err);
+    let run = dst(&format!("{line} --force --json")).expect(Exit::BugFound).last();
+    assert_eq!(run["picture"], file.display().to_string());
+    assert_eq!(run["linearization"]["model"], "register");
+    assert_eq!(fs::read_to_string(&file).unwrap(), page);
+}
+
+#[test]
+fn a_run_that_is_linearizable_has_no_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("why.html");
+    let line = format!("replay tests/scenarios/calm.toml 7 --picture {}", file.display());
+    let ended = dst(&line).expect(Exit::Held);
+    assert!(ended.out.contains("no picture") && !file.exists(), "{}", ended.out);
+    let run = dst(&format!("{line} --json")).expect(Exit::Held).last();
+    assert_eq!((&run["picture"], run.get("linearization")), (&Value::Null, None));
+    let ended = dst("replay tests/scenarios/calm.toml 7 --force").expect(Exit::BadInput);
+    assert!(ended.err.contains("--freeze"), "{}", ended.err);
+}

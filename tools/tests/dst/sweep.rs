@@ -80,6 +80,35 @@ fn the_summary_keeps_its_contract() {
 }
 
 #[test]
+fn the_summary_has_the_metrics_of_each_scenario_and_of_each_system() {
+    let summary = dst("sweep tests/scenarios --seeds 20 --json").expect(Exit::BugFound).last();
+    let row = |name: &str| {
+        let is_it = |row: &&Value| row["path"].as_str().unwrap().ends_with(name);
+        summary["scenarios"].as_array().unwrap().iter().find(is_it).unwrap()["metrics"].clone()
+    };
+    let (crash, calm) = (row("crash.toml"), row("calm.toml"));
+    let times = &crash["recovery"]["crash"]["time_ns"];
+    let at = |percentile: &str| times[percentile].as_u64().unwrap();
+    // Down for 200 milliseconds; then the next write, of which there is one each 50 milliseconds, and half of all are lost
+    // for 20 milliseconds more.
+    assert!(
+        (200_000_000..280_000_000).contains(&at("p50")) && at("p50") <= at("p99") && at("p99") <= at("max"),
+        "{crash}"
+    );
+    assert_eq!(summary["dose"]["crash"], at("count") + crash["recovery"]["crash"]["unrecovered"].as_u64().unwrap());
+    assert_eq!(calm["recovery"], serde_json::json!({}));
+    // One server has all the work, and nobody says when a write is visible.
+    assert_eq!(calm["balance"]["max_over_mean"]["max"], 1.0);
+    assert_eq!((&calm["balance"]["variation"]["count"], &calm["consistency"]), (&20.into(), &Value::Null));
+    let system = &summary["systems"]["forgetful"]["metrics"];
+    assert_eq!((&system["recovery"], &system["balance"]["max_over_mean"]["count"]), (&crash["recovery"], &40.into()));
+    // Only who is to be added up has whole histograms.
+    let has = |summary: &Value| summary["scenarios"][0].get("histograms").is_some();
+    let shard = dst("sweep tests/scenarios --seeds 20 --shard slice:1/2 --json").expect(Exit::BugFound).last();
+    assert!(has(&shard) && !has(&summary));
+}
+
+#[test]
 fn the_result_is_the_same_with_any_number_of_jobs() {
     for flags in ["--seeds 20", "--seeds 20 --max-failures 3", "--seeds 20 --planted forgetful.stale --fail-fast"] {
         let sweep = |jobs| dst(&format!("sweep tests/scenarios {flags} --jobs {jobs} --json")).expect(Exit::BugFound);

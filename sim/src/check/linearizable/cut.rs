@@ -10,6 +10,7 @@
 //! (Failed operations are left out throughout, also before they had failed: who reads the value of a
 //! failed write is to blame, not the write.)
 
+use super::partition::{KeySet, Member, Part};
 use super::search::{Conclusion, DeadEnd, Foresight, search};
 use super::{Model, Operation, Outcome};
 
@@ -28,25 +29,28 @@ pub(super) struct Entry<'a, M: Model> {
     pub invoked: u64,
     /// When it completed, in nanoseconds; `None` while it is open, and so may stay unplaced.
     pub at: Option<u64>,
+    /// The keys that it is about.
+    pub keys: KeySet,
 }
 
-/// The prefix up to `until` (ns) of the operations `members`: the completed ones before the open ones,
+/// The prefix up to `until` (ns) of the operations of a part: the completed ones before the open ones,
 /// each in order of invocation.
 pub(super) fn cut<'a, M: Model>(
     history: &'a [Operation<M::Op, M::Ret>],
-    members: &[usize],
+    part: &Part<M::Key>,
     until: u64,
 ) -> Vec<Entry<'a, M>> {
-    let mut entries: Vec<_> = members
+    let mut entries: Vec<_> = part
+        .members
         .iter()
-        .map(|&index| (index, &history[index]))
-        .filter(|(_, operation)| operation.invoked <= until)
-        .map(|(index, operation)| {
+        .map(|&Member { index, keys }| (index, keys, &history[index]))
+        .filter(|(_, _, operation)| operation.invoked <= until)
+        .map(|(index, keys, operation)| {
             let (at, ret) = match &operation.outcome {
                 Outcome::Ok { at, ret } if *at <= until => (Some(*at), Some(ret)),
                 _ => (None, None),
             };
-            Entry { index, op: &operation.op, ret, invoked: operation.invoked, at }
+            Entry { index, op: &operation.op, ret, invoked: operation.invoked, at, keys }
         })
         .collect();
     entries.sort_by_key(|entry| (entry.at.is_none(), entry.invoked, entry.index));
@@ -67,11 +71,12 @@ pub(super) struct IllegalPrefix<'a, M: Model> {
     pub steps: u64,
 }
 
-/// The earliest illegal prefix of the operations `members`, which as a `whole` are illegal by `dead_end`.
+/// The earliest illegal prefix of the operations of a part, which as a `whole`, which ends at `until`, are illegal by
+/// `dead_end`.
 pub(super) fn earliest<'a, M: Model>(
     history: &'a [Operation<M::Op, M::Ret>],
-    members: &[usize],
-    key: &M::Key,
+    part: &Part<M::Key>,
+    until: u64,
     whole: &[Entry<'a, M>],
     dead_end: DeadEnd,
     budget: u64,
@@ -90,8 +95,8 @@ pub(super) fn earliest<'a, M: Model>(
     // The lower bound is most often the answer.
     let mut probe = low;
     while low < high {
-        let entries = cut::<M>(history, members, completions[probe]);
-        let (taken, conclusion) = search::<M>(key, &entries, budget - steps, Foresight::On);
+        let entries = cut::<M>(history, part, completions[probe]);
+        let (taken, conclusion) = search::<M>(&part.keys, &entries, budget - steps, Foresight::On);
         steps += taken;
         match conclusion {
             Conclusion::Illegal(dead_end) => {
@@ -109,24 +114,30 @@ pub(super) fn earliest<'a, M: Model>(
     }
     // `found` numbers the operations of the prefix it was found in; the whole one and the one up to the last completion
     // differ in operations that were invoked after it, so they are cut as found.
-    let until = if high + 1 == completions.len() { u64::MAX } else { completions[high] };
-    let entries = cut::<M>(history, members, until);
-    // For the explanation: with foresight a search turns back before an operation that would still have fitted. What it
-    // finds in a few steps is as good to read as what it would in all.
-    let (taken, conclusion) = search::<M>(key, &entries, EXPLANATION.min(budget - steps), Foresight::Off);
-    steps += taken;
-    if let Conclusion::Illegal(dead_end) | Conclusion::Exhausted(dead_end) = conclusion
-        && dead_end.longest.len() > found.longest.len()
-    {
-        found = dead_end;
+    let until = if high + 1 == completions.len() { until } else { completions[high] };
+    let entries = cut::<M>(history, part, until);
+    extend::<M>(&entries, &mut found.longest);
+    // No order places all, so one that lacks a single operation is as good as any. For others: with foresight a search turns
+    // back before an operation that would still have fitted. What it finds in a few steps is as good to read as what it would
+    // in all.
+    let completed = |order: &[u32]| order.iter().filter(|&&number| entries[number as usize].at.is_some()).count();
+    if completed(&found.longest) + 1 < entries.iter().filter(|entry| entry.at.is_some()).count() {
+        let worth = EXPLANATION.min(budget - steps);
+        let (taken, conclusion) = search::<M>(&part.keys, &entries, worth, Foresight::Off);
+        steps += taken;
+        if let Conclusion::Illegal(mut other) | Conclusion::Exhausted(mut other) = conclusion {
+            extend::<M>(&entries, &mut other.longest);
+            if completed(&other.longest) > completed(&found.longest) {
+                found.longest = other.longest;
+            }
+        }
     }
-    extend::<M>(key, &entries, &mut found.longest);
     IllegalPrefix { at: completions[high], exact, entries, dead_end: found, steps }
 }
 
 /// Places what still fits behind an order of operations: where foresight or the budget ended a search, something may.
-fn extend<M: Model>(key: &M::Key, entries: &[Entry<'_, M>], order: &mut Vec<u32>) {
-    let mut state = M::init(key);
+fn extend<M: Model>(entries: &[Entry<'_, M>], order: &mut Vec<u32>) {
+    let mut state = M::init();
     let mut is_placed = vec![false; entries.len()];
     for &number in order.iter() {
         let entry = &entries[number as usize];

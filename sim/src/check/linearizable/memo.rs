@@ -1,7 +1,9 @@
 //! The search's memory: model states as numbers, and the configurations already visited.
 //!
 //! A *configuration* is the set of operations placed so far and the state they led to (Lowe 2017 §4):
-//! two orders that reach the same one have the same future, so only the first is followed.
+//! two orders that reach the same one have the same future, so only the first is followed. Neither is one that differs from
+//! an earlier one only by more open operations: they need not be placed, so whoever has more of them left can do whatever the
+//! other can. Without that, every open operation whose effect is lost doubles what there is to visit.
 //!
 //! Hashing is fixed, and nothing ever iterates over a table, so no result depends on hash order.
 
@@ -87,23 +89,27 @@ impl<M: Model> States<M> {
 
 /// A set of operation numbers, one bit each.
 ///
-/// It carries its own hash, updated with every change (Zobrist 1970), so that hashing a configuration
-/// does not read the whole set.
+/// It carries a hash of its completed operations, updated with every change (Zobrist 1970), so that hashing a
+/// configuration does not read the whole set.
 pub(super) struct BitSet {
     words: Vec<u64>,
     hash: u64,
+    completed: u32,
 }
 
 impl BitSet {
-    /// The empty set of numbers below `len`.
-    pub fn new(len: usize) -> Self {
-        Self { words: vec![0; len.div_ceil(64)], hash: 0 }
+    /// The empty set of numbers below `len`; those from `completed` on are of open operations.
+    pub fn new(len: usize, completed: usize) -> Self {
+        let completed = u32::try_from(completed).expect("fewer than 2^31 operations");
+        Self { words: vec![0; len.div_ceil(64)], hash: 0, completed }
     }
 
     /// Puts `number` in if it is out, and takes it out if it is in.
     pub fn toggle(&mut self, number: u32) {
         self.words[number as usize / 64] ^= 1 << (number % 64);
-        self.hash ^= mix(u64::from(number) + 1);
+        if number < self.completed {
+            self.hash ^= mix(u64::from(number) + 1);
+        }
     }
 }
 
@@ -111,6 +117,8 @@ impl BitSet {
 pub(super) struct Visited {
     /// Words of one operation set.
     width: usize,
+    /// The numbers below this are of completed operations.
+    completed: usize,
     /// Per configuration: the upper half of its hash above its state, then the operation set.
     configurations: Vec<u64>,
     /// 1 + the number of the configuration in this slot; 0 where it is free. A power of two long.
@@ -120,13 +128,14 @@ pub(super) struct Visited {
 }
 
 impl Visited {
-    /// Room for sets of numbers below `len`; holds none.
-    pub fn new(len: usize) -> Self {
-        Self { width: len.div_ceil(64), configurations: Vec::new(), slots: vec![0; 64], len: 0 }
+    /// Room for sets of numbers below `len`, of which those from `completed` on are of open operations; holds none.
+    pub fn new(len: usize, completed: usize) -> Self {
+        Self { width: len.div_ceil(64), completed, configurations: Vec::new(), slots: vec![0; 64], len: 0 }
     }
 
-    /// Adds the configuration; `false` if it was there already.
-    pub fn insert(&mut self, placed: &BitSet, state: StateId) -> bool {
+    /// Adds the configuration and gives its number. If it was there already, or one with fewer open operations was, the number
+    /// of that one is an error.
+    pub fn insert(&mut self, placed: &BitSet, state: StateId) -> Result<u32, u32> {
         // Half full at most: probe sequences stay short.
         if (self.len + 1) * 2 > self.slots.len() {
             self.grow();
@@ -137,8 +146,8 @@ impl Visited {
         while self.slots[slot] != 0 {
             let start = (self.slots[slot] - 1) as usize * (self.width + 1);
             let other = &self.configurations[start..=start + self.width];
-            if other[0] == head && other[1..] == placed.words {
-                return false;
+            if other[0] == head && self.is_part(&other[1..], &placed.words) {
+                return Err(self.slots[slot] - 1);
             }
             slot = (slot + 1) & (self.slots.len() - 1);
         }
@@ -146,7 +155,19 @@ impl Visited {
         self.slots[slot] = u32::try_from(self.len).expect("fewer than 2^32 configurations");
         self.configurations.push(head);
         self.configurations.extend_from_slice(&placed.words);
-        true
+        Ok(self.slots[slot] - 1)
+    }
+
+    /// Whether two sets differ only by open operations, and the second has all that the first has.
+    fn is_part(&self, fewer: &[u64], more: &[u64]) -> bool {
+        fewer.iter().zip(more).enumerate().all(|(at, (&fewer, &more))| {
+            let closed = match self.completed.saturating_sub(at * 64) {
+                0 => 0,
+                bits @ 1..64 => (1 << bits) - 1,
+                _ => u64::MAX,
+            };
+            fewer & !more == 0 && (fewer ^ more) & closed == 0
+        })
     }
 
     fn grow(&mut self) {
@@ -202,13 +223,13 @@ mod tests {
 
     #[test]
     fn a_configuration_is_new_once_per_set_and_state() {
-        let mut visited = Visited::new(130);
-        let mut placed = BitSet::new(130);
+        let mut visited = Visited::new(130, 130);
+        let mut placed = BitSet::new(130, 130);
         for round in [true, false] {
             for number in 0..130 {
                 placed.toggle(number);
                 for state in 0..20 {
-                    assert_eq!(visited.insert(&placed, state), round, "{number} {state}");
+                    assert_eq!(visited.insert(&placed, state).is_ok(), round, "{number} {state}");
                 }
             }
             for number in 0..130 {
@@ -219,8 +240,27 @@ mod tests {
     }
 
     #[test]
+    fn more_open_operations_make_no_new_configuration() {
+        let (mut visited, mut placed) = (Visited::new(140, 70), BitSet::new(140, 70));
+        placed.toggle(3);
+        placed.toggle(90);
+        assert!(visited.insert(&placed, 1).is_ok());
+        placed.toggle(75);
+        assert!(visited.insert(&placed, 1).is_err(), "it has one more");
+        assert!(visited.insert(&placed, 2).is_ok(), "in another state");
+        placed.toggle(90);
+        assert!(visited.insert(&placed, 1).is_ok(), "it lacks one");
+        placed.toggle(75);
+        assert!(visited.insert(&placed, 1).is_ok(), "it lacks both");
+        placed.toggle(90);
+        assert!(visited.insert(&placed, 1).is_err());
+        placed.toggle(69);
+        assert!(visited.insert(&placed, 1).is_ok(), "another operation completed");
+    }
+
+    #[test]
     fn toggling_twice_restores_the_set_and_its_hash() {
-        let mut placed = BitSet::new(70);
+        let mut placed = BitSet::new(70, 70);
         placed.toggle(3);
         let (words, hash) = (placed.words.clone(), placed.hash);
         placed.toggle(69);

@@ -6,9 +6,10 @@
 //!
 //! In which order [`check`] works:
 //!
-//! 1. Failed operations are removed and the rest is split by [`Model::key`]: a history is linearizable
-//!    exactly when each key's part is (locality, Herlihy & Wing §3.3; Horn & Kroening, "Faster
+//! 1. Failed operations are removed and the rest is split by [`Model::keys`] (`partition`): a history is linearizable
+//!    exactly when each part is (locality, Herlihy & Wing §3.3; Horn & Kroening, "Faster
 //!    linearizability checking via P-compositionality", FORTE 2015).
+//!    Where reads of several keys connect the keys of a part, each key is looked at alone first (`projected`).
 //! 2. Each part is searched for a linearization (`search`; Wing & Gong, "Testing and verifying concurrent
 //!    objects", JPDC 1993), never visiting a configuration twice (Lowe, "Testing for linearizability", 2017).
 //! 3. A part without one is cut to its earliest illegal prefix (`cut`), which is then put into words
@@ -22,16 +23,18 @@ mod cut;
 mod explain;
 mod memo;
 pub mod models;
+mod partition;
+mod projected;
 #[cfg(test)]
 mod reference;
 mod search;
 
-pub use explain::{Reason, Unplaced, Violation};
+pub use explain::{Explanation, Reason, Step, Unplaced, Violation};
 
-use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
 
+use partition::Part;
 use search::{Conclusion, Foresight, search};
 
 /// A sequential specification: what each operation does and returns when nothing runs beside it.
@@ -40,18 +43,26 @@ pub trait Model: 'static {
     type Op: Clone + Debug + 'static;
     /// What an operation returned.
     type Ret: Clone + Debug + 'static;
-    /// The state of the object under one key.
+    /// The state of the object, or of those of its parts that are checked together.
     type State: Clone + Eq + Hash + Debug;
-    /// Operations with different keys are independent (locality, Herlihy & Wing 1990 §3.3).
+    /// What operations are about. Operations on different keys are independent (locality, Herlihy & Wing 1990 §3.3).
     type Key: Ord + Clone + Display;
     /// What explanations call the model.
     const NAME: &'static str;
+    /// Whether operations on different keys are checked apart. `false` only shows what that is worth.
+    const APART: bool = true;
 
-    /// The key `op` acts on.
-    fn key(op: &Self::Op) -> Self::Key;
+    /// The keys that `op`, which returned `ret`, is about: neither its effect nor its result has to do with others.
+    fn keys(op: &Self::Op, ret: Option<&Self::Ret>) -> Keys<Self::Key>;
 
-    /// The state under `key` before the first operation.
-    fn init(key: &Self::Key) -> Self::State;
+    /// What explanations call the object that these keys stand for.
+    fn part(keys: &[Self::Key]) -> String {
+        let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        format!("{} {}", if names.len() == 1 { "key" } else { "keys" }, names.join(", "))
+    }
+
+    /// The state before the first operation.
+    fn init() -> Self::State;
 
     /// The state after `op` returned `ret` in `state`, or `None` where it could not have.
     /// A `ret` of `None` means that the outcome is unknown: any result will do.
@@ -59,6 +70,17 @@ pub trait Model: 'static {
 
     /// One operation in words: `append(x, 3) -> 2`.
     fn describe(op: &Self::Op, ret: Option<&Self::Ret>) -> String;
+
+    /// What must hold for `op` to return `ret`, in words: `x must be 2`. `None` if it can always return that.
+    fn needs(op: &Self::Op, ret: &Self::Ret) -> Option<String> {
+        let _ = (op, ret);
+        None
+    }
+
+    /// A state in words.
+    fn describe_state(state: &Self::State) -> String {
+        format!("{state:?}")
+    }
 
     /// Whether `op` leaves every state as it is, whatever it returns.
     ///
@@ -77,19 +99,69 @@ pub trait Model: 'static {
         true
     }
 
-    /// Whether, from `state`, some of `others` in some order could lead to a state in which the read `op` returns `ret`.
+    /// What a read of several keys says about one of them: a read of that alone, and what it returned. It fits a state exactly
+    /// if this does for each of its keys. `None` if that cannot be said.
+    fn project(op: &Self::Op, ret: &Self::Ret, key: &Self::Key) -> Option<(Self::Op, Self::Ret)> {
+        let _ = (op, ret, key);
+        None
+    }
+
+    /// The keys for whose sake `op` cannot have returned `ret` in `state`: each of them alone is reason enough, whatever the
+    /// other keys hold.
     ///
-    /// Only a hint, and only asked about reads: where the answer is `false` the search turns back at once instead of
-    /// trying all orders of what lies between. `true` is always safe; `false` must be certain.
+    /// Only a hint, and only asked about reads of several keys that do not fit: it tells the search which earlier choices
+    /// had nothing to do with that. None at all means that it is not known, which is always safe.
+    fn refused_by(state: &Self::State, op: &Self::Op, ret: &Self::Ret) -> Vec<Self::Key> {
+        let _ = (state, op, ret);
+        Vec::new()
+    }
+
+    /// Whether, from `state`, some of `others` in some order could lead to a state in which the `read` returns what it did.
+    /// `placed` is what led to `state`, and `others` are about some of its keys too.
+    ///
+    /// Only a hint, and only asked about reads that `placed` concerns: where the answer is `false` the search turns back at
+    /// once instead of trying all orders of what lies between. `true` is always safe; `false` must be certain, whatever the
+    /// keys hold that `placed` is not about.
     fn may_return<'a>(
         state: &Self::State,
-        op: &Self::Op,
-        ret: &Self::Ret,
+        placed: &Self::Op,
+        read: (&Self::Op, &Self::Ret),
         others: impl Iterator<Item = &'a Self::Op>,
     ) -> bool {
-        let _ = (state, op, ret, others);
+        let _ = (state, placed, read, others);
         true
     }
+
+    /// Whether it can make a difference to any of `others` that `placed`, whose outcome nobody knows, led from `before` to
+    /// `after`. They are what may come until the next read that `placed` concerns is over, that read included.
+    ///
+    /// Only a hint: where the answer is `false`, whatever follows can do without `placed`, since the read says what the state is
+    /// then in any case; so the search does not place it here. `true` is always safe; `false` must be certain.
+    fn matters<'a>(
+        before: &Self::State,
+        placed: &Self::Op,
+        after: &Self::State,
+        others: impl Iterator<Item = (&'a Self::Op, Option<&'a Self::Ret>)> + Clone,
+    ) -> bool {
+        let _ = (before, placed, after, others);
+        true
+    }
+}
+
+/// The keys that an operation is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keys<K> {
+    /// One key.
+    One(K),
+    /// All keys from one to before another one.
+    Range {
+        /// The first key of the range.
+        from: K,
+        /// The first key behind it.
+        to: K,
+    },
+    /// All keys.
+    All,
 }
 
 /// One operation of a history.
@@ -128,31 +200,31 @@ pub enum Outcome<R> {
     Unknown,
 }
 
-/// What [`check`] found. A violation of one key outweighs an exhausted budget on another.
+/// What [`check`] found. A violation of one part outweighs an exhausted budget on another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every key's operations have a linearization.
+    /// Every part's operations have a linearization.
     Linearizable {
-        /// Steps taken over all keys.
+        /// Steps taken over all parts.
         steps: u64,
     },
-    /// Some key's operations have none; of several such keys, the one where it showed earliest.
+    /// Some part's operations have none; of several such parts, the one where it showed earliest.
     Violation(Violation),
-    /// The budget ended before the search of some key did.
+    /// The budget ended before the search of some part did.
     Exhausted {
-        /// The first such key.
-        key: String,
-        /// Steps taken over all keys.
+        /// The first such part: `key x`.
+        part: String,
+        /// Steps taken over all parts.
         steps: u64,
     },
 }
 
 /// Checks `history` against the model `M`.
 ///
-/// A step is one attempt to place one operation in one state. Each key's search may take `budget` of
-/// them, and finding the earliest illegal prefix of a key that has none may take `budget` once more; so
-/// one hard key cannot keep the others from being checked. Memory grows with the steps: a few words and
-/// one bit per operation of the key for each.
+/// A step is one attempt to place one operation in one state. Each part's search may take `budget` of
+/// them, and finding the earliest illegal prefix of a part that has none may take `budget` once more; so
+/// one hard part cannot keep the others from being checked. Memory grows with the steps: a few words and
+/// one bit per operation of the part for each.
 ///
 /// The order of `history` carries no meaning: only the times do.
 ///
@@ -160,52 +232,55 @@ pub enum Verdict {
 ///
 /// If an operation completed before it was invoked.
 pub fn check<M: Model>(history: &[Operation<M::Op, M::Ret>], budget: u64) -> Verdict {
-    let mut steps = 0;
-    let mut exhausted = None;
-    let mut earliest: Option<Violation> = None;
-    for (key, members) in &partition::<M>(history) {
-        let whole = cut::cut::<M>(history, members, u64::MAX);
-        let (taken, conclusion) = search::<M>(key, &whole, budget, Foresight::On);
-        steps += taken;
-        match conclusion {
-            Conclusion::Linearizable => {}
-            Conclusion::Exhausted(_) => {
-                exhausted.get_or_insert_with(|| key.to_string());
-            }
-            Conclusion::Illegal(dead_end) => {
-                let prefix = cut::earliest::<M>(history, members, key, &whole, dead_end, budget);
-                steps += prefix.steps;
-                if earliest.as_ref().is_none_or(|v| prefix.at < v.at) {
-                    earliest = Some(explain::explain::<M>(history, key, &prefix));
-                }
-            }
+    let mut found = Found { steps: 0, exhausted: None, earliest: None };
+    for part in partition::partition::<M>(history) {
+        for key in projected::project::<M>(history, &part).into_iter().flatten() {
+            found.judge::<M>(&key.operations, &key.part, budget, |index| key.indexes[index]);
         }
+        found.judge::<M>(history, &part, budget, |index| index);
     }
+    let Found { steps, exhausted, earliest } = found;
     match (earliest, exhausted) {
-        (Some(violation), _) => Verdict::Violation(Violation { steps, ..violation }),
-        (None, Some(key)) => Verdict::Exhausted { key, steps },
+        (Some(earliest), _) => Verdict::Violation(earliest.explain::<M>(history, steps)),
+        (None, Some(part)) => Verdict::Exhausted { part, steps },
         (None, None) => Verdict::Linearizable { steps },
     }
 }
 
-/// The indexes of the operations that may have taken effect, by key.
-fn partition<M: Model>(history: &[Operation<M::Op, M::Ret>]) -> BTreeMap<M::Key, Vec<usize>> {
-    let mut parts: BTreeMap<M::Key, Vec<usize>> = BTreeMap::new();
-    for (index, operation) in history.iter().enumerate() {
-        let Operation { op, invoked, outcome, .. } = operation;
-        if let Outcome::Ok { at, .. } | Outcome::Failed { at } = outcome {
-            assert!(
-                invoked <= at,
-                "operation {index} ({}) completed at {at} ns, before its invocation at {invoked} ns: \
-                 the history was recorded wrongly",
-                M::describe(op, None),
-            );
-        }
-        if !matches!(outcome, Outcome::Failed { .. }) {
-            parts.entry(M::key(op)).or_default().push(index);
+/// What is known so far.
+struct Found {
+    steps: u64,
+    exhausted: Option<String>,
+    earliest: Option<explain::Illegal>,
+}
+
+impl Found {
+    /// Judges one part of `history`. `original` knows which operation of the history that was given one of this is.
+    fn judge<M: Model>(
+        &mut self,
+        history: &[Operation<M::Op, M::Ret>],
+        part: &Part<M::Key>,
+        budget: u64,
+        original: impl Fn(usize) -> usize,
+    ) {
+        // Only an earlier violation than the one found would be told: what comes after that is left out.
+        let until = self.earliest.as_ref().map_or(Some(u64::MAX), |illegal| illegal.at.checked_sub(1));
+        let Some(until) = until else { return };
+        let whole = cut::cut::<M>(history, part, until);
+        let (taken, conclusion) = search::<M>(&part.keys, &whole, budget, Foresight::On);
+        self.steps += taken;
+        match conclusion {
+            Conclusion::Linearizable => {}
+            Conclusion::Exhausted(_) => {
+                self.exhausted.get_or_insert_with(|| M::part(&part.keys));
+            }
+            Conclusion::Illegal(dead_end) => {
+                let prefix = cut::earliest::<M>(history, part, until, &whole, dead_end, budget);
+                self.steps += prefix.steps;
+                self.earliest = Some(explain::examine::<M>(part, &prefix, original));
+            }
         }
     }
-    parts
 }
 
 #[cfg(test)]

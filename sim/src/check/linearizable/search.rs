@@ -12,18 +12,26 @@
 //!
 //! - Open operations stand in a list of their own and are tried after the completed ones: they need not
 //!   be placed at all, so they are only worth a try where nothing else fits.
-//! - An open operation that would change nothing is not placed: whatever follows it can do without it.
+//! - An open operation that would change nothing is not placed, nor one whose effect nobody can see before it is lost
+//!   ([`Model::matters`]): whatever follows can do without it.
 //! - A read that fits is placed for good: every linearization that has it later remains one if it is
 //!   moved here, as it changes no state on the way.
 //!
 //! And one keeps the orders of what lies between two reads from doing so ([`Foresight`]): a state from which the next
 //! read that the operation concerns cannot come to return what it did is not entered.
 //!
+//! Where a part has several keys, one more keeps what is independent from being tried in all its orders: a dead end has a
+//! *conflict*, a set of keys whose operations alone have no way on from here, whatever the others do. The operations of
+//! other keys that were placed since are taken back along with it, and their rivals are not tried (conflict-directed
+//! backjumping: Prosser, "Hybrid algorithms for the constraint satisfaction problem", 1993). Why that is right: take
+//! from a linearization all that is not about the keys of the conflict, and what remains is one of the rest.
+//!
 //! Why a loop and a stack of frames rather than recursion: histories are long, call stacks are not.
 
 use super::Model;
 use super::cut::Entry;
 use super::memo::{BitSet, StateId, States, Visited};
+use super::partition::KeySet;
 
 /// How many invocations and completions are looked at to find the next read that an operation concerns.
 const LOOK_AHEAD: usize = 512;
@@ -44,6 +52,8 @@ pub(super) struct DeadEnd {
     pub stuck_at: u64,
     /// The first of the sequences it tried that place the most completed operations: numbers of entries.
     pub longest: Vec<u32>,
+    /// Keys whose operations alone have no linearization.
+    pub conflict: KeySet,
 }
 
 /// An operation placed.
@@ -54,6 +64,10 @@ struct Frame {
     from: StateId,
     /// It has no rivals: taking it back means taking back the one before as well.
     for_good: bool,
+    /// The configuration that it led to.
+    to: u32,
+    /// The conflict of what was tried from there.
+    conflict: KeySet,
 }
 
 /// Whether the search asks [`Model::may_return`]. Without, it is slower and gets as far as one can before it is stuck.
@@ -63,23 +77,29 @@ pub(super) enum Foresight {
     Off,
 }
 
-/// Searches for a linearization of `entries` (as [`cut`](super::cut::cut) orders them) in at most `budget`
-/// steps; gives the steps taken as well.
+/// Searches for a linearization of `entries` (as [`cut`](super::cut::cut) orders them), which are about `keys`, in at most
+/// `budget` steps; gives the steps taken as well.
 pub(super) fn search<M: Model>(
-    key: &M::Key,
+    keys: &[M::Key],
     entries: &[Entry<'_, M>],
     budget: u64,
     foresight: Foresight,
 ) -> (u64, Conclusion) {
     let completed = entries.iter().filter(|entry| entry.at.is_some()).count();
-    let mut states = States::<M>::new(M::init(key));
-    let mut visited = Visited::new(entries.len());
+    let has_wide = keys.len() > 1 && entries.iter().any(|entry| entry.keys.is_wide());
+    let mut states = States::<M>::new(M::init());
+    let mut visited = Visited::new(entries.len(), completed);
+    // Of each configuration that was left again. One that was not may still have fewer open operations than another: that has no
+    // way on if this one has none.
+    let mut conflicts: Vec<KeySet> = Vec::new();
     let mut timeline = Timeline::new(entries, completed);
 
     let mut state: StateId = 0;
-    let mut placed = BitSet::new(entries.len());
+    let mut placed = BitSet::new(entries.len(), completed);
     let mut stack: Vec<Frame> = Vec::new();
     let mut placed_completed = 0;
+    // Of what was tried from where the search stands.
+    let mut conflict = KeySet::default();
 
     let mut steps = 0;
     let mut stuck_at = 0;
@@ -88,9 +108,11 @@ pub(super) fn search<M: Model>(
 
     let mut cursor = timeline.first();
     while placed_completed < completed {
+        let mut is_decided = false;
         if let Some(number) = timeline.candidate(cursor) {
             if steps == budget {
-                return (steps, Conclusion::Exhausted(DeadEnd { stuck_at, longest }));
+                let conflict = KeySet::ALL;
+                return (steps, Conclusion::Exhausted(DeadEnd { stuck_at, longest, conflict }));
             }
             steps += 1;
             let entry = &entries[number as usize];
@@ -99,22 +121,32 @@ pub(super) fn search<M: Model>(
                 cursor = timeline.after(cursor);
                 continue;
             };
-            if foresight == Foresight::On && to != state && timeline.hides_a_read(number, entries, states.get(to)) {
+            let is_vain = || {
+                timeline.hides_a_read(number, entries, states.get(to))
+                    || entry.at.is_none() && !timeline.matters(number, entries, states.get(state), states.get(to))
+            };
+            if foresight == Foresight::On && to != state && is_vain() {
                 cursor = timeline.after(cursor);
                 continue;
             }
             let for_good = M::is_read(entry.op);
             placed.toggle(number);
-            if visited.insert(&placed, to) {
-                stack.push(Frame { number, from: state, for_good });
-                timeline.lift(number);
-                placed_completed += usize::from(entry.at.is_some());
-                state = to;
-                cursor = timeline.first();
-                continue;
-            }
+            let known = match visited.insert(&placed, to) {
+                Ok(new) => {
+                    conflicts.push(KeySet::ALL);
+                    stack.push(Frame { number, from: state, for_good, to: new, conflict });
+                    conflict = KeySet::default();
+                    timeline.lift(number);
+                    placed_completed += usize::from(entry.at.is_some());
+                    state = to;
+                    cursor = timeline.first();
+                    continue;
+                }
+                Err(known) => conflicts[known as usize],
+            };
             placed.toggle(number);
-            if !for_good {
+            is_decided = learn(&mut conflict, known, entry, for_good);
+            if !is_decided {
                 cursor = timeline.after(cursor);
                 continue;
             }
@@ -126,21 +158,34 @@ pub(super) fn search<M: Model>(
             longest_completed = placed_completed;
             longest = stack.iter().map(|frame| frame.number).collect();
         }
+        if !is_decided {
+            conflict = conflict.with(timeline.conflict(keys, entries, &mut states, state, conflict, has_wide));
+        }
         loop {
             let Some(frame) = stack.pop() else {
-                return (steps, Conclusion::Illegal(DeadEnd { stuck_at, longest }));
+                return (steps, Conclusion::Illegal(DeadEnd { stuck_at, longest, conflict }));
             };
+            let entry = &entries[frame.number as usize];
             timeline.unlift(frame.number);
             placed.toggle(frame.number);
-            placed_completed -= usize::from(entries[frame.number as usize].at.is_some());
+            placed_completed -= usize::from(entry.at.is_some());
             state = frame.from;
-            if !frame.for_good {
+            conflicts[frame.to as usize] = conflict;
+            let known = std::mem::replace(&mut conflict, frame.conflict);
+            if !learn(&mut conflict, known, entry, frame.for_good) {
                 cursor = timeline.after(frame.number);
                 break;
             }
         }
     }
     (steps, Conclusion::Linearizable)
+}
+
+/// Adds what came of placing an operation to the conflict of where it was placed: `true` if that is a dead end by this alone.
+fn learn<M: Model>(conflict: &mut KeySet, known: KeySet, entry: &Entry<'_, M>, for_good: bool) -> bool {
+    let is_decided = for_good || !known.meets(entry.keys);
+    *conflict = if is_decided { known } else { conflict.with(known).with(entry.keys) };
+    is_decided
 }
 
 /// The invocations and completions of the operations not yet placed, in order of time.
@@ -232,34 +277,113 @@ impl Timeline {
 
     /// The time (ns) of the first completion still to come.
     fn first_completion(&self) -> u64 {
+        self.time[self.first_completion_node() as usize]
+    }
+
+    /// The first completion still to come.
+    fn first_completion_node(&self) -> u32 {
         let mut node = self.next[self.completed_head() as usize];
         while self.is_invocation(node) {
             node = self.next[node as usize];
         }
-        self.time[node as usize]
+        node
     }
 
     /// Whether the next read to complete that `placed` concerns could not return what it did any more, if that led to
     /// `state`.
     fn hides_a_read<M: Model>(&self, placed: u32, entries: &[Entry<'_, M>], state: &M::State) -> bool {
-        let operation = |completion: u32| &entries[(completion - self.operations) as usize];
-        let is_concerned = |node: &u32| {
-            let read = |read: &Entry<'_, M>| M::is_read(read.op) && M::concerns(entries[placed as usize].op, read.op);
-            !self.is_invocation(*node) && read(operation(*node))
+        let by = &entries[placed as usize];
+        let Some(node) = self.next_read(by, entries) else { return false };
+        let number = node - self.operations;
+        let read = &entries[number as usize];
+        let Some(ret) = read.ret else { return false };
+        let others = self.until(self.time[node as usize]).filter(|&other| other != placed && other != number);
+        let others = others.map(|other| &entries[other as usize]).filter(|other| other.keys.meets(by.keys));
+        !M::may_return(state, by.op, (read.op, ret), others.map(|other| other.op))
+    }
+
+    /// Whether it matters that `placed`, which is open, leads from one state to another.
+    fn matters<M: Model>(&self, placed: u32, entries: &[Entry<'_, M>], before: &M::State, after: &M::State) -> bool {
+        let by = &entries[placed as usize];
+        let until = match self.next_read(by, entries) {
+            Some(read) => self.time[read as usize],
+            // There is none, or it is too far away to tell.
+            None if self.chain(self.completed_head()).nth(LOOK_AHEAD).is_none() => u64::MAX,
+            None => return true,
         };
-        let Some(node) = self.chain(self.completed_head()).take(LOOK_AHEAD).find(is_concerned) else { return false };
-        let read = operation(node);
-        let (Some(ret), Some(until)) = (read.ret, read.at) else { return false };
-        let before = |head: u32| self.chain(head).take_while(move |&node| self.time[node as usize] <= until);
-        let others = before(self.completed_head())
-            .chain(before(self.open_head()))
-            .filter(|&other| self.is_invocation(other) && other != placed && other != node - self.operations)
-            .map(|other| entries[other as usize].op);
-        !M::may_return(state, read.op, ret, others)
+        let others = self.until(until).filter(|&other| other != placed);
+        let others = others.map(|other| &entries[other as usize]).filter(|other| other.keys.meets(by.keys));
+        M::matters(before, by.op, after, others.map(|other| (other.op, other.ret)))
+    }
+
+    /// The completion of the next read to complete that `by` concerns.
+    fn next_read<M: Model>(&self, by: &Entry<'_, M>, entries: &[Entry<'_, M>]) -> Option<u32> {
+        let is_concerned = |node: &u32| {
+            let read =
+                |read: &Entry<'_, M>| read.keys.meets(by.keys) && M::is_read(read.op) && M::concerns(by.op, read.op);
+            !self.is_invocation(*node) && read(&entries[(*node - self.operations) as usize])
+        };
+        self.chain(self.completed_head()).take(LOOK_AHEAD).find(is_concerned)
+    }
+
+    /// The operations that are invoked until then, the completed ones first.
+    fn until(&self, time: u64) -> impl Iterator<Item = u32> + Clone + '_ {
+        let until = move |head: u32| self.chain(head).take_while(move |&node| self.time[node as usize] <= time);
+        until(self.completed_head()).chain(until(self.open_head())).filter(|&node| self.is_invocation(node))
+    }
+
+    /// The conflict of a dead end where nothing fits `state`: the keys of the operation that must come next, and of what else
+    /// could have come before it. `conflict` is that of the operations that were tried and led no further.
+    fn conflict<M: Model>(
+        &self,
+        keys: &[M::Key],
+        entries: &[Entry<'_, M>],
+        states: &mut States<M>,
+        state: StateId,
+        mut conflict: KeySet,
+        has_wide: bool,
+    ) -> KeySet {
+        if keys.len() <= 1 {
+            return KeySet::ALL;
+        }
+        let next = &entries[(self.first_completion_node() - self.operations) as usize];
+        if !next.keys.is_wide() {
+            conflict = conflict.with(next.keys);
+        }
+        // An operation on one key was kept out by that key. One on several may be by any of them, so it adds what is needed to
+        // keep it out where it has to do with the conflict; and that may bring the next one in.
+        let mut before = None;
+        while has_wide && before != Some(conflict) {
+            before = Some(conflict);
+            let mut cursor = self.first();
+            while let Some(number) = self.candidate(cursor) {
+                let entry = &entries[number as usize];
+                let is_next = entry.index == next.index;
+                if entry.keys.is_wide() && (is_next || entry.keys.meets(conflict)) {
+                    let refused_by = match (M::is_read(entry.op), entry.ret) {
+                        (true, Some(ret)) if states.step(state, number, entry).is_none() => {
+                            let refused_by = M::refused_by(states.get(state), entry.op, ret);
+                            KeySet::of(refused_by.iter().filter_map(|key| keys.binary_search(key).ok()))
+                        }
+                        // What it led to is in the conflict already.
+                        (true, _) => conflict,
+                        _ => entry.keys,
+                    };
+                    conflict = match () {
+                        () if refused_by == KeySet::default() => conflict.with(entry.keys),
+                        () if !M::is_read(entry.op) => conflict.with(refused_by),
+                        () if refused_by.meets(conflict) => conflict,
+                        () => conflict.with(refused_by.first()),
+                    };
+                }
+                cursor = self.after(cursor);
+            }
+        }
+        conflict
     }
 
     /// What is linked behind a list's head, in order.
-    fn chain(&self, head: u32) -> impl Iterator<Item = u32> + '_ {
+    fn chain(&self, head: u32) -> impl Iterator<Item = u32> + Clone + '_ {
         let first = self.next[head as usize];
         std::iter::successors(Some(first), |&node| Some(self.next[node as usize])).take_while(move |&node| node != head)
     }

@@ -1,6 +1,6 @@
 //! Hand-written histories, each of which the checker must accept or reject, and what it must say.
 
-use super::models::{Kv, KvOp, KvRet, Register, RegisterOp, RegisterRet};
+use super::models::{Kv, KvMap, KvOp, KvRet, Register, RegisterOp, RegisterRet, Store, StoreOp, StoreRet};
 use super::*;
 
 const BUDGET: u64 = 10_000;
@@ -178,7 +178,7 @@ fn at_is_when_the_history_became_illegal() {
 #[test]
 fn of_several_violating_keys_the_earliest_is_reported() {
     let history = [get(0, "a", 10, 50, "?"), get(0, "b", 10, 30, "?"), get(0, "c", 10, 40, "?")];
-    assert_eq!(reject(&history, 30).key, "b");
+    assert_eq!(reject(&history, 30).part, "key b");
 }
 
 #[test]
@@ -187,18 +187,87 @@ fn the_budget_ends_the_search() {
         .map(|i| append("hard", &i.to_string(), 0, done(100)))
         .chain([get(0, "hard", 200, 300, "876543210?")])
         .collect();
-    let exhausted = Verdict::Exhausted { key: "hard".into(), steps: 20 };
+    let exhausted = Verdict::Exhausted { part: "key hard".into(), steps: 20 };
     assert_eq!(check::<Kv>(&history, 20), exhausted);
     assert!(matches!(check::<Kv>(&history, 10_000_000), Verdict::Violation(_)));
     assert!(matches!(check::<Kv>(&history[..1], 0), Verdict::Exhausted { steps: 0, .. }));
 
-    // A violation elsewhere outweighs it, though its key is checked later.
-    let with_violation = [history, vec![get(0, "z", 0, 7, "?")]].concat();
-    let Verdict::Violation(violation) = check::<Kv>(&with_violation, 20) else {
-        panic!("the violation of z was missed");
+    // A violation elsewhere outweighs it.
+    let with = |at| match check::<Kv>(&[&history[..], &[get(0, "z", 0, at, "?")]].concat(), 20) {
+        Verdict::Violation(violation) => violation,
+        other => panic!("the violation of z was missed: {other:?}"),
     };
-    assert_eq!((violation.key.as_str(), violation.at), ("z", 7));
+    let violation = with(400);
+    assert_eq!((violation.part.as_str(), violation.at), ("key z", 400));
     assert!(violation.steps > 20);
+
+    // The smallest part comes first, and of the others only what came before its violation is looked at.
+    let violation = with(7);
+    assert_eq!((violation.part.as_str(), violation.at, violation.steps), ("key z", 7, 1));
+}
+
+/// How many steps it takes to reject the history.
+fn steps_to_reject<M: Model<Op = KvOp, Ret = KvRet>>(history: &[KvOperation]) -> u64 {
+    match check::<M>(history, 10_000_000) {
+        Verdict::Violation(violation) => violation.steps,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// An impossible read after all of that.
+fn and_nonsense(before: impl IntoIterator<Item = KvOperation>) -> Vec<KvOperation> {
+    before.into_iter().chain([get(0, "x", 200, 300, "nonsense")]).collect()
+}
+
+#[test]
+fn reads_that_fit_are_placed_for_good() {
+    // Otherwise each set of them would be tried: 2^20.
+    let history = and_nonsense((0..20).map(|process| get(process, "x", 0, 100, "")));
+    assert!(steps_to_reject::<Kv>(&history) < 200);
+}
+
+#[test]
+fn open_operations_are_tried_last_and_not_where_they_change_nothing() {
+    let open = |value: &str| (0..20).map(|process| put(process, "x", value, 0, Outcome::Unknown)).collect::<Vec<_>>();
+    let done = [append("x", "a", 10, done(20)), get(1, "x", 30, 40, "a")];
+    assert_eq!(check::<Kv>(&[&open("b")[..], &done].concat(), BUDGET), Verdict::Linearizable { steps: 2 });
+    // Each set of them would be tried.
+    assert!(steps_to_reject::<Kv>(&and_nonsense(open(""))) < 200);
+}
+
+#[test]
+fn what_is_wrong_with_one_key_takes_nothing_back_of_others() {
+    // Otherwise each order of the puts of each key would be tried: 2^12 of them.
+    let twice = |key: &str| [put(1, key, "a", 0, done(100)), put(2, key, "b", 0, done(100))];
+    let history = and_nonsense((0..12).flat_map(|key| twice(&format!("k{key}"))));
+    assert!(steps_to_reject::<KvMap>(&history) < 1_000);
+}
+
+#[test]
+fn keys_that_scans_connect_cost_little_more_than_apart() {
+    let text = |text: &str| text.to_owned();
+    let ok = |process, op, at, ret| Operation { process, op, invoked: at, outcome: Outcome::Ok { at: at + 95, ret } };
+    let mut history = Vec::new();
+    for round in 0..40u64 {
+        let at = 100 * round;
+        for process in 0..8u32 {
+            let (key, value) = (format!("k{}", process / 2), format!("{round}.{process}"));
+            history.push(ok(process, StoreOp::Put { key, value }, at, StoreRet::Done));
+        }
+        let pairs = (0..4).map(|key| (format!("k{key}"), format!("{}.{}", round, 2 * key))).collect();
+        let scan = StoreOp::Scan { from: text("k"), to: text("l"), limit: 10 };
+        let outcome = Outcome::Ok { at: at + 99, ret: StoreRet::Pairs(pairs) };
+        history.push(Operation { process: 8, op: scan, invoked: at + 96, outcome });
+    }
+    let steps = |history: &[Operation<StoreOp, StoreRet>]| match check::<Store>(history, 1_000_000) {
+        Verdict::Linearizable { steps } => steps,
+        Verdict::Violation(violation) => violation.steps,
+        Verdict::Exhausted { steps, .. } => panic!("exhausted after {steps}"),
+    };
+    assert!(steps(&history) < 10 * history.len() as u64, "{}", steps(&history));
+    let Outcome::Ok { ret: StoreRet::Pairs(pairs), .. } = &mut history.last_mut().unwrap().outcome else { panic!() };
+    pairs[2].1 = text("stale");
+    assert!(steps(&history) < 10 * history.len() as u64, "{}", steps(&history));
 }
 
 #[test]
@@ -229,8 +298,8 @@ longest linearizable prefix: 9 of the 11 operations completed by then
   p2 get(x) -> "lost"  [8.2µs .. 9µs]
 it leaves the state "lost"
 and no place for
-  p3 get(x) -> "01234567?"  [8.5µs .. 10µs]: not possible in this state
-  p3 get(x) -> "01234567"  [9.5µs .. 10µs]: not possible in this state"#
+  p3 get(x) -> "01234567?"  [8.5µs .. 10µs]: not possible in this state; x must be "01234567?"
+  p3 get(x) -> "01234567"  [9.5µs .. 10µs]: not possible in this state; x must be "01234567""#
     );
 }
 

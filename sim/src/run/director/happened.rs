@@ -44,6 +44,11 @@ impl Director {
         state.rules.iter().filter(did_not).map(fate).collect()
     }
 
+    /// The kind of each fault that happened, and when it struck.
+    pub fn strikes(&self) -> Vec<(&'static str, u64)> {
+        self.state.borrow().happened.iter().map(|happened| (happened.fault.name(), happened.exact.ns)).collect()
+    }
+
     pub fn frozen_faults(&self) -> Vec<FrozenFault> {
         let name_of = |id: NodeId| self.nodes[id.index()].1.clone();
         let state = self.state.borrow();

@@ -1,0 +1,148 @@
+//! Consistency latency: how long it takes until what an operation did is durable and visible everywhere it must be.
+//!
+//! Only the system knows where that is. It declares a fold over what it observes ([`Consistency`]), which begins a span for
+//! each operation that changes something and ends it when the change is everywhere. [`OnEach`](super::OnEach) is ready made.
+//!
+//! A span begins when the operation was invoked that the node has under way, so a client may well open a session or look for
+//! a leader before it says which operation this is. An operation that failed for certain changed nothing, and does not count;
+//! one that never became visible is counted as that.
+
+use std::any::{Any, TypeId};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::{Histogram, Visibility};
+use crate::check::guarded;
+use crate::event::{self, Event, Moment};
+use crate::history::{self, Ended, History};
+use crate::kernel;
+use crate::node::NodeId;
+
+/// Knows when an operation is visible everywhere it must be. A fold over events and notes.
+///
+/// It must leave no trace in the run: no `sim::rand`, no `HashMap` (std gives each map made on a thread other keys).
+pub trait Consistency: Default + 'static {
+    /// Says what it folds over.
+    fn subscribe(on: &mut Watch<Self>);
+}
+
+/// Subscribes a [`Consistency`]. Its state is `T`.
+pub struct Watch<T> {
+    state: Rc<RefCell<T>>,
+    spans: Rc<RefCell<Spans>>,
+}
+
+impl<T: 'static> Watch<T> {
+    /// Calls `step` at each event of type `E`.
+    pub fn event<E: Event>(&mut self, step: fn(&mut T, &mut Spans, &Moment, &E)) -> &mut Self {
+        let (state, spans) = (self.state.clone(), self.spans.clone());
+        event::subscribe(E::kind(), OWNER, move |moment, event| {
+            if let Some(event) = event.as_any().downcast_ref::<E>() {
+                step(&mut state.borrow_mut(), &mut spans.borrow_mut(), moment, event);
+            }
+            Ok(())
+        });
+        self
+    }
+
+    /// Calls `step` at each [`note`] of type `N`.
+    pub fn note<N: 'static>(&mut self, step: fn(&mut T, &mut Spans, &Moment, &N)) -> &mut Self {
+        let (state, spans) = (self.state.clone(), self.spans.clone());
+        let listener = move |moment: &Moment, note: &dyn Any| {
+            if let Some(note) = note.downcast_ref::<N>() {
+                step(&mut state.borrow_mut(), &mut spans.borrow_mut(), moment, note);
+            }
+        };
+        NOTES.with_borrow_mut(|notes| Rc::make_mut(notes).push((TypeId::of::<N>(), Rc::new(listener))));
+        self
+    }
+}
+
+/// Who a panic of a fold is attributed to.
+const OWNER: &str = "consistency";
+
+/// Subscribes `C` to the run that is about to begin.
+pub(crate) fn install<C: Consistency>() -> Rc<RefCell<Spans>> {
+    let spans = Rc::new(RefCell::new(Spans::default()));
+    C::subscribe(&mut Watch { state: Rc::new(RefCell::new(C::default())), spans: spans.clone() });
+    spans
+}
+
+/// The operations under way, by a key that the system chooses, and how long the others took.
+#[derive(Default)]
+pub struct Spans {
+    open: BTreeMap<u64, Span>,
+    latency_ns: Histogram,
+}
+
+struct Span {
+    began_ns: u64,
+    /// The operation's place in the history.
+    operation: Option<usize>,
+}
+
+impl Spans {
+    /// The node begins an operation that has this key: the one that it has invoked last, if that is under way. Does nothing if
+    /// it has begun already.
+    pub fn begin(&mut self, moment: &Moment, key: u64) {
+        let under_way = history::peek(|history| history.under_way(moment.node));
+        let began_ns = under_way.map_or(moment.at_ns, |(_, invoked)| invoked);
+        self.open.entry(key).or_insert(Span { began_ns, operation: under_way.map(|(at, _)| at) });
+    }
+
+    /// The operation is visible everywhere. Does nothing if it has not begun, or was before.
+    pub fn end(&mut self, moment: &Moment, key: u64) {
+        if let Some(span) = self.open.remove(&key) {
+            self.latency_ns.record(moment.at_ns.saturating_sub(span.began_ns));
+        }
+    }
+
+    /// Whether an operation has begun and is not visible yet.
+    pub fn is_open(&self, key: u64) -> bool {
+        self.open.contains_key(&key)
+    }
+
+    /// What it was in the end.
+    pub(super) fn outcome(&self, history: &History) -> Visibility {
+        let failed = |span: &&Span| {
+            let entry = span.operation.and_then(|at| history.entries().get(at));
+            entry.is_some_and(|entry| matches!(entry.ended, Some((_, Ended::Failed))))
+        };
+        let never = self.open.values().filter(|span| !failed(span)).count() as u64;
+        Visibility { latency_ns: self.latency_ns.clone(), never }
+    }
+}
+
+type Listener = Rc<dyn Fn(&Moment, &dyn Any)>;
+
+thread_local! {
+    /// Who listens to which notes, in this run.
+    static NOTES: RefCell<Rc<Vec<(TypeId, Listener)>>> = RefCell::default();
+}
+
+/// Tells a [`Consistency`] something that is no event: it leaves no trace in the run, so that a run is the same with it and
+/// without, and it costs next to nothing when nobody listens. The dead say nothing.
+pub fn note<N: 'static>(note: N) {
+    let Some(listeners) = NOTES.with_borrow(|notes| (!notes.is_empty()).then(|| notes.clone())) else { return };
+    let moment = kernel::with_running(|state| {
+        let current = &state.current;
+        let speaks = current.alive && current.node != NodeId::HOST;
+        speaks.then_some(Moment {
+            at_ns: state.now,
+            node: current.node,
+            incarnation: current.incarnation,
+            poll: state.polls,
+            observation: state.observations,
+        })
+    });
+    let Some(moment) = moment.flatten() else { return };
+    for (_, listener) in listeners.iter().filter(|(of, _)| *of == TypeId::of::<N>()) {
+        guarded(&format_args!("`{OWNER}`, which listens to notes,"), || listener(&moment, &note));
+    }
+}
+
+/// Ends all subscriptions to notes.
+pub(crate) fn clear() {
+    drop(NOTES.take());
+}

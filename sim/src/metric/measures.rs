@@ -1,0 +1,76 @@
+//! What is set up before a run, and turned into its metrics after it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::consistency::Spans;
+use super::{Metrics, balance, recovery};
+use crate::check::Finished;
+use crate::event::{self, EventKind};
+use crate::kernel;
+use crate::node::NodeId;
+use crate::system::OPERATOR;
+
+/// Everything that watches one run.
+#[derive(Default)]
+pub struct Measures {
+    spans: Vec<Rc<RefCell<Spans>>>,
+    work: Option<Work>,
+}
+
+/// Events counted as work.
+struct Work {
+    name: String,
+    /// By node index.
+    done: Rc<RefCell<Vec<u64>>>,
+}
+
+impl Work {
+    fn count(kinds: &[&'static EventKind]) -> Work {
+        let done: Rc<RefCell<Vec<u64>>> = Rc::default();
+        for kind in kinds {
+            let done = done.clone();
+            event::subscribe(kind, "work", move |moment, _| {
+                let (at, mut done) = (moment.node.index(), done.borrow_mut());
+                let length = done.len().max(at + 1);
+                done.resize(length, 0);
+                done[at] += 1;
+                Ok(())
+            });
+        }
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+        Work { name: names.join(" + "), done }
+    }
+
+    fn of(&self, node: NodeId) -> u64 {
+        self.done.borrow().get(node.index()).copied().unwrap_or(0)
+    }
+}
+
+impl Measures {
+    /// `spans` are those of the folds that the system declares, `work` are the events that it declares to be work.
+    pub(crate) fn new(spans: Vec<Rc<RefCell<Spans>>>, work: &[&'static EventKind]) -> Measures {
+        Measures { spans, work: (!work.is_empty()).then(|| Work::count(work)) }
+    }
+
+    /// The metrics of the run that is over. `faults` are kinds and when they struck.
+    pub(crate) fn of(&self, run: &Finished, faults: &[(&'static str, u64)], client_role: Option<&str>) -> Metrics {
+        let mut metrics = Metrics::default();
+        for spans in &self.spans {
+            metrics.consistency.get_or_insert_default().add(&spans.borrow().outcome(&run.history));
+        }
+        let operators: Vec<NodeId> =
+            run.nodes.iter().filter(|(_, _, role)| role == OPERATOR).map(|(id, ..)| *id).collect();
+        let operations = run.history.entries().iter().filter(|entry| !operators.contains(&entry.node));
+        metrics.recovery = recovery::of(faults, operations);
+        let serving = run.nodes.iter().filter(|(_, _, role)| role != OPERATOR && Some(&**role) != client_role);
+        let work_of = |id: NodeId| match &self.work {
+            Some(work) => work.of(id),
+            None => kernel::with(|state| state.node(id).sockets.received),
+        };
+        let nodes: Vec<(&str, u64)> = serving.map(|(id, _, role)| (role.as_str(), work_of(*id))).collect();
+        let name = self.work.as_ref().map_or(balance::MESSAGES, |work| &work.name);
+        metrics.balance = balance::of(name, &nodes, self.work.is_some());
+        metrics
+    }
+}

@@ -1,0 +1,126 @@
+//! The client library: one operation at a time, each until its deadline.
+
+use std::time::Duration;
+
+use sim::check::linearizable::models::{StoreOp, StoreRet};
+use sim::time::Instant;
+use sim::{NodeId, always, node, planted, time};
+
+use super::server;
+use super::store::{Answer, Command, Query, Reply, Store};
+use super::system::Params;
+use crate::rsm::{self, ClientError, Patience};
+
+/// How an operation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// With a result.
+    Ok(StoreRet),
+    /// Without effect: the store refused it, or it never got that far.
+    Failed,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// A client of the store.
+pub struct Clerk(rsm::Client<Store>);
+
+impl Clerk {
+    /// A client that knows nobody yet.
+    pub fn new(params: &Params) -> Clerk {
+        let servers = node::of_role("server").into_iter().map(|server: NodeId| server.port(server::PORT));
+        let patience = Patience {
+            attempt: Duration::from_millis(params.attempt_ms),
+            session: Duration::from_millis(params.client_session_ms),
+            ..Patience::default()
+        };
+        Clerk(rsm::Client::new(servers.collect(), patience))
+    }
+
+    /// Performs an operation. A read `anywhere` is answered by any server.
+    pub async fn perform(&mut self, op: StoreOp, anywhere: bool, within: Duration) -> Done {
+        let deadline = time::now() + within;
+        match op {
+            StoreOp::Get { key } => self.query(Query::Get(key), anywhere, deadline).await,
+            StoreOp::Scan { from, to, limit } if planted!("kv.scan-in-pages") => {
+                self.scan_in_pages(from, to, limit, anywhere, deadline).await
+            }
+            StoreOp::Scan { from, to, limit } => self.query(Query::Scan(from, to, limit), anywhere, deadline).await,
+            StoreOp::Put { key, value } => self.execute(Command::Put(key, value), deadline).await,
+            StoreOp::Append { key, value } => self.execute(Command::Append(key, value), deadline).await,
+            StoreOp::Cas { key, expected, new } if planted!("kv.swap-in-two-steps") => {
+                match self.query(Query::Get(key.clone()), anywhere, deadline).await {
+                    Done::Ok(StoreRet::Value(value)) if value == expected => {
+                        match self.execute(Command::Put(key, new), deadline).await {
+                            Done::Ok(_) => Done::Ok(StoreRet::Swapped(true)),
+                            other => other,
+                        }
+                    }
+                    Done::Ok(_) => Done::Ok(StoreRet::Swapped(false)),
+                    other => other,
+                }
+            }
+            StoreOp::Cas { key, expected, new } => self.execute(Command::Cas(key, expected, new), deadline).await,
+            StoreOp::Delete { key } => self.execute(Command::Delete(key), deadline).await,
+        }
+    }
+
+    async fn execute(&mut self, command: Command, deadline: Instant) -> Done {
+        let kind = command.clone();
+        match self.0.execute(command, deadline).await {
+            Ok(Reply::Refused) => Done::Failed,
+            Ok(reply) => {
+                let fits = matches!(
+                    (&kind, reply),
+                    (Command::Put(..) | Command::Append(..), Reply::Done)
+                        | (Command::Cas(..), Reply::Swapped(_))
+                        | (Command::Delete(_), Reply::Deleted(_))
+                );
+                always!(fits, "kv.reply-fits", "{kind:?} was answered {reply:?}");
+                Done::Ok(match reply {
+                    Reply::Swapped(swapped) => StoreRet::Swapped(swapped),
+                    Reply::Deleted(deleted) => StoreRet::Deleted(deleted),
+                    _ => StoreRet::Done,
+                })
+            }
+            Err(ClientError::NotExecuted) => Done::Failed,
+            Err(ClientError::Unknown) if planted!("kv.unknown-reported-as-failed") => Done::Failed,
+            Err(ClientError::Unknown) => Done::Unknown,
+        }
+    }
+
+    async fn query(&mut self, query: Query, anywhere: bool, deadline: Instant) -> Done {
+        let answer = match anywhere {
+            true => self.0.query_anywhere(query, deadline).await,
+            false => self.0.query(query, deadline).await,
+        };
+        match answer {
+            Ok(Answer::Value(value)) => Done::Ok(StoreRet::Value(value)),
+            Ok(Answer::Pairs(pairs)) => Done::Ok(StoreRet::Pairs(pairs)),
+            Err(_) => Done::Failed,
+        }
+    }
+
+    /// What a client does who is told by nobody that pages are read at different moments.
+    async fn scan_in_pages(
+        &mut self,
+        from: String,
+        to: String,
+        limit: usize,
+        anywhere: bool,
+        deadline: Instant,
+    ) -> Done {
+        let (mut from, mut all) = (from, Vec::new());
+        while all.len() < limit {
+            match self.query(Query::Scan(from.clone(), to.clone(), 1), anywhere, deadline).await {
+                Done::Ok(StoreRet::Pairs(pairs)) if !pairs.is_empty() => {
+                    from = format!("{}\0", pairs[0].0);
+                    all.extend(pairs);
+                }
+                Done::Ok(_) => break,
+                other => return other,
+            }
+        }
+        Done::Ok(StoreRet::Pairs(all))
+    }
+}

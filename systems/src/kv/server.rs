@@ -1,0 +1,55 @@
+//! A server: a replica of the store.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use sim::{Addr, NodeId, node};
+
+use super::store::{self, Store};
+use super::system::Params;
+use crate::raft::membership::Membership;
+use crate::raft::{Config, Id, driver};
+use crate::rsm::{Limits, Options, Replica, service};
+
+/// Where servers listen to each other.
+const RAFT: u16 = 1;
+/// Where servers listen to clients.
+pub const PORT: u16 = 2;
+
+/// Its life. The server's id is its node's.
+pub async fn boot(params: Rc<Params>) {
+    serve(params, |_| ()).await;
+}
+
+/// The same, for who wants to look at the replica of each of its starts.
+pub async fn serve(params: Rc<Params>, started: impl Fn(&Replica<Store>)) {
+    let limits = store::Limits { value: params.max_value, total: params.max_bytes };
+    service::run(options(&params), Store::new(limits), PORT, started).await;
+}
+
+fn options(params: &Params) -> Options {
+    let raft = driver::Options {
+        id: Id(node::this().index() as u64),
+        config: Config {
+            election_ticks: params.election_ticks,
+            heartbeat_ticks: params.heartbeat_ticks,
+            pre_vote: params.pre_vote,
+            clock_drift: params.clock_drift,
+            max_append_bytes: params.max_append_bytes,
+            snapshot_chunk: params.snapshot_chunk,
+            ..Config::default()
+        },
+        tick: Duration::from_millis(params.tick_ms),
+        dir: "kv".to_owned(),
+        segment: params.segment,
+        port: RAFT,
+        members: Membership::of((0..params.servers as u64).map(Id)),
+        address,
+    };
+    let limits = Limits { idle: Duration::from_millis(params.session_idle_ms), sessions: params.max_sessions };
+    Options { raft, reads: params.reads, snapshot_bytes: params.snapshot_bytes, limits }
+}
+
+fn address(id: Id) -> Addr {
+    NodeId::new(id.0 as u16).port(RAFT)
+}

@@ -1,0 +1,236 @@
+//! What is replicated: the map, and how much there may be of it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::rsm::StateMachine;
+
+/// How much a store may hold. All replicas must be given the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The most bytes of one value.
+    pub value: usize,
+    /// The most bytes of all keys and values.
+    pub total: usize,
+}
+
+/// What changes the map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Gives a key a value.
+    Put(String, String),
+    /// Extends a value at its end; a key without one gets this one.
+    Append(String, String),
+    /// Gives a key another value if it has the expected one; none is that the key is not there.
+    Cas(String, Option<String>, String),
+    /// Takes a key and its value away.
+    Delete(String),
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// It is done.
+    Done,
+    /// A compare-and-swap: whether the key had the expected value.
+    Swapped(bool),
+    /// A delete: whether the key was there.
+    Deleted(bool),
+    /// Nothing is done: the store would hold more than it may.
+    Refused,
+}
+
+/// What asks about the map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Query {
+    /// A key's value.
+    Get(String),
+    /// The first so many keys from one on and before another, with their values.
+    Scan(String, String, usize),
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The value, none if the key is not there.
+    Value(Option<String>),
+    /// Keys in ascending order, with their values.
+    Pairs(Vec<(String, String)>),
+}
+
+/// The map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Store {
+    limits: Limits,
+    map: BTreeMap<String, String>,
+    /// Of all keys and values.
+    bytes: usize,
+    /// All pairs as a hash that does not depend on their order.
+    hash: u64,
+}
+
+impl Store {
+    /// An empty one.
+    pub fn new(limits: Limits) -> Store {
+        Store { limits, map: BTreeMap::new(), bytes: 0, hash: 0 }
+    }
+
+    /// The bytes of all keys and values.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Gives `key` the value `value`, if there is room for it.
+    fn set(&mut self, key: String, value: String, done: Reply) -> Reply {
+        let before = self.map.get(&key).map_or(0, |value| key.len() + value.len());
+        let after = self.bytes - before + key.len() + value.len();
+        if value.len() > self.limits.value || after > self.limits.total {
+            return Reply::Refused;
+        }
+        self.bytes = after;
+        self.hash ^= hash(&key, &value);
+        if let Some(old) = self.map.get_mut(&key) {
+            self.hash ^= hash(&key, old);
+            *old = value;
+        } else {
+            self.map.insert(key, value);
+        }
+        done
+    }
+}
+
+fn hash(key: &str, value: &str) -> u64 {
+    xxh3_64_with_seed(value.as_bytes(), xxh3_64(key.as_bytes()))
+}
+
+impl StateMachine for Store {
+    type Command = Command;
+    type Reply = Reply;
+    type Query = Query;
+    type Answer = Answer;
+
+    fn apply(&mut self, command: Command) -> Reply {
+        match command {
+            Command::Put(key, value) => self.set(key, value, Reply::Done),
+            Command::Append(key, value) => {
+                let mut whole = self.map.get(&key).cloned().unwrap_or_default();
+                whole.push_str(&value);
+                self.set(key, whole, Reply::Done)
+            }
+            Command::Cas(key, expected, new) => match self.map.get(&key) == expected.as_ref() {
+                true => self.set(key, new, Reply::Swapped(true)),
+                false => Reply::Swapped(false),
+            },
+            Command::Delete(key) => {
+                let removed = self.map.remove(&key);
+                if let Some(value) = &removed {
+                    self.bytes -= key.len() + value.len();
+                    self.hash ^= hash(&key, value);
+                }
+                Reply::Deleted(removed.is_some())
+            }
+        }
+    }
+
+    fn query(&self, query: &Query) -> Answer {
+        match query {
+            Query::Get(key) => Answer::Value(self.map.get(key).cloned()),
+            Query::Scan(from, to, limit) => {
+                let range = if from < to { self.map.range(from.clone()..to.clone()) } else { Default::default() };
+
+                let pairs = range.take(*limit).map(|(key, value)| (key.clone(), value.clone()));
+                Answer::Pairs(pairs.collect())
+            }
+        }
+    }
+
+    fn digest(&self) -> u64 {
+        self.hash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> Store {
+        Store::new(Limits { value: 8, total: 20 })
+    }
+
+    fn put(store: &mut Store, key: &str, value: &str) -> Reply {
+        store.apply(Command::Put(key.into(), value.into()))
+    }
+
+    fn get(store: &Store, key: &str) -> Option<String> {
+        match store.query(&Query::Get(key.into())) {
+            Answer::Value(value) => value,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn values_are_put_extended_swapped_and_deleted() {
+        let mut store = store();
+        assert_eq!(put(&mut store, "a", "1"), Reply::Done);
+        assert_eq!(store.apply(Command::Append("a".into(), "2".into())), Reply::Done);
+        assert_eq!(get(&store, "a").as_deref(), Some("12"));
+        let cas = |expected: Option<&str>, new: &str| Command::Cas("a".into(), expected.map(str::to_owned), new.into());
+        assert_eq!(store.apply(cas(None, "x")), Reply::Swapped(false));
+        assert_eq!(store.apply(cas(Some("12"), "x")), Reply::Swapped(true));
+        assert_eq!(store.apply(Command::Delete("a".into())), Reply::Deleted(true));
+        assert_eq!(store.apply(Command::Delete("a".into())), Reply::Deleted(false));
+        assert_eq!(store.apply(cas(None, "y")), Reply::Swapped(true));
+        assert_eq!(get(&store, "a").as_deref(), Some("y"));
+    }
+
+    #[test]
+    fn a_scan_is_in_order_within_its_bounds() {
+        let mut store = store();
+        for key in ["c", "a", "d", "b"] {
+            put(&mut store, key, "1");
+        }
+        let scan = |from: &str, to: &str, limit| match store.query(&Query::Scan(from.into(), to.into(), limit)) {
+            Answer::Pairs(pairs) => pairs.into_iter().map(|(key, _)| key).collect::<String>(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(scan("a", "d", 9), "abc");
+        assert_eq!(scan("b", "z", 2), "bc");
+        assert_eq!(scan("d", "a", 9), "");
+        assert_eq!(scan("a", "a", 9), "");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_changes_nothing() {
+        let mut store = store();
+        assert_eq!(put(&mut store, "a", "123456789"), Reply::Refused);
+        assert_eq!(put(&mut store, "a", "12345678"), Reply::Done);
+        assert_eq!(store.apply(Command::Append("a".into(), "9".into())), Reply::Refused);
+        assert_eq!(put(&mut store, "b", "12345678"), Reply::Done);
+        assert_eq!(store.bytes(), 18);
+        let full = store.clone();
+        assert_eq!(put(&mut store, "c", "12"), Reply::Refused);
+        assert_eq!(store, full);
+        // What takes another's place needs no room of its own.
+        assert_eq!(put(&mut store, "b", "87654321"), Reply::Done);
+        store.apply(Command::Delete("a".into()));
+        assert_eq!(put(&mut store, "c", "12"), Reply::Done);
+        assert_eq!(store.bytes(), 12);
+    }
+
+    #[test]
+    fn the_digest_is_that_of_the_contents() {
+        let (mut one, mut other) = (store(), store());
+        put(&mut one, "a", "1");
+        put(&mut one, "b", "2");
+        put(&mut other, "b", "1");
+        put(&mut other, "b", "2");
+        assert_ne!(one.digest(), other.digest());
+        put(&mut other, "a", "1");
+        assert_eq!(one.digest(), other.digest());
+        one.apply(Command::Delete("a".into()));
+        one.apply(Command::Delete("b".into()));
+        assert_eq!(one.digest(), store().digest());
+    }
+}

@@ -1,0 +1,110 @@
+//! The system as `sim` sees it.
+
+use serde::{Deserialize, Serialize};
+use sim::check::Linearizable;
+use sim::check::linearizable::models::{self, StoreOp};
+use sim::scenario::plan::Phase;
+use sim::{Client, Cluster, Manifest, System};
+
+use super::store::Store;
+use super::{known_bugs, server, workload};
+use crate::rsm::operator::{self, MembersAre, TransferTo};
+use crate::rsm::{Limits, Patience, Reads};
+use crate::{raft, rsm};
+
+/// The keys of `[system]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Params {
+    /// How many servers vote at the beginning.
+    pub servers: usize,
+    /// How many more there are, which may become members.
+    pub spares: usize,
+    /// How many clients.
+    pub clients: usize,
+    /// How reads are answered: `log`, `index` or `lease`.
+    pub reads: Reads,
+    /// How long a tick is.
+    pub tick_ms: u64,
+    /// See [`raft::Config::election_ticks`].
+    pub election_ticks: u64,
+    /// See [`raft::Config::heartbeat_ticks`].
+    pub heartbeat_ticks: u64,
+    /// See [`raft::Config::pre_vote`].
+    pub pre_vote: bool,
+    /// See [`raft::Config::clock_drift`].
+    pub clock_drift: f64,
+    /// See [`raft::Config::max_append_bytes`].
+    pub max_append_bytes: usize,
+    /// See [`raft::Config::snapshot_chunk`].
+    pub snapshot_chunk: usize,
+    /// When the log has more bytes than this, a snapshot takes its place; 0 is never.
+    pub snapshot_bytes: usize,
+    /// How many bytes a segment of the log on disk has before the next one is begun.
+    pub segment: u64,
+    /// The most bytes of one value.
+    pub max_value: usize,
+    /// The most bytes of all keys and values.
+    pub max_bytes: usize,
+    /// A session ends when nothing was executed in it for so long.
+    pub session_idle_ms: u64,
+    /// When there are more sessions than this, the one that was used least recently ends.
+    pub max_sessions: usize,
+    /// A client leaves a session that it has not used for so long for a new one.
+    pub client_session_ms: u64,
+    /// How long a client waits for one answer.
+    pub attempt_ms: u64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        let (config, limits, patience) = (raft::Config::default(), Limits::default(), Patience::default());
+        Params {
+            servers: 3,
+            spares: 0,
+            clients: 3,
+            reads: Reads::Index,
+            tick_ms: 20,
+            election_ticks: config.election_ticks,
+            heartbeat_ticks: config.heartbeat_ticks,
+            pre_vote: config.pre_vote,
+            clock_drift: config.clock_drift,
+            max_append_bytes: config.max_append_bytes,
+            snapshot_chunk: config.snapshot_chunk,
+            snapshot_bytes: 4_000,
+            segment: 8 * 1024,
+            max_value: 64 << 10,
+            max_bytes: 4 << 20,
+            session_idle_ms: limits.idle.as_millis() as u64,
+            max_sessions: limits.sessions,
+            client_session_ms: patience.session.as_millis() as u64,
+            attempt_ms: patience.attempt.as_millis() as u64,
+        }
+    }
+}
+
+/// A key/value store on Raft.
+pub struct Kv;
+
+impl System for Kv {
+    type Params = Params;
+
+    fn describe(m: &mut Manifest<Self>) {
+        m.name("kv", "A key/value store on Raft").role("server", server::boot).client_role("client").ops::<StoreOp>();
+        m.workload("mixed", workload::mixed)
+            .workload("read-all", workload::read_all)
+            .action("kv.transfer", |_: Client<Params>, args: TransferTo| {
+                operator::transfer::<Store>(server::PORT, args)
+            })
+            .action("kv.members", |_: Client<Params>, args: MembersAre| operator::members::<Store>(server::PORT, args))
+            .suggest(Phase::Main, "mixed")
+            .suggest(Phase::Final, "read-all");
+        raft::declare(m);
+        m.check::<Linearizable<models::Store>>().consistency::<rsm::ExecutedByAll>();
+        known_bugs::declare(m);
+    }
+
+    fn build(&self, params: &Params, cluster: &mut Cluster) {
+        cluster.nodes("server", params.servers + params.spares).nodes("client", params.clients);
+    }
+}

@@ -1,0 +1,48 @@
+//! What every system that stands on Raft declares: its events, who leads, what faults must spare, and what must always hold.
+
+use sim::{Manifest, System};
+
+use super::checks::{
+    BacksUp, CommittedOnDisks, DurableVote, ElectionSafety, FreshReads, HandsOver, Leader, LeaderAppendOnly,
+    LeaderCompleteness, LogMatching, MajorityOfDisks, Monotonic, Ordering, Quorums, Remembers, SameState,
+    StateMachineSafety,
+};
+use super::events;
+
+/// Declares it. The system's servers are of the role `server`, and come first in its cluster: server `i` is node `i`.
+pub fn declare<S: System>(m: &mut Manifest<S>) {
+    m.event::<events::BecameLeader>()
+        .event::<events::Voted>()
+        .event::<events::Restored>()
+        .event::<events::Forgotten>()
+        .event::<events::Appended>()
+        .event::<events::Wrote>()
+        .event::<events::Committed>()
+        .event::<events::Applied>()
+        .event::<events::Installed>()
+        .event::<events::Compacted>()
+        .event::<events::Members>()
+        .event::<events::MembersApplied>()
+        .event::<events::Acted>()
+        .event::<events::BackedUp>()
+        .event::<events::ToldToStand>()
+        .event::<events::State>()
+        .event::<events::ReadAsked>()
+        .event::<events::ReadReady>();
+    m.selector::<Leader>().protected::<MajorityOfDisks>();
+    m.invariant::<ElectionSafety>()
+        .invariant::<LeaderAppendOnly>()
+        .invariant::<LogMatching>()
+        .invariant::<LeaderCompleteness>()
+        .invariant::<StateMachineSafety>()
+        .invariant::<DurableVote>()
+        .invariant::<Monotonic>()
+        .invariant::<Ordering>()
+        .invariant::<Remembers>()
+        .invariant::<CommittedOnDisks>()
+        .invariant::<Quorums>()
+        .invariant::<BacksUp>()
+        .invariant::<HandsOver>()
+        .invariant::<FreshReads>()
+        .invariant::<SameState>();
+}
