@@ -61,21 +61,19 @@ const SWEPT: Swept = Swept {
 };
 
 /// Those for which the swarm needs more seeds than a test can make: it is swept for them with `dst sweep --planted`.
-const RARE: [&str; 9] = [
-    "raft.read-numbers-reused",
+const RARE: [&str; 7] = [
+    "raft.read-joins-an-earlier-round",
+    "raft.commits-earlier-terms",
     "raft.lease-ignores-drift",
     "raft.lease-from-the-answer",
     "raft.lease-forgotten-by-restart",
     "raft.lease-survives-transfer",
     "raft.time-stands-still",
-    "raft.read-joins-an-earlier-round",
-    "raft.snapshot-acked-before-sync",
-    "raft.members-not-rolled-back",
 ];
 
 #[test]
 fn every_scenario_holds() {
-    SWEPT.every_scenario_holds(31, 6);
+    SWEPT.every_scenario_holds(32, 6);
 }
 
 #[test]
@@ -85,7 +83,7 @@ fn every_known_bug_is_found_by_the_scenario_made_for_it() {
 
 #[test]
 fn every_known_bug_is_found_by_the_swarm() {
-    SWEPT.every_known_bug_is_found_by_the_swarm(300, &RARE);
+    SWEPT.every_known_bug_is_found_by_the_swarm(250, &RARE);
 }
 
 #[test]
