@@ -1,4 +1,5 @@
-//! The key/value store end to end: five servers, twenty clients, 2,000 operations, crashes and partitions, and the check of
+//! The key/value store end to end: five servers, twenty clients with 100 operations each and 20 more to
+//! read everything at the end, crashes and partitions, and the check of
 //! the history. An element is a virtual second.
 //!
 //! Then the same under a sampling profiler: where the time goes, by who asked for it. Time in a library or in the allocator is
@@ -63,10 +64,14 @@ fn end_to_end(c: &mut Criterion) {
     let scenario = Scenario::parse("kv.toml", SCENARIO).unwrap_or_else(|error| panic!("{error}"));
     let report = simulate(&scenario, 1);
     let operations: u64 = ["ops_ok", "ops_failed", "ops_unknown"].iter().filter_map(|how| report.dose.get(*how)).sum();
-    println!("{operations} operations in {:.1} virtual seconds, {} events", report.virtual_ns as f64 / 1e9, report.events);
+    println!(
+        "{operations} operations in {:.1} virtual seconds, {} events",
+        report.virtual_ns as f64 / 1e9,
+        report.events
+    );
     let mut group = c.benchmark_group("key/value store");
     group.throughput(Throughput::Elements(report.virtual_ns / 1_000_000_000)).sample_size(10);
-    group.bench_function("5 servers, 20 clients, 2,000 operations", |b| {
+    group.bench_function("5 servers, 20 clients, 100 operations each", |b| {
         b.iter(|| black_box(simulate(&scenario, 1)).events);
     });
     group.finish();

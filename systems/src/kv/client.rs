@@ -37,7 +37,7 @@ impl Clerk {
         Clerk(rsm::Client::new(servers.collect(), patience))
     }
 
-    /// Performs an operation. A read `anywhere` is answered by any server.
+    /// Performs an operation. A read `anywhere` is asked of any server.
     pub async fn perform(&mut self, op: StoreOp, anywhere: bool, within: Duration) -> Done {
         let deadline = time::now() + within;
         match op {
@@ -66,17 +66,15 @@ impl Clerk {
     }
 
     async fn execute(&mut self, command: Command, deadline: Instant) -> Done {
-        let kind = command.clone();
+        let fits: fn(Reply) -> bool = match &command {
+            Command::Put(..) | Command::Append(..) => |reply| matches!(reply, Reply::Done),
+            Command::Cas(..) => |reply| matches!(reply, Reply::Swapped(_)),
+            Command::Delete(_) => |reply| matches!(reply, Reply::Deleted(_)),
+        };
         match self.0.execute(command, deadline).await {
             Ok(Reply::Refused) => Done::Failed,
             Ok(reply) => {
-                let fits = matches!(
-                    (&kind, reply),
-                    (Command::Put(..) | Command::Append(..), Reply::Done)
-                        | (Command::Cas(..), Reply::Swapped(_))
-                        | (Command::Delete(_), Reply::Deleted(_))
-                );
-                always!(fits, "kv.reply-fits", "{kind:?} was answered {reply:?}");
+                always!(fits(reply), "kv.reply-fits", "{reply:?} is no reply to it");
                 Done::Ok(match reply {
                     Reply::Swapped(swapped) => StoreRet::Swapped(swapped),
                     Reply::Deleted(deleted) => StoreRet::Deleted(deleted),

@@ -1,6 +1,6 @@
 //! A fault-tolerant key/value store: a map that servers agree on with Raft.
 //!
-//! The service of the MIT 6.824 labs 3 and 4, with what one would miss there: compare-and-swap, delete, range scans, reads without log
+//! The service of the MIT 6.824 lab "fault-tolerant key/value service", with what one would miss there: compare-and-swap, delete, range scans, reads without log
 //! entries, sessions that end, membership changes. The store is a state machine ([`store`]); all that replicates it, and makes a
 //! request that is sent twice be executed once, is in [`crate::rsm`] and [`crate::raft`].
 //!
@@ -10,8 +10,9 @@
 //! - Each takes effect at most once however often it is sent. If a client's session has ended meanwhile, the client hears that
 //!   nobody knows whether its request was executed; it will not be executed later.
 //! - What was answered survives the crash of any minority of the servers for ever, and of all of them at once if their disks survive.
-//! - Memory is bounded: by the limits of the store ([`store::Limits`]) and of sessions ([`crate::rsm::Limits`]), and the log by
-//!   snapshots. What would exceed the store's limits is refused, and changes nothing.
+//! - Memory is bounded: by the limits of the store ([`store::Limits`]) and of sessions ([`crate::rsm::Limits`]), and, unless they
+//!   are switched off, by snapshots in place of the log. What would exceed the store's limits is refused when its turn in the log
+//!   comes, and changes nothing; what has more than 1 MiB does not get into the log.
 //!
 //! # How
 //!

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sim::codec;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::rsm::StateMachine;
@@ -12,9 +13,12 @@ use crate::rsm::StateMachine;
 pub struct Limits {
     /// The most bytes of one value.
     pub value: usize,
-    /// The most bytes of all keys and values.
+    /// The most bytes of all keys and values, each pair 16 bytes more: what a snapshot takes.
     pub total: usize,
 }
+
+/// What a pair takes beside its bytes: two lengths.
+const PAIR: usize = 16;
 
 /// What changes the map.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +69,7 @@ pub enum Answer {
 pub struct Store {
     limits: Limits,
     map: BTreeMap<String, String>,
-    /// Of all keys and values.
+    /// Of all pairs.
     bytes: usize,
     /// All pairs as a hash that does not depend on their order.
     hash: u64,
@@ -73,19 +77,28 @@ pub struct Store {
 
 impl Store {
     /// An empty one.
+    ///
+    /// # Panics
+    ///
+    /// If a store within its limits might not fit into a snapshot.
     pub fn new(limits: Limits) -> Store {
+        assert!(
+            limits.total as u64 <= codec::LIMIT / 2,
+            "a store of {} bytes does not fit into a snapshot",
+            limits.total
+        );
         Store { limits, map: BTreeMap::new(), bytes: 0, hash: 0 }
     }
 
-    /// The bytes of all keys and values.
+    /// The bytes of all pairs, as [`Limits::total`] counts them.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Gives `key` the value `value`, if there is room for it.
     fn set(&mut self, key: String, value: String, done: Reply) -> Reply {
-        let before = self.map.get(&key).map_or(0, |value| key.len() + value.len());
-        let after = self.bytes - before + key.len() + value.len();
+        let before = self.map.get(&key).map_or(0, |value| PAIR + key.len() + value.len());
+        let after = self.bytes - before + PAIR + key.len() + value.len();
         if value.len() > self.limits.value || after > self.limits.total {
             return Reply::Refused;
         }
@@ -115,8 +128,11 @@ impl StateMachine for Store {
         match command {
             Command::Put(key, value) => self.set(key, value, Reply::Done),
             Command::Append(key, value) => {
-                let mut whole = self.map.get(&key).cloned().unwrap_or_default();
-                whole.push_str(&value);
+                let before = self.map.get(&key).map_or("", |before| before);
+                if before.len() + value.len() > self.limits.value {
+                    return Reply::Refused;
+                }
+                let whole = format!("{before}{value}");
                 self.set(key, whole, Reply::Done)
             }
             Command::Cas(key, expected, new) => match self.map.get(&key) == expected.as_ref() {
@@ -126,7 +142,7 @@ impl StateMachine for Store {
             Command::Delete(key) => {
                 let removed = self.map.remove(&key);
                 if let Some(value) = &removed {
-                    self.bytes -= key.len() + value.len();
+                    self.bytes -= PAIR + key.len() + value.len();
                     self.hash ^= hash(&key, value);
                 }
                 Reply::Deleted(removed.is_some())
@@ -156,7 +172,7 @@ mod tests {
     use super::*;
 
     fn store() -> Store {
-        Store::new(Limits { value: 8, total: 20 })
+        Store::new(Limits { value: 8, total: 2 * PAIR + 20 })
     }
 
     fn put(store: &mut Store, key: &str, value: &str) -> Reply {
@@ -208,7 +224,7 @@ mod tests {
         assert_eq!(put(&mut store, "a", "12345678"), Reply::Done);
         assert_eq!(store.apply(Command::Append("a".into(), "9".into())), Reply::Refused);
         assert_eq!(put(&mut store, "b", "12345678"), Reply::Done);
-        assert_eq!(store.bytes(), 18);
+        assert_eq!(store.bytes(), 2 * PAIR + 18);
         let full = store.clone();
         assert_eq!(put(&mut store, "c", "12"), Reply::Refused);
         assert_eq!(store, full);
@@ -216,7 +232,7 @@ mod tests {
         assert_eq!(put(&mut store, "b", "87654321"), Reply::Done);
         store.apply(Command::Delete("a".into()));
         assert_eq!(put(&mut store, "c", "12"), Reply::Done);
-        assert_eq!(store.bytes(), 12);
+        assert_eq!(store.bytes(), 2 * PAIR + 12);
     }
 
     #[test]

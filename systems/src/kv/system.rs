@@ -46,7 +46,7 @@ pub struct Params {
     pub max_value: usize,
     /// The most bytes of all keys and values.
     pub max_bytes: usize,
-    /// A session ends when nothing was executed in it for so long.
+    /// A session ends when no command of it came to the log for so long.
     pub session_idle_ms: u64,
     /// When there are more sessions than this, the one that was used least recently ends.
     pub max_sessions: usize,

@@ -16,6 +16,8 @@ pub struct Log {
     snapshot: SnapshotMeta,
     /// The entries behind the snapshot, without a gap.
     entries: Vec<Entry>,
+    /// What they take together.
+    bytes: usize,
     /// Memberships in the entries, by index.
     memberships: Vec<(Index, Membership)>,
     /// All up to here is on this server's disk.
@@ -33,6 +35,7 @@ impl Log {
         let mut log = Log {
             snapshot,
             entries: Vec::new(),
+            bytes: 0,
             memberships: Vec::new(),
             durable: start,
             handed_out: start,
@@ -72,7 +75,7 @@ impl Log {
 
     /// How many bytes the entries take.
     pub fn bytes(&self) -> usize {
-        self.entries.iter().map(Entry::size).sum()
+        self.bytes
     }
 
     fn slot(&self, index: Index) -> Option<usize> {
@@ -143,7 +146,12 @@ impl Log {
         if let Payload::Membership(membership) = &entry.payload {
             self.memberships.push((entry.index, membership.clone()));
         }
+        self.bytes += entry.size();
         self.entries.push(entry);
+    }
+
+    fn remove(&mut self, slots: impl std::ops::RangeBounds<usize>) {
+        self.bytes -= self.entries.drain(slots).map(|entry| entry.size()).sum::<usize>();
     }
 
     /// Takes entries from a leader whose log agrees with this one up to where they begin: what is there already stays, and
@@ -169,7 +177,7 @@ impl Log {
     /// Removes the entries from `from` on.
     pub fn cut(&mut self, from: Index) {
         assert!(from > self.committed, "entry {from} is committed and cannot be replaced");
-        self.entries.truncate(self.slot(from).expect("behind the snapshot"));
+        self.remove(self.slot(from).expect("behind the snapshot")..);
         self.memberships.retain(|(index, _)| *index < from || planted!("raft.members-not-rolled-back"));
         self.durable = self.durable.min(from - 1);
         self.handed_out = self.handed_out.min(from - 1);
@@ -219,7 +227,7 @@ impl Log {
         let Some(slot) = self.slot(index) else { return };
         assert!(index <= self.applied, "entry {index} is not applied yet");
         self.snapshot = self.snapshot_at(index);
-        self.entries.drain(..=slot);
+        self.remove(..=slot);
         self.memberships.retain(|(at, _)| *at > index);
     }
 
@@ -242,10 +250,10 @@ impl Log {
         let last = snapshot.last;
         if self.has(last) {
             let slot = self.slot(last.index).map_or(0, |slot| slot + 1);
-            self.entries.drain(..slot);
+            self.remove(..slot);
             self.memberships.retain(|(at, _)| *at > last.index);
         } else {
-            self.entries.clear();
+            self.remove(..);
             self.memberships.clear();
             self.durable = last.index;
             self.handed_out = last.index;

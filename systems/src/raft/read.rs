@@ -50,7 +50,10 @@ impl Core {
 
     pub(super) fn on_read_index(&mut self, from: Id, request: u64) {
         match &mut self.role {
-            Role::Leader(leader) => leader.reads.new.push(Asker::At(from, request)),
+            // One that is no member hears of no more entries, and would wait for them.
+            Role::Leader(leader) if leader.progress.contains_key(&from) => {
+                leader.reads.new.push(Asker::At(from, request));
+            }
             _ => self.answer(Asker::At(from, request), None),
         }
     }

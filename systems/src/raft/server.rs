@@ -159,7 +159,7 @@ async fn serve(raft: Raft, mut applies: Applies, server: &mut Server<LogService>
 impl Host {
     fn apply(&self, apply: Apply) {
         let (index, term) = match apply {
-            Apply::Snapshot { index, state } => {
+            Apply::Snapshot { index, state, .. } => {
                 *self.state.borrow_mut() = match state.is_empty() || planted!("raft.snapshot-state-ignored") {
                     true => State::default(),
                     false => codec::decode::<(State, Vec<u8>)>(&state).expect("its own snapshot").0,

@@ -33,7 +33,7 @@ impl Default for Patience {
 /// Why there is no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
-    /// The deadline passed and it certainly was not, and will not be, executed.
+    /// The deadline passed, or it is too large: it certainly was not, and will not be, executed.
     #[error("not executed")]
     NotExecuted,
     /// It may have been executed, or be later.
@@ -46,7 +46,7 @@ pub struct Client<S: StateMachine> {
     /// Where server `i` answers clients.
     servers: Vec<Addr>,
     patience: Patience,
-    /// Who answered last, or was named.
+    /// Whom to ask next: who answered last, or was named, or any.
     leader: usize,
     session: Option<Session>,
     state: std::marker::PhantomData<S>,
@@ -86,13 +86,16 @@ impl<S: StateMachine> Client<S> {
         while time::now() < deadline {
             match self.attempt(self.leader, &request, deadline).await {
                 Some(Reply::Done(Outcome::Executed(reply))) => {
-                    self.session.iter_mut().for_each(|session| session.used = time::now());
+                    if let Some(session) = &mut self.session {
+                        session.used = time::now();
+                    }
                     return Ok(reply);
                 }
-                Some(Reply::Done(_)) => {
+                Some(Reply::Done(Outcome::Expired | Outcome::Superseded)) => {
                     self.session = None;
                     return Err(ClientError::Unknown);
                 }
+                Some(Reply::TooLarge) => return Err(ClientError::NotExecuted),
                 Some(Reply::Elsewhere(leader)) => self.go(leader),
                 Some(_) | None => {
                     self.go(None);
@@ -100,7 +103,9 @@ impl<S: StateMachine> Client<S> {
                         && planted!("rsm.client-counts-attempts")
                     {
                         *number += 1;
-                        self.session.iter_mut().for_each(|session| session.number += 1);
+                        if let Some(session) = &mut self.session {
+                            session.number += 1;
+                        }
                     }
                 }
             }
@@ -127,7 +132,8 @@ impl<S: StateMachine> Client<S> {
         Err(ClientError::NotExecuted)
     }
 
-    /// Has a query answered by any server: the answer is no older than that of the leader.
+    /// Has a query answered by any server: the answer is no older than that of the leader. Where queries are entries of the log
+    /// ([`super::Reads::Log`]), only the leader answers.
     ///
     /// # Errors
     ///

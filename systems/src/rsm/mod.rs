@@ -10,10 +10,9 @@
 //! - Every replica executes the same commands in the same order, each after it is committed, and after a restart goes on
 //!   from its snapshot.
 //! - A command of a session is executed at most once, however often it is sent, to whomever, across crashes and snapshots; who
-//!   sends it again gets the reply of the first time. If the session is no longer known, the command is not executed, and its
-//!   sender hears that.
-//! - [`Replica::submit`] and [`Client::execute`] say one of three things: executed (with the reply), certainly not executed, or
-//!   unknown.
+//!   sends it again gets the reply of the first time, as long as it is the session's latest. If the session is no longer known,
+//!   or a later command of it was executed, it is not executed, and its sender hears that.
+//! - [`Client::execute`] says one of three things: executed (with the reply), certainly not executed, or unknown.
 //! - Queries are linearizable, by whichever of the three ways they are answered ([`Reads`]).
 //!
 //! # Where it comes from

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use sim::sync::{Notify, oneshot};
 use sim::task::{self, JoinHandle};
@@ -14,6 +15,12 @@ use super::{StateMachine, visible};
 use crate::raft::driver::{self, Applies, Apply, Raft, StartError};
 use crate::raft::leader::ProposeError;
 use crate::raft::{Id, Index, Term, events};
+
+/// The most bytes of a command or a query: what is larger does not get into the log.
+const LARGEST: usize = 1 << 20;
+
+/// Nobody waits longer for one entry, or for the log to go on: whoever asked has long asked elsewhere.
+const GIVE_UP: Duration = Duration::from_secs(10);
 
 /// How queries are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -60,12 +67,15 @@ pub enum Submit<S: StateMachine> {
 /// Why there is no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// This server does not lead, and certainly nothing was done. That one may.
-    #[error("this server does not lead")]
+    /// Certainly nothing was done: this server does not lead, or cannot take anything at present.
+    #[error("this server does not take it")]
     NotLeader {
         /// Who leads, as far as it knows.
         leader: Option<Id>,
     },
+    /// Certainly nothing was done, nor will it be anywhere: it is too large.
+    #[error("it has more than {LARGEST} bytes")]
+    TooLarge,
     /// It took the entry, and another one came to its place: certainly nothing was done.
     #[error("another leader's entry came to its place")]
     Replaced,
@@ -153,8 +163,8 @@ impl<S: StateMachine> Replica<S> {
         self.0.progress.notify_waiters();
     }
 
-    /// Puts an entry into the log and waits until it is applied, or will certainly never be. May take for ever where no quorum
-    /// is: callers have deadlines.
+    /// Puts an entry into the log and waits until it is applied, or will certainly never be; where there is no quorum for long,
+    /// it gives up.
     ///
     /// # Errors
     ///
@@ -171,9 +181,12 @@ impl<S: StateMachine> Replica<S> {
         if self.0.raft.stopped().is_some() {
             return Err(SubmitError::NotLeader { leader: None });
         }
+        if !self.0.raft.status().1 {
+            return Err(SubmitError::NotLeader { leader: self.0.raft.leader() });
+        }
         let speculated = self.speculate(&request);
         let entry = Stamped { at: self.log_time(), request };
-        let bytes = codec::encode(&entry).expect("a command is far below the limit");
+        let bytes = codec::encode(&entry).ok().filter(|bytes| bytes.len() <= LARGEST).ok_or(SubmitError::TooLarge)?;
         let (index, term) = self.0.raft.propose(bytes.into()).map_err(|error| match error {
             ProposeError::NotLeader { leader } => SubmitError::NotLeader { leader },
             ProposeError::Transferring | ProposeError::Full => SubmitError::NotLeader { leader: None },
@@ -188,10 +201,20 @@ impl<S: StateMachine> Replica<S> {
         if let Some((_, before)) = self.0.waiting.borrow_mut().insert(index, (term, answer)) {
             let _ = before.send(Err(SubmitError::Unknown));
         }
-        answered.await.unwrap_or(Err(SubmitError::Unknown))
+        match time::timeout(GIVE_UP, answered).await {
+            Ok(answer) => answer.unwrap_or(Err(SubmitError::Unknown)),
+            Err(_) => {
+                let waiting = &mut *self.0.waiting.borrow_mut();
+                if waiting.get(&index).is_some_and(|(of, _)| *of == term) {
+                    waiting.remove(&index);
+                }
+                Err(SubmitError::Unknown)
+            }
+        }
     }
 
-    /// What time it is in the log, as far as a leader can tell.
+    /// What time it is in the log, as far as a leader can tell: where it stood here when it was first asked for something in its
+    /// term, and as much more as its own clock has gone on since.
     fn log_time(&self) -> u64 {
         let inner = &*self.0;
         let (term, now, applied) = (inner.raft.status().0, time::now(), inner.state.borrow().now());
@@ -228,7 +251,10 @@ impl<S: StateMachine> Replica<S> {
         if self.0.reads == Reads::Log {
             return match self.put(Request::Query(query)).await? {
                 Outcome::Answered(answer) => Ok(answer),
-                _ => unreachable!("a query is answered"),
+                other => {
+                    always!(false, "rsm.queries-are-answered", "{other:?}");
+                    Err(SubmitError::Unknown)
+                }
             };
         }
         let index = self.0.raft.read_index().await;
@@ -237,7 +263,9 @@ impl<S: StateMachine> Replica<S> {
             if self.0.raft.stopped().is_some() {
                 return Err(SubmitError::NotLeader { leader: None });
             }
-            self.0.progress.notified().await;
+            if time::timeout(GIVE_UP, self.0.progress.notified()).await.is_err() {
+                return Err(SubmitError::Unknown);
+            }
         }
         Ok(self.0.state.borrow().state().query(&query))
     }
@@ -260,26 +288,27 @@ impl<S: StateMachine> Replica<S> {
     fn apply(&self, apply: Apply) {
         let inner = &*self.0;
         let mut command_of = None;
-        let (index, applied) = match apply {
-            Apply::Snapshot { index, state } => {
+        let (index, term, outcome) = match apply {
+            Apply::Snapshot { index, term, state } => {
                 let ignored = inner.applied.get() > 0 && planted!("rsm.installed-state-ignored");
                 if !state.is_empty() && !ignored {
                     *inner.state.borrow_mut() = codec::decode(&state).expect("a snapshot is what was encoded");
                 }
-                (index, None)
+                self.tell_jumped_over(index);
+                (index, term, None)
             }
             Apply::Command { index, term, command } => {
                 let entry: Stamped<S> = codec::decode(&command).expect("an entry is what was encoded");
                 let of = entry.command_of();
                 let outcome = inner.state.borrow_mut().apply(index, entry, &command);
                 command_of = of.filter(|_| matches!(outcome, Outcome::Executed(_)));
-                (index, Some((term, Some(outcome))))
+                (index, term, Some(outcome))
             }
             Apply::Nothing { index, term } => {
                 if planted!("rsm.new-leader-forgets-replies") {
                     inner.state.borrow_mut().forget_replies();
                 }
-                (index, Some((term, None)))
+                (index, term, None)
             }
         };
         let before = inner.applied.replace(index);
@@ -287,20 +316,12 @@ impl<S: StateMachine> Replica<S> {
         let (count, hash) = inner.state.borrow().digest();
         observe!(events::State { index, count, hash });
         visible::executed(index, command_of);
-        self.tell(index, applied);
+        self.tell(index, term, outcome);
     }
 
-    /// Tells those who wait what an applied entry means for them.
-    fn tell(&self, index: Index, applied: Option<(Term, Option<Outcome<S>>)>) {
+    /// Tells those who wait what an applied entry means for them; one without an outcome is no command.
+    fn tell(&self, index: Index, term: Term, outcome: Option<Outcome<S>>) {
         let mut waiting = self.0.waiting.borrow_mut();
-        let Some((term, outcome)) = applied else {
-            // A snapshot jumped over them.
-            let later = waiting.split_off(&(index + 1));
-            for (_, answer) in std::mem::replace(&mut *waiting, later).into_values() {
-                let _ = answer.send(Err(SubmitError::Unknown));
-            }
-            return;
-        };
         let is_its = |of: Term| of == term || planted!("rsm.replies-by-index");
         if let Some((of, answer)) = waiting.remove(&index) {
             let _ = answer.send(match outcome {
@@ -314,11 +335,22 @@ impl<S: StateMachine> Replica<S> {
         }
     }
 
+    /// Tells those whose entries a snapshot jumped over that nobody knows what became of them.
+    fn tell_jumped_over(&self, index: Index) {
+        let mut waiting = self.0.waiting.borrow_mut();
+        let later = waiting.split_off(&(index + 1));
+        for (_, answer) in std::mem::replace(&mut *waiting, later).into_values() {
+            let _ = answer.send(Err(SubmitError::Unknown));
+        }
+    }
+
     fn compact_if_large(&self, state: &Sessions<S>) {
         let inner = &*self.0;
         let (limit, applied) = (inner.snapshot_bytes, inner.applied.get());
         let under_way = inner.compacting.get() > inner.raft.snapshot_index();
-        if limit == 0 || under_way || inner.raft.size().0 <= limit || applied <= inner.raft.snapshot_index() {
+        // A large state is not written again for every few entries.
+        let (log, snapshot) = inner.raft.size();
+        if limit == 0 || under_way || log <= limit.max(snapshot) || applied <= inner.raft.snapshot_index() {
             return;
         }
         inner.compacting.set(applied);

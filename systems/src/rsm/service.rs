@@ -60,6 +60,8 @@ pub enum Reply<S: StateMachine> {
     Done(Outcome<S>),
     /// Certainly nothing was done: ask that server, if one is named.
     Elsewhere(Option<u64>),
+    /// Certainly nothing was done, nor will it be anywhere: it is too large.
+    TooLarge,
     /// It may be done, or not.
     Unknown,
     /// A transfer or a change of the membership has begun.
@@ -137,6 +139,7 @@ async fn answer<S: StateMachine>(replica: Replica<S>, incoming: Incoming<Service
         Ok(outcome) => Reply::Done(outcome),
         Err(SubmitError::NotLeader { leader }) => Reply::Elsewhere(leader.map(|id| id.0)),
         Err(SubmitError::Replaced) => Reply::Elsewhere(None),
+        Err(SubmitError::TooLarge) => Reply::TooLarge,
         Err(SubmitError::Unknown) => Reply::Unknown,
     });
 }

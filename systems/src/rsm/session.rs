@@ -2,8 +2,9 @@
 //!
 //! They are part of the replicated state, and of its snapshots. Time in them is the log's: each entry carries what the leader
 //! that took it thought the log's time to be, and the latest such moment is now, at every replica alike. So all replicas end a
-//! session at the same entry, and none by a clock of its own. A leader counts on from where the log's time stood when it came
-//! to lead, by its own clock's pace: what that clock shows is no matter.
+//! session at the same entry, and none by a clock of its own. A leader counts on, by its own clock's pace, from where the log's time
+//! stood when it was first asked for something in its term: what that clock shows is no matter. Between leaders, and while nobody
+//! asks a new one, the log's time stands still, so sessions may end late, and never early.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::raft::Index;
 /// When sessions end. All replicas must be given the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// A session ends when nothing was executed in it for so long.
+    /// A session ends when no command of it came to the log for so long.
     pub idle: Duration,
     /// When there are more than so many, the one that was used least recently ends.
     pub sessions: usize,
@@ -145,7 +146,7 @@ impl<S: StateMachine> Sessions<S> {
         self.sessions.is_empty()
     }
 
-    /// The log's time: nanoseconds since its first entry.
+    /// The log's time, in nanoseconds: see the module.
     pub(super) fn now(&self) -> u64 {
         self.now
     }

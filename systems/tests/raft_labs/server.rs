@@ -127,7 +127,7 @@ pub async fn boot(setup: Rc<Setup>, record: Rc<RefCell<Record>>) {
 fn take(me: usize, record: &RefCell<Record>, apply: Apply) -> Index {
     let mut record = record.borrow_mut();
     match apply {
-        Apply::Snapshot { index, state } => {
+        Apply::Snapshot { index, state, .. } => {
             let contents: Vec<Content> = match state.is_empty() {
                 true => Vec::new(),
                 false => codec::decode(&state).expect("a snapshot of another server's"),

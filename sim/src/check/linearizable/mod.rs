@@ -133,7 +133,8 @@ pub trait Model: 'static {
     }
 
     /// Whether it can make a difference to any of `others` that `placed`, whose outcome nobody knows, led from `before` to
-    /// `after`. They are what may come until the next read that `placed` concerns is over, that read included.
+    /// `after`. They are what may come until the next read that `placed` concerns is over, that read included. Answer `true`
+    /// unless it is ruled out for each of them, and unless what `placed` changed is all seen by that read.
     ///
     /// Only a hint: where the answer is `false`, whatever follows can do without `placed`, since the read says what the state is
     /// then in any case; so the search does not place it here. `true` is always safe; `false` must be certain.
@@ -235,7 +236,10 @@ pub fn check<M: Model>(history: &[Operation<M::Op, M::Ret>], budget: u64) -> Ver
     let mut found = Found { steps: 0, exhausted: None, earliest: None };
     for part in partition::partition::<M>(history) {
         for key in projected::project::<M>(history, &part).into_iter().flatten() {
+            let exhausted = found.exhausted.take();
             found.judge::<M>(&key.operations, &key.part, budget, |index| key.indexes[index]);
+            // It is a short cut to a violation; what it cannot decide the whole part may.
+            found.exhausted = exhausted;
         }
         found.judge::<M>(history, &part, budget, |index| index);
     }

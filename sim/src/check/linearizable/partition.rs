@@ -44,6 +44,11 @@ impl KeySet {
         KeySet(self.0 | other.0)
     }
 
+    /// Those that are in both.
+    pub fn and(self, other: KeySet) -> KeySet {
+        KeySet(self.0 & other.0)
+    }
+
     /// Whether the two have a key in common.
     pub fn meets(self, other: KeySet) -> bool {
         self.0 & other.0 != 0

@@ -363,7 +363,7 @@ impl Timeline {
                     let refused_by = match (M::is_read(entry.op), entry.ret) {
                         (true, Some(ret)) if states.step(state, number, entry).is_none() => {
                             let refused_by = M::refused_by(states.get(state), entry.op, ret);
-                            KeySet::of(refused_by.iter().filter_map(|key| keys.binary_search(key).ok()))
+                            KeySet::of(refused_by.iter().filter_map(|key| keys.binary_search(key).ok())).and(entry.keys)
                         }
                         // What it led to is in the conflict already.
                         (true, _) => conflict,

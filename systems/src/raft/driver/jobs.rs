@@ -110,7 +110,7 @@ impl Raft {
             let core = &self.0.state.borrow().core;
             observe!(events::Installed { index, term, last: core.log().last().index });
             events::memberships(core);
-            let _ = self.0.applies.send(Apply::Snapshot { index, state });
+            let _ = self.0.applies.send(Apply::Snapshot { index, term, state });
         }
         self.pump();
     }

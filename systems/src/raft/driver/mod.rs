@@ -27,7 +27,7 @@ use super::core::{Core, Output};
 use super::events;
 use super::leader::ProposeError;
 use super::membership::{ChangeError, Membership, Target};
-use super::message::{Body, Entry, Id, Index, Message, Payload, SnapshotMeta, Term};
+use super::message::{Body, Entry, Id, Index, Message, Payload, Position, SnapshotMeta, Term};
 use crate::storage::StorageError;
 pub use disk::StartError;
 pub(super) use disk::entry_of;
@@ -63,6 +63,8 @@ pub enum Apply {
     Snapshot {
         /// The last entry in it.
         index: Index,
+        /// Its term.
+        term: Term,
         /// The state.
         state: Bytes,
     },
@@ -150,7 +152,8 @@ impl Raft {
         let (applies, applied) = mpsc::unbounded_channel();
         let (jobs, todo) = mpsc::unbounded_channel();
         let socket = Rc::new(UdpSocket::bind(options.port).expect("the port is the server's own"));
-        let _ = applies.send(Apply::Snapshot { index: snapshot.0.last.index, state });
+        let Position { index, term } = snapshot.0.last;
+        let _ = applies.send(Apply::Snapshot { index, term, state });
         let state = State {
             core,
             watch: Watch::default(),

@@ -4,7 +4,7 @@
 ///
 /// That each append can be used once, and not in every order, is not looked at: `may_reach` says `true` too often, and
 /// `false` only where it is certain.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Growth<'a> {
     /// Of how many bytes of the wanted value the beginnings are.
     begun: Few<usize>,
@@ -50,6 +50,7 @@ impl<'a> Growth<'a> {
 }
 
 /// A set of a few things, in the order in which they came, that needs no memory of its own.
+#[derive(Clone)]
 struct Few<T> {
     things: [T; 32],
     len: usize,

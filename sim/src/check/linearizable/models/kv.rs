@@ -122,16 +122,17 @@ impl Model for Kv {
 }
 
 /// Whether one of the reads may see a value, or what appends make of it.
-fn may_be_seen<'a>(value: &str, others: impl Iterator<Item = (&'a KvOp, Option<&'a KvRet>)> + Clone) -> bool {
-    others.clone().any(|(_, ret)| {
-        let Some(KvRet::Value(read)) = ret else { return false };
-        let mut growth = Growth::default();
-        growth.begin(value, read);
-        for (op, _) in others.clone() {
-            if let KvOp::Append { value, .. } = op {
-                growth.append(value);
-            }
+fn may_be_seen<'a>(value: &str, mut others: impl Iterator<Item = (&'a KvOp, Option<&'a KvRet>)> + Clone) -> bool {
+    let mut appends = Growth::default();
+    for (op, _) in others.clone() {
+        if let KvOp::Append { value, .. } = op {
+            appends.append(value);
         }
+    }
+    others.any(|(_, ret)| {
+        let Some(KvRet::Value(read)) = ret else { return false };
+        let mut growth = appends.clone();
+        growth.begin(value, read);
         read == value || growth.may_reach(read)
     })
 }

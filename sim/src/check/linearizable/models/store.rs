@@ -296,19 +296,20 @@ fn may_matter<'a>(
     after: Option<&str>,
     others: impl Iterator<Item = (&'a StoreOp, Option<&'a StoreRet>)> + Clone,
 ) -> bool {
-    let of_key = || others.clone().filter(|(op, _)| op.key().is_none_or(|other| other == key));
+    let mut of_key = others.filter(|(op, _)| op.key().is_none_or(|other| other == key));
+    let mut appends = Growth::default();
+    for (op, _) in of_key.clone() {
+        if let StoreOp::Append { value, .. } = op {
+            appends.append(value);
+        }
+    }
     let may_grow = |from: Option<&str>, wanted: Option<&str>| {
         let Some(wanted) = wanted else { return from.is_none() };
-        let mut growth = Growth::default();
+        let mut growth = appends.clone();
         growth.begin(from.unwrap_or_default(), wanted);
-        for (op, _) in of_key() {
-            if let StoreOp::Append { value, .. } = op {
-                growth.append(value);
-            }
-        }
         from == Some(wanted) || growth.may_reach(wanted)
     };
-    of_key().any(|(op, ret)| match (op, ret) {
+    of_key.any(|(op, ret)| match (op, ret) {
         (StoreOp::Get { .. }, Some(StoreRet::Value(value))) => may_grow(after, value.as_deref()),
         (StoreOp::Get { .. } | StoreOp::Put { .. } | StoreOp::Append { .. }, _) => false,
         (StoreOp::Cas { expected, .. }, Some(StoreRet::Swapped(false))) => may_grow(before, expected.as_deref()),
