@@ -24,7 +24,7 @@ const SWEPT: Swept = Swept {
         ("rsm.ended-session-comes-back", "sessions"),
         ("rsm.session-ids-reused", "sessions"),
         ("rsm.reply-before-commit", "partitions"),
-        ("rsm.replies-by-index", "lost-replies"),
+        ("rsm.replies-by-index", "reads"),
         ("rsm.any-replica-answers", "reads"),
         ("rsm.leader-answers-unasked", "reads"),
         ("rsm.answers-before-it-has-applied", "reads"),

@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_scan_is_in_order_within_its_bounds() {
-        let mut store = store();
+        let mut store = Store::new(Limits { value: 8, total: 100 });
         for key in ["c", "a", "d", "b"] {
             put(&mut store, key, "1");
         }

@@ -348,9 +348,7 @@ impl<S: StateMachine> Replica<S> {
         let inner = &*self.0;
         let (limit, applied) = (inner.snapshot_bytes, inner.applied.get());
         let under_way = inner.compacting.get() > inner.raft.snapshot_index();
-        // A large state is not written again for every few entries.
-        let (log, snapshot) = inner.raft.size();
-        if limit == 0 || under_way || log <= limit.max(snapshot) || applied <= inner.raft.snapshot_index() {
+        if limit == 0 || under_way || inner.raft.size().0 <= limit || applied <= inner.raft.snapshot_index() {
             return;
         }
         inner.compacting.set(applied);
