@@ -64,8 +64,10 @@ fn raft_members_that_left_need_not_have_it_and_new_ones_must() {
         let change = format!(
             "[[fault]]\nat = \"500ms\"\ndo = {{ action = {{ name = \"raft.members\", args = {{ voters = {members}, learners = [] }} }} }}"
         );
+        // Whoever is cut off does not lead: the others go on.
+        let lead = "[[fault]]\nat = \"1s\"\ndo = { action = { name = \"raft.transfer\", args = { to = 0 } } }";
         let cut = "[[fault]]\nat = \"1500ms\"\ndo = { isolate = \"server-2\" }";
-        measured(&RaftLog, &workload("mixed", "read-all"), &format!("{change}\n{cut}"), SEED)
+        measured(&RaftLog, &workload("mixed", "read-all"), &format!("{change}\n{lead}\n{cut}"), SEED)
     };
     let without = scenario("[0, 1]");
     let with = scenario("[0, 1, 2]");
