@@ -1,7 +1,9 @@
-//! The scenario in the README is one that a user could write, and it does what it says.
+//! The scenario in the README is one that a user could write, and it does what it says; the failure that it shows is that of
+//! the run that it names.
 #![allow(clippy::disallowed_methods, reason = "reads a file of this repository")]
 
 use sim::{Outcome, RunOptions, Scenario, run};
+use systems::kv::Kv;
 use systems::primary_backup::PrimaryBackup;
 
 #[test]
@@ -19,4 +21,16 @@ fn the_sentence_takes_fewer_than_15_lines_and_happens() {
     }
     // Not in every run: the last copy is spared.
     assert!(crashes > 10, "{crashes}");
+}
+
+#[test]
+fn the_failure_is_that_of_the_run() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("it is there");
+    let crash = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/kv/crash.toml"));
+    let scenario = Scenario::load(crash).unwrap_or_else(|error| panic!("{error}"));
+    let options = RunOptions { planted: vec!["rsm.executes-again".to_owned()], ..RunOptions::default() };
+    let failure = run(&Kv, &scenario, 16, options).expect("it runs").failure.expect("it fails");
+    for line in failure.explanation.lines() {
+        assert!(readme.contains(line.trim()), "the README does not show: {line}");
+    }
 }

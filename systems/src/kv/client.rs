@@ -75,6 +75,9 @@ impl Clerk {
             Ok(Reply::Refused) => Done::Failed,
             Ok(reply) => {
                 always!(fits(reply), "kv.reply-fits", "{reply:?} is no reply to it");
+                if !fits(reply) {
+                    return Done::Unknown;
+                }
                 Done::Ok(match reply {
                     Reply::Swapped(swapped) => StoreRet::Swapped(swapped),
                     Reply::Deleted(deleted) => StoreRet::Deleted(deleted),
@@ -88,13 +91,18 @@ impl Clerk {
     }
 
     async fn query(&mut self, query: Query, anywhere: bool, deadline: Instant) -> Done {
+        let is_get = matches!(query, Query::Get(_));
         let answer = match anywhere {
             true => self.0.query_anywhere(query, deadline).await,
             false => self.0.query(query, deadline).await,
         };
         match answer {
-            Ok(Answer::Value(value)) => Done::Ok(StoreRet::Value(value)),
-            Ok(Answer::Pairs(pairs)) => Done::Ok(StoreRet::Pairs(pairs)),
+            Ok(Answer::Value(value)) if is_get => Done::Ok(StoreRet::Value(value)),
+            Ok(Answer::Pairs(pairs)) if !is_get => Done::Ok(StoreRet::Pairs(pairs)),
+            Ok(other) => {
+                always!(false, "kv.answer-fits", "{other:?} is no answer to it");
+                Done::Failed
+            }
             Err(_) => Done::Failed,
         }
     }

@@ -1,6 +1,7 @@
 //! The system as `sim` sees it.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use sim::check::Linearizable;
 use sim::check::linearizable::models::{self, StoreOp};
 use sim::scenario::plan::Phase;
@@ -8,7 +9,8 @@ use sim::{Client, Cluster, Manifest, System};
 
 use super::store::Store;
 use super::{known_bugs, server, workload};
-use crate::rsm::operator::{self, MembersAre, TransferTo};
+use crate::raft::operator::{MembersAre, TransferTo};
+use crate::rsm::operator;
 use crate::rsm::{Limits, Patience, Reads};
 use crate::{raft, rsm};
 
@@ -16,7 +18,8 @@ use crate::{raft, rsm};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Params {
-    /// How many servers vote at the beginning.
+    /// How many servers vote at the beginning: 1 to 100.
+    #[serde(deserialize_with = "between::<_, 1, 100>")]
     pub servers: usize,
     /// How many more there are, which may become members.
     pub spares: usize,
@@ -44,11 +47,15 @@ pub struct Params {
     pub segment: u64,
     /// The most bytes of one value.
     pub max_value: usize,
-    /// The most bytes of all keys and values.
+    /// The most bytes of all keys and values: see [`Limits::total`](super::store::Limits::total). At most 8 MiB, so that a
+    /// snapshot can be encoded.
+    #[serde(deserialize_with = "between::<_, 0, 8_388_608>")]
     pub max_bytes: usize,
     /// A session ends when no command of it came to the log for so long.
     pub session_idle_ms: u64,
-    /// When there are more sessions than this, the one that was used least recently ends.
+    /// When there are more sessions than this, the one that was used least recently ends. At most
+    /// 100,000, since they are part of snapshots.
+    #[serde(deserialize_with = "between::<_, 1, 100_000>")]
     pub max_sessions: usize,
     /// A client leaves a session that it has not used for so long for a new one.
     pub client_session_ms: u64,
@@ -80,6 +87,15 @@ impl Default for Params {
             client_session_ms: patience.session.as_millis() as u64,
             attempt_ms: patience.attempt.as_millis() as u64,
         }
+    }
+}
+
+/// A number within bounds.
+fn between<'de, D: Deserializer<'de>, const LEAST: usize, const MOST: usize>(from: D) -> Result<usize, D::Error> {
+    let number = usize::deserialize(from)?;
+    match (LEAST..=MOST).contains(&number) {
+        true => Ok(number),
+        false => Err(D::Error::custom(format!("expected {LEAST} to {MOST}, found {number}"))),
     }
 }
 

@@ -54,6 +54,9 @@ impl Default for Mixed {
     }
 }
 
+/// The first string behind all keys.
+const END: &str = "l";
+
 /// All operations, on a few keys; what is written is written once.
 pub async fn mixed(cx: Client<Params>, args: Mixed) {
     let mut clerk = Clerk::new(&cx.params);
@@ -67,7 +70,7 @@ pub async fn mixed(cx: Client<Params>, args: Mixed) {
         let op = match () {
             () if rand::chance(args.reads) => StoreOp::Get { key },
             () if rand::chance(args.scans) => {
-                StoreOp::Scan { from: key, to: "l".to_owned(), limit: 1 + rand::below(args.keys) as usize }
+                StoreOp::Scan { from: key, to: END.to_owned(), limit: 1 + rand::below(args.keys) as usize }
             }
             () if rand::chance(args.swaps) => StoreOp::Cas { key, expected: seen.take(), new: value },
             () if rand::chance(args.deletes) => StoreOp::Delete { key },

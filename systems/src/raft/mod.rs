@@ -69,6 +69,7 @@ pub mod leader;
 pub mod log;
 pub mod membership;
 pub mod message;
+pub mod operator;
 pub mod ordered;
 pub mod progress;
 pub mod quorum;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sim::history::Op;
 use sim::{Client, NodeId, metric, node, rand, rpc, time};
 
+use super::operator::{self, MembersAre, TransferTo};
 use super::server::{LogService, PORTS, Reply, Request};
 use super::system::Params;
 use super::{Index, events, visible};
@@ -186,49 +187,22 @@ async fn ask(server: u64, request: &Request, timeout: Duration) -> Option<Reply>
     rpc::call::<LogService>(NodeId::new(server as u16).port(PORTS[1]), request, timeout).await.ok()
 }
 
-/// Arguments of `raft.transfer`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TransferTo {
-    /// Which server is to lead; any, without.
-    pub to: Option<u64>,
-}
-
 /// Has the leader hand leadership over.
-pub async fn transfer(cx: Client<Params>, args: TransferTo) {
-    let to = args.to.unwrap_or_else(|| any(&cx.params));
-    insist(Request::Transfer(to)).await;
-}
-
-/// Arguments of `raft.members`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MembersAre {
-    /// Who shall vote, by number; drawn, without.
-    pub voters: Option<Vec<u64>>,
-    /// Who shall learn; drawn, without.
-    pub learners: Option<Vec<u64>>,
+pub async fn transfer(_: Client<Params>, args: TransferTo) {
+    insist(Request::Transfer(args.drawn())).await;
 }
 
 /// Has the leader change the membership.
 pub async fn members(_: Client<Params>, args: MembersAre) {
-    let all = node::of_role("server").len() as u64;
-    let some = |p: f64| (0..all).filter(|_| rand::chance(p)).collect::<Vec<_>>();
-    let voters = args.voters.unwrap_or_else(|| some(0.7));
-    let learners = args.learners.unwrap_or_else(|| some(0.3));
+    let (voters, learners) = args.drawn();
     insist(Request::Members(voters, learners)).await;
 }
 
-/// Asks around for a while until somebody accepts.
 async fn insist(request: Request) {
-    let all = node::of_role("server").len() as u64;
-    let mut at = rand::below(all);
-    for _ in 0..10 {
-        match ask(at, &request, Duration::from_millis(200)).await {
-            Some(Reply::Accepted) => return,
-            Some(Reply::Refused(Some(other))) => at = other,
-            _ => at = rand::below(all),
-        }
-        time::sleep(Duration::from_millis(20)).await;
-    }
+    operator::insist(async |server| match ask(server, &request, Duration::from_millis(200)).await {
+        Some(Reply::Accepted) => Ok(()),
+        Some(Reply::Refused(other)) => Err(other),
+        _ => Err(None),
+    })
+    .await;
 }

@@ -1,49 +1,29 @@
-//! What operators do with any system of this kind: move leadership, change the membership, wait until all replicas agree.
+//! What operators do with any system of this kind: move leadership, change the membership, wait until all replicas have come as
+//! far.
 //!
 //! Server `i` is node `i`, so a system's servers come first in its cluster.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use sim::{NodeId, node, rand, rpc, time};
+use sim::{NodeId, rpc, time};
 
 use super::StateMachine;
 use super::service::{Reply, Request, Service};
 use crate::raft::Index;
+use crate::raft::operator::{self, MembersAre, TransferTo, servers};
 
 /// How long an operator waits for one answer.
 const ATTEMPT: Duration = Duration::from_millis(200);
 
-/// Arguments of a transfer.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TransferTo {
-    /// Which server is to lead; any, without.
-    pub to: Option<u64>,
-}
-
-/// Arguments of a change of the membership.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MembersAre {
-    /// Who shall vote, by number; drawn, without.
-    pub voters: Option<Vec<u64>>,
-    /// Who shall learn; drawn, without.
-    pub learners: Option<Vec<u64>>,
-}
-
 /// Has the leader hand leadership over. `port` is where servers answer clients.
 pub async fn transfer<S: StateMachine>(port: u16, args: TransferTo) {
-    let to = args.to.unwrap_or_else(|| rand::below(servers()));
-    insist(port, Request::<S>::Transfer(to)).await;
+    insist(port, Request::<S>::Transfer(args.drawn())).await;
 }
 
 /// Has the leader change the membership.
 pub async fn members<S: StateMachine>(port: u16, args: MembersAre) {
-    let some = |p: f64| (0..servers()).filter(|_| rand::chance(p)).collect::<Vec<_>>();
-    let voters = args.voters.unwrap_or_else(|| some(0.7));
-    let learners = args.learners.unwrap_or_else(|| some(0.3));
+    let (voters, learners) = args.drawn();
     insist(port, Request::<S>::Members { voters, learners }).await;
 }
 
@@ -80,23 +60,15 @@ pub async fn converged<S: StateMachine>(port: u16) {
     }
 }
 
-fn servers() -> u64 {
-    node::of_role("server").len() as u64
-}
-
 async fn ask<S: StateMachine>(server: u64, port: u16, request: &Request<S>) -> Option<Reply<S>> {
     rpc::call::<Service<S>>(NodeId::new(server as u16).port(port), request, ATTEMPT).await.ok()
 }
 
-/// Asks around for a while until somebody does it.
 async fn insist<S: StateMachine>(port: u16, request: Request<S>) {
-    let mut at = rand::below(servers());
-    for _ in 0..10 {
-        match ask(at, port, &request).await {
-            Some(Reply::Begun) => return,
-            Some(Reply::Elsewhere(Some(other))) => at = other,
-            _ => at = rand::below(servers()),
-        }
-        time::sleep(Duration::from_millis(20)).await;
-    }
+    operator::insist(async |server| match ask(server, port, &request).await {
+        Some(Reply::Begun) => Ok(()),
+        Some(Reply::Elsewhere(other)) => Err(other),
+        _ => Err(None),
+    })
+    .await;
 }

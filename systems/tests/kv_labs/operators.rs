@@ -9,7 +9,8 @@ use systems::kv::server::PORT;
 use systems::kv::store::Store;
 use systems::raft::Id;
 use systems::raft::membership::Membership;
-use systems::rsm::operator::{self, MembersAre, TransferTo};
+use systems::raft::operator::{MembersAre, TransferTo};
+use systems::rsm::operator;
 
 use crate::generic::{Generic, agree, client};
 use crate::lab::{Job, Lab, Step, ensure, ms, servers, shows};
