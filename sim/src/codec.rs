@@ -4,6 +4,8 @@
 //! be changed in one file. Decoding is bounded: a length prefix that claims more than [`LIMIT`] bytes is an error and
 //! never an allocation, and bytes left over are an error and never ignored.
 
+use std::cell::Cell;
+
 use bincode::Options;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,28 +19,54 @@ pub const LIMIT: u64 = 16 * 1024 * 1024;
 pub struct CodecError(String);
 
 fn options() -> impl Options {
-    bincode::DefaultOptions::new().with_fixint_encoding().with_limit(LIMIT)
+    bincode::DefaultOptions::new().with_fixint_encoding()
 }
 
 /// Appends the encoding of `value` to `out`. On error `out` is as it was.
 pub fn encode_into<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
     let start = out.len();
-    options().serialize_into(&mut *out, value).map_err(|error| {
+    // With a limit, bincode would go through the value twice.
+    let result = options().serialize_into(&mut *out, value).map_err(|error| CodecError(error.to_string()));
+    let result = result.and_then(|()| match out.len() - start {
+        len if len as u64 > LIMIT => Err(CodecError(format!("{len} bytes are more than the limit of {LIMIT}"))),
+        _ => Ok(()),
+    });
+    if result.is_err() {
         out.truncate(start);
-        CodecError(error.to_string())
-    })
+    }
+    result
 }
 
 /// The encoding of `value`.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
-    let mut out = Vec::new();
-    encode_into(&mut out, value)?;
-    Ok(out)
+    gathered(|out| encode_into(out, value))
+}
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The scratch buffer is kept up to this size.
+const KEPT: usize = 64 * 1024;
+
+/// The bytes that `fill` appends. They are gathered in a buffer that stays, so that they are allocated once and in their size,
+/// instead of moved each time they outgrow one.
+pub(crate) fn gathered(fill: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>) -> Result<Vec<u8>, CodecError> {
+    // Whoever encodes while encoding finds an empty one.
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    fill(&mut scratch)?;
+    if scratch.len() > KEPT {
+        return Ok(scratch);
+    }
+    let bytes = scratch.as_slice().to_vec();
+    SCRATCH.set(scratch);
+    Ok(bytes)
 }
 
 /// Decodes a value that must use up all of `bytes`.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    options().deserialize(bytes).map_err(|error| CodecError(error.to_string()))
+    options().with_limit(LIMIT).deserialize(bytes).map_err(|error| CodecError(error.to_string()))
 }
 
 #[cfg(test)]

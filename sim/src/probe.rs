@@ -14,6 +14,8 @@
 //! Each site is registered in a static catalogue when the program is linked, so that a `sometimes!` on a line that was
 //! never even reached is reported too.
 
+use std::cell::Cell;
+
 use crate::event::{EVENTS, Moment, Told};
 use crate::kernel::{self, State};
 use crate::node::NodeId;
@@ -128,6 +130,11 @@ const BUGGIFY_FIRES: f64 = 0.25;
 /// How likely a point is enabled in a run.
 const BUGGIFY_ENABLED: f64 = 0.25;
 
+thread_local! {
+    /// Whether this thread's run asked for any known bug: most never do, and the question is asked all the time.
+    static ANY_PLANTED: Cell<bool> = const { Cell::new(false) };
+}
+
 /// The state of all probes in one run.
 pub(crate) struct ProbeState {
     /// How often each event happened, and whether anybody listens.
@@ -150,6 +157,7 @@ struct Buggify {
 
 impl ProbeState {
     pub fn new() -> ProbeState {
+        ANY_PLANTED.set(false);
         ProbeState {
             events: vec![(0, false); EVENTS.len()],
             hits: vec![0; PROBES.len()],
@@ -168,6 +176,7 @@ impl ProbeState {
         for (probe, on) in PROBES.iter().zip(&mut self.planted) {
             *on |= probe.kind == ProbeKind::Planted && names.iter().any(|name| name == probe.name);
         }
+        ANY_PLANTED.set(self.planted.contains(&true));
     }
 
     /// Enables buggify points: those named, or a drawn quarter. Returns the enabled names, sorted.
@@ -339,7 +348,13 @@ pub fn buggify(site: &'static Probe) -> bool {
 }
 
 #[doc(hidden)]
+#[inline]
 pub fn planted(site: &'static Probe) -> bool {
+    ANY_PLANTED.get() && is_planted(site)
+}
+
+#[cold]
+fn is_planted(site: &'static Probe) -> bool {
     let on = kernel::with_running(|state| {
         let id = dense_id(site);
         let on = state.probes.planted[id];

@@ -387,13 +387,13 @@ impl Names {
 
     /// The durable file of that path.
     pub fn durable_file(&self, path: &str) -> Option<Rc<Inode>> {
-        let mut at = Entry::Dir(ROOT);
+        let mut at = &Entry::Dir(ROOT);
         for part in path::parts(path).ok()? {
             let Entry::Dir(dir) = at else { return None };
-            at = self.dirs.get(&dir)?.durable.get(part)?.clone();
+            at = self.dirs.get(dir)?.durable.get(part)?;
         }
         match at {
-            Entry::File(inode) => Some(inode),
+            Entry::File(inode) => Some(inode.clone()),
             Entry::Dir(_) => None,
         }
     }

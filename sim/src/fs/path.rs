@@ -15,7 +15,8 @@ pub(super) fn parts(path: &str) -> io::Result<impl Iterator<Item = &str>> {
     }
     let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
     // The way up is not supported: a disk has no links, so nobody needs it.
-    if path.contains('\0') || parts.clone().any(|part| part == "..") {
+    let bytes = path.as_bytes();
+    if bytes.contains(&0) || bytes.windows(2).any(|two| two == b"..") && parts.clone().any(|part| part == "..") {
         return Err(error::invalid());
     }
     Ok(parts)

@@ -1,4 +1,8 @@
-//! The event queue: everything that will happen at a known virtual time, in one heap.
+//! The event queue: everything that will happen at a known virtual time.
+//!
+//! Most events are pushed for soon: a message, a wake, the end of a disk's operation. The few that are next are kept in order
+//! in a short list, where a push is a search and a small move, and a pop is nothing; all later ones are in a heap. An event
+//! that is pushed for soon never sees the heap, however many timers are in it.
 
 use dary_heap::QuaternaryHeap;
 
@@ -60,15 +64,21 @@ impl Ord for Entry {
     }
 }
 
+/// The length of the list of what is next.
+const SOON: usize = 32;
+
 /// Below this many dead entries, sweeping them out is not worth a look.
 const SWEEP_FLOOR: usize = 64;
 
 #[derive(Default)]
 pub(crate) struct Queue {
-    heap: QuaternaryHeap<Entry>,
+    /// What is next, the very next last. Only empty if there is nothing at all.
+    soon: Vec<Entry>,
+    /// Everything else. None of it is before anything in `soon`.
+    later: QuaternaryHeap<Entry>,
     sequence: u32,
     /// Entries of cancelled timers. They are skipped when they come up, and swept out together once they are the
-    /// majority, so a cancel is O(1) amortised and the heap stays proportional to what is alive.
+    /// majority, so a cancel is O(1) amortised and the queue stays proportional to what is alive.
     dead: usize,
 }
 
@@ -77,27 +87,53 @@ impl Queue {
     pub fn push(&mut self, at: u64, priority: u32, event: Event) {
         self.sequence = self.sequence.wrapping_add(1);
         let tie = u64::from(priority) << 32 | u64::from(self.sequence);
-        self.heap.push(Entry { key: u128::from(at) << 64 | u128::from(tie), event });
+        let entry = Entry { key: u128::from(at) << 64 | u128::from(tie), event };
+        let is_soon = match self.soon.first() {
+            Some(last) if last.key > entry.key => true,
+            _ => self.later.is_empty() && self.soon.len() < SOON,
+        };
+        if !is_soon {
+            return self.later.push(entry);
+        }
+        let place = self.soon.partition_point(|other| other.key > entry.key);
+        self.soon.insert(place, entry);
+        if self.soon.len() > SOON {
+            self.later.extend(self.soon.drain(..SOON / 2));
+        }
     }
 
     #[inline]
     pub fn next_at(&self) -> Option<u64> {
-        self.heap.peek().map(Entry::at)
+        self.soon.last().map(Entry::at)
     }
 
     #[inline]
     pub fn pop(&mut self) -> Option<Event> {
-        self.heap.pop().map(|entry| entry.event)
+        let next = self.soon.pop()?;
+        if self.soon.is_empty() {
+            self.refill();
+        }
+        Some(next.event)
+    }
+
+    fn refill(&mut self) {
+        self.soon.extend(std::iter::from_fn(|| self.later.pop()).take(SOON / 2));
+        self.soon.reverse();
     }
 
     /// A timer in the queue was cancelled. `alive` says of a timer whether it still stands.
     pub fn cancelled(&mut self, alive: impl Fn(TimerId) -> bool) {
         self.dead += 1;
-        if self.dead > SWEEP_FLOOR && self.dead * 2 > self.heap.len() {
-            self.heap.retain(|entry| match entry.event {
+        if self.dead > SWEEP_FLOOR && self.dead * 2 > self.soon.len() + self.later.len() {
+            let stands = |entry: &Entry| match entry.event {
                 Event::Timer(timer) => alive(timer),
                 _ => true,
-            });
+            };
+            self.soon.retain(stands);
+            self.later.retain(stands);
+            if self.soon.is_empty() {
+                self.refill();
+            }
             self.dead = 0;
         }
     }
@@ -111,16 +147,51 @@ impl Queue {
     /// Removes cancelled timers from the front, so that none of them ever moves time.
     #[inline]
     pub fn skip_dead(&mut self, alive: impl Fn(TimerId) -> bool) {
-        while let Some(Entry { event: Event::Timer(timer), .. }) = self.heap.peek()
+        while let Some(Entry { event: Event::Timer(timer), .. }) = self.soon.last()
             && !alive(*timer)
         {
-            self.heap.pop();
+            self.pop();
             self.dead -= 1;
         }
     }
 
     /// How many entries will still do something.
     pub fn live(&self) -> usize {
-        self.heap.len() - self.dead
+        self.soon.len() + self.later.len() - self.dead
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Against an ordered map, with more entries than the list holds and with fewer, pushed before and after what is there.
+        #[test]
+        fn events_come_up_by_time_then_priority_then_order(
+            steps in proptest::collection::vec((0u64..40, 0u32..3, 0u8..8), 0..400),
+            pops in 1u8..7,
+        ) {
+            let (mut queue, mut model) = (Queue::default(), BTreeMap::new());
+            for (n, &(at, priority, what)) in (0u32..).zip(&steps) {
+                if what < pops {
+                    queue.push(at, priority, Event::Deliver(n));
+                    model.insert((at, priority, n), n);
+                } else {
+                    let next = model.pop_first();
+                    prop_assert_eq!(queue.next_at(), next.map(|((at, ..), _)| at));
+                    prop_assert_eq!(queue.pop(), next.map(|(_, n)| Event::Deliver(n)));
+                }
+                prop_assert_eq!(queue.live(), model.len());
+            }
+            while let Some((_, n)) = model.pop_first() {
+                prop_assert_eq!(queue.pop(), Some(Event::Deliver(n)));
+            }
+            prop_assert_eq!(queue.pop(), None);
+        }
     }
 }

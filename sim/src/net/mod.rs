@@ -36,7 +36,10 @@ struct Message {
     from: Addr,
     to: Addr,
     payload: Vec<u8>,
+    /// Of the payload as it was sent.
     checksum: u64,
+    /// Whether a bit was flipped under way: only then there is something for the receiver to find.
+    is_altered: bool,
     /// The sender's incarnation: loopback does not outlive it.
     incarnation: u32,
     /// [`Link::severed`] when it was sent.
@@ -134,7 +137,7 @@ impl State {
         self.digest.event(Tag::Send, route, checksum, self.now);
         self.record(here, Kind::Send, |state| describe(state, "->", to, &payload));
         if to.node == here {
-            let slot = self.net.insert(Message { from, to, payload, checksum, incarnation, severed: 0 });
+            let slot = self.net.insert(Message { from, to, payload, checksum, is_altered: false, incarnation, severed: 0 });
             self.push_delivery(self.now + LOOPBACK_NS, Draw(0), slot);
             return;
         }
@@ -157,16 +160,18 @@ impl State {
         }
         if let Some(latency) = fate.duplicate {
             self.effects.duplicated += 1;
-            let slot = self.net.insert(Message { from, to, payload: payload.clone(), checksum, incarnation, severed });
+            let copy = payload.clone();
+            let message = Message { from, to, payload: copy, checksum, is_altered: false, incarnation, severed };
+            let slot = self.net.insert(message);
             self.push_delivery(now.saturating_add(on_wire).saturating_add(latency), fate.order.again(), slot);
         }
-        if let Some(draw) = fate.corrupt
-            && !payload.is_empty()
-        {
+        let flip = fate.corrupt.filter(|_| !payload.is_empty());
+        if let Some(draw) = flip {
             let bit = draw.below(payload.len() as u64 * 8);
             payload[(bit / 8) as usize] ^= 1 << (bit % 8);
         }
-        let slot = self.net.insert(Message { from, to, payload, checksum, incarnation, severed });
+        let is_altered = flip.is_some();
+        let slot = self.net.insert(Message { from, to, payload, checksum, is_altered, incarnation, severed });
         self.push_delivery(now.saturating_add(on_wire).saturating_add(fate.latency), fate.order, slot);
     }
 
@@ -199,7 +204,7 @@ impl State {
             self.lose(from.node, to, Loss::OldIncarnation);
             return None;
         }
-        if hash_bytes(&message.payload) != message.checksum {
+        if message.is_altered && hash_bytes(&message.payload) != message.checksum {
             self.lose(from.node, to, Loss::Checksum);
             return None;
         }

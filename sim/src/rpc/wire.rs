@@ -35,10 +35,10 @@ pub(crate) struct CallId {
 
 /// Encodes a frame with a body.
 pub(super) fn encode<T: Serialize>(frame: Frame, body: &T) -> Result<Vec<u8>, codec::CodecError> {
-    let mut out = Vec::with_capacity(64);
-    codec::encode_into(&mut out, &frame)?;
-    codec::encode_into(&mut out, body)?;
-    Ok(out)
+    codec::gathered(|out| {
+        codec::encode_into(out, &frame)?;
+        codec::encode_into(out, body)
+    })
 }
 
 /// Encodes a frame whose body is already bytes.

@@ -80,22 +80,48 @@ pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {
 }
 
 /// A `Hasher` for values that implement `Hash`: events and operations. Deterministic, unlike std's.
-pub(crate) struct ValueHasher(Xxh3);
+pub(crate) struct ValueHasher {
+    /// What was written so far, as long as it is short: most values are, and the state for a long one takes longer to set up
+    /// than a short one takes to hash.
+    short: [u8; SHORT],
+    used: usize,
+    long: Option<Xxh3>,
+}
+
+/// Most events and operations have less.
+const SHORT: usize = 128;
 
 impl ValueHasher {
     pub fn hash(value: &(impl std::hash::Hash + ?Sized)) -> u64 {
-        let mut hasher = ValueHasher(Xxh3::new());
+        let mut hasher = ValueHasher { short: [0; SHORT], used: 0, long: None };
         value.hash(&mut hasher);
         hasher.finish()
+    }
+
+    #[cold]
+    fn write_long(&mut self, bytes: &[u8]) {
+        let long = self.long.get_or_insert_with(|| {
+            let mut long = Xxh3::new();
+            long.update(&self.short[..self.used]);
+            long
+        });
+        long.update(bytes);
     }
 }
 
 impl Hasher for ValueHasher {
     #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        match self.short[self.used..].get_mut(..bytes.len()) {
+            Some(room) if self.long.is_none() => {
+                room.copy_from_slice(bytes);
+                self.used += bytes.len();
+            }
+            _ => self.write_long(bytes),
+        }
     }
+
     fn finish(&self) -> u64 {
-        self.0.digest()
+        self.long.as_ref().map_or_else(|| xxh3_64(&self.short[..self.used]), Xxh3::digest)
     }
 }
