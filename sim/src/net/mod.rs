@@ -137,7 +137,8 @@ impl State {
         self.digest.event(Tag::Send, route, checksum, self.now);
         self.record(here, Kind::Send, |state| describe(state, "->", to, &payload));
         if to.node == here {
-            let slot = self.net.insert(Message { from, to, payload, checksum, is_altered: false, incarnation, severed: 0 });
+            let slot =
+                self.net.insert(Message { from, to, payload, checksum, is_altered: false, incarnation, severed: 0 });
             self.push_delivery(self.now + LOOPBACK_NS, Draw(0), slot);
             return;
         }

@@ -18,13 +18,19 @@
 //!   moved here, as it changes no state on the way.
 //!
 //! And one keeps the orders of what lies between two reads from doing so ([`Foresight`]): a state from which the next
-//! read that the operation concerns cannot come to return what it did is not entered.
+//! read that the operation concerns cannot come to return what it did is not entered. Once a search is long, some reads
+//! after that are asked as well: what a client wrote and nobody has read yet may go to many places that the next read does not
+//! mind, and the ones after it do.
 //!
 //! Where a part has several keys, one more keeps what is independent from being tried in all its orders: a dead end has a
 //! *conflict*, a set of keys whose operations alone have no way on from here, whatever the others do. The operations of
 //! other keys that were placed since are taken back along with it, and their rivals are not tried (conflict-directed
 //! backjumping: Prosser, "Hybrid algorithms for the constraint satisfaction problem", 1993). Why that is right: take
 //! from a linearization all that is not about the keys of the conflict, and what remains is one of the rest.
+//!
+//! Open operations may lead back to the state that they began in: to a configuration that the search is still behind. Such a
+//! *circle* has no part in any conflict of that configuration, as the shortest way on from there has no circles. What was
+//! visited on the circle, though, is known to have no way on only if that configuration turns out to have none.
 //!
 //! Why a loop and a stack of frames rather than recursion: histories are long, call stacks are not.
 
@@ -35,6 +41,12 @@ use super::partition::KeySet;
 
 /// How many invocations and completions are looked at to find the next read that an operation concerns.
 const LOOK_AHEAD: usize = 512;
+
+/// A search of so many steps is long; those of tests, which are about a few operations, soon are.
+const LONG: u64 = if cfg!(test) { 3 } else { 5_000 };
+
+/// How many invocations and completions a long search looks at to find more such reads.
+const LONG_LOOK_AHEAD: usize = 64;
 
 /// What a search ended with.
 pub(super) enum Conclusion {
@@ -66,8 +78,10 @@ struct Frame {
     for_good: bool,
     /// The configuration that it led to.
     to: u32,
-    /// The conflict of what was tried from there.
+    /// The conflict of what was tried from where it was placed, before it.
     conflict: KeySet,
+    /// How far down the stack circles lead from what was tried before it.
+    circles_to: usize,
 }
 
 /// Whether the search asks [`Model::may_return`]. Without, it is slower and gets as far as one can before it is stuck.
@@ -89,9 +103,8 @@ pub(super) fn search<M: Model>(
     let has_wide = keys.len() > 1 && entries.iter().any(|entry| entry.keys.is_wide());
     let mut states = States::<M>::new(M::init());
     let mut visited = Visited::new(entries.len(), completed);
-    // Of each configuration that was left again. One that was not may still have fewer open operations than another: that has no
-    // way on if this one has none.
-    let mut conflicts: Vec<KeySet> = Vec::new();
+    // Of each configuration; none while the search is behind it.
+    let mut conflicts: Vec<Option<KeySet>> = Vec::new();
     let mut timeline = Timeline::new(entries, completed);
 
     let mut state: StateId = 0;
@@ -100,6 +113,8 @@ pub(super) fn search<M: Model>(
     let mut placed_completed = 0;
     // Of what was tried from where the search stands.
     let mut conflict = KeySet::default();
+    // The lowest place in the stack that a circle from there leads to.
+    let mut circles_to = usize::MAX;
 
     let mut steps = 0;
     let mut stuck_at = 0;
@@ -122,7 +137,7 @@ pub(super) fn search<M: Model>(
                 continue;
             };
             let is_vain = || {
-                timeline.hides_a_read(number, entries, states.get(to))
+                timeline.hides_a_read(number, entries, states.get(to), steps > LONG)
                     || entry.at.is_none() && !timeline.matters(number, entries, states.get(state), states.get(to))
             };
             if foresight == Foresight::On && to != state && is_vain() {
@@ -133,19 +148,26 @@ pub(super) fn search<M: Model>(
             placed.toggle(number);
             let known = match visited.insert(&placed, to) {
                 Ok(new) => {
-                    conflicts.push(KeySet::ALL);
-                    stack.push(Frame { number, from: state, for_good, to: new, conflict });
+                    conflicts.push(None);
+                    stack.push(Frame { number, from: state, for_good, to: new, conflict, circles_to });
                     conflict = KeySet::default();
+                    circles_to = usize::MAX;
                     timeline.lift(number);
                     placed_completed += usize::from(entry.at.is_some());
                     state = to;
                     cursor = timeline.first();
                     continue;
                 }
-                Err(known) => conflicts[known as usize],
+                Err(known) => known,
             };
             placed.toggle(number);
-            is_decided = learn(&mut conflict, known, entry, for_good);
+            match conflicts[known as usize] {
+                Some(known) => is_decided = learn(&mut conflict, known, entry, for_good),
+                None => {
+                    let place = stack.iter().rposition(|frame| frame.to == known).expect("the search is behind it");
+                    circles_to = circles_to.min(place);
+                }
+            }
             if !is_decided {
                 cursor = timeline.after(cursor);
                 continue;
@@ -170,7 +192,10 @@ pub(super) fn search<M: Model>(
             placed.toggle(frame.number);
             placed_completed -= usize::from(entry.at.is_some());
             state = frame.from;
-            conflicts[frame.to as usize] = conflict;
+            // Its circles end here, unless they lead further down: then nothing is certain yet.
+            let is_certain = circles_to >= stack.len();
+            conflicts[frame.to as usize] = Some(if is_certain { conflict } else { KeySet::ALL });
+            circles_to = frame.circles_to.min(if is_certain { usize::MAX } else { circles_to });
             let known = std::mem::replace(&mut conflict, frame.conflict);
             if !learn(&mut conflict, known, entry, frame.for_good) {
                 cursor = timeline.after(frame.number);
@@ -289,23 +314,26 @@ impl Timeline {
         node
     }
 
-    /// Whether the next read to complete that `placed` concerns could not return what it did any more, if that led to
-    /// `state`.
-    fn hides_a_read<M: Model>(&self, placed: u32, entries: &[Entry<'_, M>], state: &M::State) -> bool {
+    /// Whether the next read to complete that `placed` concerns could not return what it did any more, if that led to `state`;
+    /// or, in a long search, one of those soon after it.
+    fn hides_a_read<M: Model>(&self, placed: u32, entries: &[Entry<'_, M>], state: &M::State, is_long: bool) -> bool {
         let by = &entries[placed as usize];
-        let Some(node) = self.next_read(by, entries) else { return false };
-        let number = node - self.operations;
-        let read = &entries[number as usize];
-        let Some(ret) = read.ret else { return false };
-        let others = self.until(self.time[node as usize]).filter(|&other| other != placed && other != number);
-        let others = others.map(|other| &entries[other as usize]).filter(|other| other.keys.meets(by.keys));
-        !M::may_return(state, by.op, (read.op, ret), others.map(|other| other.op))
+        let is_hidden = |node: u32| {
+            let number = node - self.operations;
+            let read = &entries[number as usize];
+            let Some(ret) = read.ret else { return false };
+            let others = self.until(self.time[node as usize]).filter(|&other| other != placed && other != number);
+            let others = others.map(|other| &entries[other as usize]).filter(|other| other.keys.meets(by.keys));
+            !M::may_return(state, by.op, (read.op, ret), others.map(|other| other.op))
+        };
+        self.reads(by, entries, LOOK_AHEAD).next().is_some_and(is_hidden)
+            || is_long && self.reads(by, entries, LONG_LOOK_AHEAD).skip(1).any(is_hidden)
     }
 
     /// Whether it matters that `placed`, which is open, leads from one state to another.
     fn matters<M: Model>(&self, placed: u32, entries: &[Entry<'_, M>], before: &M::State, after: &M::State) -> bool {
         let by = &entries[placed as usize];
-        let until = match self.next_read(by, entries) {
+        let until = match self.reads(by, entries, LOOK_AHEAD).next() {
             Some(read) => self.time[read as usize],
             // There is none, or it is too far away to tell.
             None if self.chain(self.completed_head()).nth(LOOK_AHEAD).is_none() => u64::MAX,
@@ -316,14 +344,19 @@ impl Timeline {
         M::matters(before, by.op, after, others.map(|other| (other.op, other.ret)))
     }
 
-    /// The completion of the next read to complete that `by` concerns.
-    fn next_read<M: Model>(&self, by: &Entry<'_, M>, entries: &[Entry<'_, M>]) -> Option<u32> {
+    /// The completions of the next reads to complete that `by` concerns, as far as so many nodes ahead.
+    fn reads<'a, M: Model>(
+        &'a self,
+        by: &'a Entry<'_, M>,
+        entries: &'a [Entry<'_, M>],
+        look_ahead: usize,
+    ) -> impl Iterator<Item = u32> {
         let is_concerned = |node: &u32| {
             let read =
                 |read: &Entry<'_, M>| read.keys.meets(by.keys) && M::is_read(read.op) && M::concerns(by.op, read.op);
             !self.is_invocation(*node) && read(&entries[(*node - self.operations) as usize])
         };
-        self.chain(self.completed_head()).take(LOOK_AHEAD).find(is_concerned)
+        self.chain(self.completed_head()).take(look_ahead).filter(is_concerned)
     }
 
     /// The operations that are invoked until then, the completed ones first.

@@ -123,16 +123,16 @@ impl Model for Kv {
 
 /// Whether one of the reads may see a value, or what appends make of it.
 fn may_be_seen<'a>(value: &str, mut others: impl Iterator<Item = (&'a KvOp, Option<&'a KvRet>)> + Clone) -> bool {
-    let mut appends = Growth::default();
-    for (op, _) in others.clone() {
-        if let KvOp::Append { value, .. } = op {
-            appends.append(value);
-        }
-    }
+    let all = others.clone();
     others.any(|(_, ret)| {
         let Some(KvRet::Value(read)) = ret else { return false };
-        let mut growth = appends.clone();
+        let mut growth = Growth::default();
         growth.begin(value, read);
+        for (op, _) in all.clone() {
+            if let KvOp::Append { value, .. } = op {
+                growth.append(value, read);
+            }
+        }
         read == value || growth.may_reach(read)
     })
 }

@@ -280,7 +280,7 @@ fn may_become<'a>(now: Option<&str>, wanted: Option<&str>, mut others: impl Iter
             StoreOp::Delete { .. } => growth.begin("", wanted),
             StoreOp::Put { value, .. } | StoreOp::Cas { new: value, .. } if value == wanted => return true,
             StoreOp::Put { value, .. } | StoreOp::Cas { new: value, .. } => growth.begin(value, wanted),
-            StoreOp::Append { value, .. } => growth.append(value),
+            StoreOp::Append { value, .. } => growth.append(value, wanted),
             _ => {}
         }
     }
@@ -297,17 +297,23 @@ fn may_matter<'a>(
     others: impl Iterator<Item = (&'a StoreOp, Option<&'a StoreRet>)> + Clone,
 ) -> bool {
     let mut of_key = others.filter(|(op, _)| op.key().is_none_or(|other| other == key));
-    let mut appends = Growth::default();
-    for (op, _) in of_key.clone() {
-        if let StoreOp::Append { value, .. } = op {
-            appends.append(value);
-        }
-    }
+    let all = of_key.clone();
     let may_grow = |from: Option<&str>, wanted: Option<&str>| {
         let Some(wanted) = wanted else { return from.is_none() };
-        let mut growth = appends.clone();
+        if from == Some(wanted) {
+            return true;
+        }
+        let mut growth = Growth::default();
         growth.begin(from.unwrap_or_default(), wanted);
-        from == Some(wanted) || growth.may_reach(wanted)
+        if !growth.has_begun() {
+            return false;
+        }
+        for (op, _) in all.clone() {
+            if let StoreOp::Append { value, .. } = op {
+                growth.append(value, wanted);
+            }
+        }
+        growth.may_reach(wanted)
     };
     of_key.any(|(op, ret)| match (op, ret) {
         (StoreOp::Get { .. }, Some(StoreRet::Value(value))) => may_grow(after, value.as_deref()),

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
 use super::super::models::*;
-use super::{Object, agree};
+use super::super::{Keys, Model, Verdict, check};
+use super::{CASES, Object, agree, planned, simulate};
 
 impl Object for Counter {}
 impl Object for KvMap {}
@@ -94,11 +97,15 @@ fn real_kv() -> impl FnMut(&KvOp) -> Option<KvRet> {
 
 #[test]
 fn store_verdicts_are_those_of_brute_force() {
+    agree::<Store, _>(store(), real_store);
+}
+
+fn store() -> impl Strategy<Value = (StoreOp, StoreRet)> + Clone {
     let key = || prop_oneof![3 => Just("a"), 2 => Just("b"), 1 => Just("c")].prop_map(str::to_owned);
     let value = || prop_oneof![Just("1".to_owned()), Just("2".to_owned())];
     let seen = || proptest::option::of(prop_oneof![2 => value(), 1 => Just("12".to_owned())]);
     let pairs = proptest::collection::btree_map(key(), value(), 0..3);
-    let what = prop_oneof![
+    prop_oneof![
         3 => (key(), seen()).prop_map(|(key, value)| (StoreOp::Get { key }, StoreRet::Value(value))),
         4 => (key(), value()).prop_map(|(key, value)| (StoreOp::Put { key, value }, StoreRet::Done)),
         2 => (key(), value()).prop_map(|(key, value)| (StoreOp::Append { key, value }, StoreRet::Done)),
@@ -110,36 +117,87 @@ fn store_verdicts_are_those_of_brute_force() {
             let op = StoreOp::Scan { from, to: to.to_owned(), limit };
             (op, StoreRet::Pairs(pairs.into_iter().take(limit).collect()))
         }),
-    ];
-    agree::<Store, _>(what, || {
-        let mut map: BTreeMap<String, String> = BTreeMap::new();
-        move |op| {
-            Some(match op.clone() {
-                StoreOp::Get { key } => StoreRet::Value(map.get(&key).cloned()),
-                StoreOp::Put { key, value } => {
-                    map.insert(key, value);
-                    StoreRet::Done
+    ]
+}
+
+fn real_store() -> impl FnMut(&StoreOp) -> Option<StoreRet> {
+    let mut map: BTreeMap<String, String> = BTreeMap::new();
+    move |op| {
+        Some(match op.clone() {
+            StoreOp::Get { key } => StoreRet::Value(map.get(&key).cloned()),
+            StoreOp::Put { key, value } => {
+                map.insert(key, value);
+                StoreRet::Done
+            }
+            StoreOp::Append { key, value } => {
+                map.entry(key).or_default().push_str(&value);
+                StoreRet::Done
+            }
+            StoreOp::Cas { key, expected, new } => {
+                let swaps = map.get(&key) == expected.as_ref();
+                if swaps {
+                    map.insert(key, new);
                 }
-                StoreOp::Append { key, value } => {
-                    map.entry(key).or_default().push_str(&value);
-                    StoreRet::Done
-                }
-                StoreOp::Cas { key, expected, new } => {
-                    let swaps = map.get(&key) == expected.as_ref();
-                    if swaps {
-                        map.insert(key, new);
-                    }
-                    StoreRet::Swapped(swaps)
-                }
-                StoreOp::Delete { key } => StoreRet::Deleted(map.remove(&key).is_some()),
-                StoreOp::Scan { from, to, limit } => {
-                    let is_in_range = |(key, _): &(&String, &String)| from <= **key && **key < to;
-                    let pairs = map.iter().filter(is_in_range).take(limit);
-                    StoreRet::Pairs(pairs.map(|(key, value)| (key.clone(), value.clone())).collect())
-                }
-            })
-        }
-    });
+                StoreRet::Swapped(swaps)
+            }
+            StoreOp::Delete { key } => StoreRet::Deleted(map.remove(&key).is_some()),
+            StoreOp::Scan { from, to, limit } => {
+                let is_in_range = |(key, _): &(&String, &String)| from <= **key && **key < to;
+                let pairs = map.iter().filter(is_in_range).take(limit);
+                StoreRet::Pairs(pairs.map(|(key, value)| (key.clone(), value.clone())).collect())
+            }
+        })
+    }
+}
+
+/// A store of which nobody knows that its keys are independent. Its histories are checked without partition and without
+/// backjumping.
+struct Whole;
+
+impl Model for Whole {
+    type Op = StoreOp;
+    type Ret = StoreRet;
+    type State = <Store as Model>::State;
+    type Key = String;
+    const NAME: &'static str = "whole store";
+
+    fn keys(_: &StoreOp, _: Option<&StoreRet>) -> Keys<String> {
+        Keys::One(String::new())
+    }
+    fn init() -> Self::State {
+        Store::init()
+    }
+    fn step(state: &Self::State, op: &StoreOp, ret: Option<&StoreRet>) -> Option<Self::State> {
+        Store::step(state, op, ret)
+    }
+    fn describe(op: &StoreOp, ret: Option<&StoreRet>) -> String {
+        Store::describe(op, ret)
+    }
+    fn is_read(op: &StoreOp) -> bool {
+        Store::is_read(op)
+    }
+}
+
+/// Of more operations than brute force can take: what is skipped by backjumping has no way on either.
+#[test]
+fn backjumping_changes_no_verdict() {
+    let mut verdicts = [0; 2];
+    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let counted = std::cell::RefCell::new(&mut verdicts);
+    TestRunner::new_with_rng(config, rng)
+        .run(&planned(store(), 8..=20), |plan| {
+            let (history, _) = simulate(&plan, real_store());
+            let is_legal = |verdict| matches!(verdict, Verdict::Linearizable { .. });
+            let (together, apart) = (check::<Whole>(&history, 5_000_000), check::<Store>(&history, 5_000_000));
+            prop_assert!(!matches!(together, Verdict::Exhausted { .. }), "exhausted");
+            let is_legal = (is_legal(together), is_legal(apart));
+            prop_assert_eq!(is_legal.0, is_legal.1);
+            counted.borrow_mut()[usize::from(is_legal.0)] += 1;
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(verdicts.iter().all(|count| *count > CASES / 20), "{verdicts:?}");
 }
 
 #[test]
