@@ -2,9 +2,10 @@
 //! read everything at the end, crashes and partitions, and the check of
 //! the history. An element is a virtual second.
 //!
-//! Then the same under `perf`, where that is installed: where the time goes, by who asked for it. Time in a library or in the
-//! allocator is counted for the innermost function of ours that called it. (No profiler in the process: its signal handler would
-//! read the clock that the simulator has replaced.)
+//! Then the same under `perf`, where that is installed: where the time goes, by the file of ours whose line it was, also where that
+//! was inlined into another. Time in a library or in the allocator is counted for the innermost line of ours that called it, and
+//! what it takes to drop a value for whoever declared its type. (No profiler in the process: its signal handler would read the
+//! clock that the simulator has replaced.)
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -79,15 +80,31 @@ fn end_to_end(c: &mut Criterion) {
     profile(&scenario);
 }
 
-/// Who a function belongs to, by the beginning of its name; the first that fits counts.
-const PARTS: [(&str, &str); 6] = [
-    ("sim::check::linearizable", "checker of the history"),
-    ("sim::metric", "metrics"),
-    ("sim::scenario", "scenario"),
-    ("sim::", "kernel: schedule, time, network, disk, digest"),
-    ("systems::raft::checks", "invariants"),
-    ("systems::", "the system"),
+/// Who a line belongs to, by the beginning of its file's path; the first that fits counts.
+const PARTS: [(&str, &str); 9] = [
+    ("sim/check/linearizable", "checker of the history"),
+    ("sim/metric", "metrics"),
+    ("sim/fs", "disks"),
+    ("sim/rpc", "calls and their encoding"),
+    ("sim/codec", "calls and their encoding"),
+    ("sim/", "kernel: schedule, time, network, events, digest"),
+    ("systems/raft/checks", "invariants"),
+    ("systems/kv/workload", "workload"),
+    ("systems/", "the system"),
 ];
+
+/// The part that a frame of a stack belongs to, if it is ours: a function, and the line in it.
+fn part_of(function: &str, line: &str) -> Option<&'static str> {
+    let path = if function.contains("drop_in_place<") {
+        // `drop_in_place<alloc::vec::Vec<systems::raft::message::Entry>>`
+        let ours = ["systems::", "sim::"].iter().filter_map(|ours| function.find(ours)).min()?;
+        function[ours..].replace("::", "/")
+    } else {
+        let (before, after) = line.split_once("/src/")?;
+        format!("{}/{after}", before.rsplit('/').next()?)
+    };
+    PARTS.iter().find(|(beginning, _)| path.starts_with(beginning)).map(|(_, part)| *part)
+}
 
 fn profile(scenario: &Scenario) {
     let folder = tempfile::tempdir().expect("a folder for the profile");
@@ -105,17 +122,14 @@ fn profile(scenario: &Scenario) {
     let stopped = Command::new("kill").args(["-INT", &perf.id().to_string()]).status();
     assert!(stopped.is_ok_and(|status| status.success()), "perf was there");
     let _ = perf.wait();
-    let script =
-        Command::new("perf").args(["script", "--no-inline", "--fields", "ip,sym", "--input"]).arg(&data).output();
-    let stacks = script.expect("perf was there").stdout;
+    let mut script = Command::new("perf");
+    script.args(["script", "--fields", "ip,sym,srcline", "--full-source-path", "--input"]).arg(&data);
+    let stacks = script.output().expect("perf was there").stdout;
     let mut samples: BTreeMap<&str, usize> = BTreeMap::new();
-    // A sample is a paragraph, a line of it a function, the innermost first.
+    // A sample is a paragraph, two lines of it a frame, the innermost first.
     for stack in String::from_utf8_lossy(&stacks).split("\n\n").filter(|stack| !stack.trim().is_empty()) {
-        let part = stack.lines().find_map(|line| {
-            // `<sim::net::Socket as ..>::recv` is of `sim`, too.
-            let name = line.trim().split_once(' ')?.1.trim_start_matches(['<', '&']);
-            PARTS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, part)| *part)
-        });
+        let lines: Vec<&str> = stack.lines().filter(|line| !line.trim().is_empty()).collect();
+        let part = lines.windows(2).find_map(|frame| part_of(frame[0], frame[1]));
         *samples.entry(part.unwrap_or("nobody of ours")).or_default() += 1;
     }
     let all: usize = samples.values().sum();
