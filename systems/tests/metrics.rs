@@ -159,6 +159,7 @@ async fn server(_: Rc<Params>) {
         dir: "raft".to_owned(),
         port: 1,
         segment: 64 << 10,
+        empty_disk: driver::EmptyDisk::New,
         members: Membership::of((0..3).map(Id)),
         address: |id| NodeId::new(id.0 as u16).port(1),
     };

@@ -178,6 +178,7 @@ fn options(id: u64, reads: Reads) -> Options {
         dir: "raft".to_owned(),
         port: 1,
         segment: 64 << 10,
+        empty_disk: driver::EmptyDisk::New,
         members: Membership::of((0..SERVERS).map(Id)),
         address: |id| NodeId::new(id.0 as u16).port(1),
     };

@@ -43,6 +43,7 @@ fn options(params: &Params) -> Options {
         dir: "kv".to_owned(),
         segment: params.segment,
         port: RAFT,
+        empty_disk: driver::EmptyDisk::New,
         members: Membership::of((0..params.servers as u64).map(Id)),
         address,
     };

@@ -8,7 +8,8 @@
 //! - Figure 3: at most one leader in a term; a leader only appends; logs that agree at an entry agree up to it; what is
 //!   committed is in the log of every later leader; no two servers apply different commands at one index.
 //! - What is committed is on the disks of a quorum, whatever crashes, as long as a majority of the disks is not damaged. A
-//!   server whose disk has lost what it had promised says so and takes no part any more.
+//!   server whose disk has lost what it had promised says so and takes no part any more; that an empty disk is a lost one,
+//!   only whoever starts the server can know ([`driver::EmptyDisk`]).
 //! - A read is never older than what was completed before it began: by ReadIndex always, by lease as long as clocks run within
 //!   [`Config::clock_drift`].
 //!

@@ -14,7 +14,7 @@ use sim::rpc::{Incoming, Responder, Server, Service};
 use sim::sync::Notify;
 use sim::{NodeId, always, codec, node, observe, planted, select, task, time};
 
-use super::driver::{Applies, Apply, Options, Raft, StartError};
+use super::driver::{Applies, Apply, EmptyDisk, Options, Raft, StartError};
 use super::events;
 use super::leader::ProposeError;
 use super::membership::{Membership, Target};
@@ -111,6 +111,7 @@ pub async fn boot(params: Rc<Params>) {
         dir: "raft".to_owned(),
         segment: params.segment,
         port: PORTS[0],
+        empty_disk: if params.marks_disks { marked(node::incarnation()) } else { EmptyDisk::New },
         members: Membership::of(voters),
         address,
     };
@@ -129,6 +130,11 @@ pub async fn boot(params: Rc<Params>) {
         }
         time::sleep(BACK_OFF).await;
     }
+}
+
+/// Whoever starts the servers knows which of them have run before.
+fn marked(incarnation: u32) -> EmptyDisk {
+    if incarnation == 1 { EmptyDisk::Marked } else { EmptyDisk::Lost }
 }
 
 /// Until the disk fails.

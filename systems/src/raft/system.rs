@@ -52,6 +52,10 @@ pub struct Params {
     pub snapshot_every: u64,
     /// How many bytes a segment of the log on disk has before the next one is begun.
     pub segment: u64,
+    /// Whether servers tell a disk that was lost from one that is new: they write to it when they first start, and one that finds
+    /// nothing there later takes no part any more. For scenarios that wipe disks; a server that dies before it has written is
+    /// taken for one that was wiped.
+    pub marks_disks: bool,
     /// How many bytes a snapshot has, more or less.
     pub snapshot_bytes: usize,
 }
@@ -78,6 +82,7 @@ impl Default for Params {
             snapshot_chunk: config.snapshot_chunk,
             snapshot_every: 50,
             segment: 8 * 1024,
+            marks_disks: false,
             snapshot_bytes: 100,
         }
     }

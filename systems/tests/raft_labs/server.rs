@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sim::rpc::{Server, Service};
 use sim::{NodeId, codec, node, select};
-use systems::raft::driver::{Apply, Options, Raft};
+use systems::raft::driver::{Apply, EmptyDisk, Options, Raft};
 use systems::raft::membership::{Membership, Target};
 use systems::raft::{Config, Id, Index, Term};
 
@@ -95,6 +95,7 @@ pub async fn boot(setup: Rc<Setup>, record: Rc<RefCell<Record>>) {
         dir: "raft".to_owned(),
         port: RAFT,
         segment: 64 << 10,
+        empty_disk: EmptyDisk::New,
         members: Membership::of((0..setup.voters as u64).map(Id)),
         address,
     };

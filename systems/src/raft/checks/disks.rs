@@ -1,10 +1,10 @@
 //! Disks: what is committed is on enough of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sim::NodeId;
 use sim::check::{Invariant, Violation};
-use sim::event::On;
+use sim::event::{Crashed, On};
 use sim::fs;
 
 use super::super::driver::entry_of;
@@ -21,11 +21,15 @@ struct Place {
 }
 
 /// What a leader calls committed is on the disks of a quorum at that moment: a loss of power everywhere would not lose it.
+///
+/// A disk that was lost since counts as if it were there: its server takes no part any more, so whoever is elected has the votes of
+/// others, and one of those is in each quorum too. That it takes no part is for other invariants to check.
 #[derive(Default)]
 pub struct CommittedOnDisks {
     places: BTreeMap<(NodeId, u64), Place>,
     /// Up to where snapshots stand for entries.
     snapshots: BTreeMap<NodeId, u64>,
+    wiped: BTreeSet<NodeId>,
     memberships: Memberships,
 }
 
@@ -35,6 +39,9 @@ impl CommittedOnDisks {
             return true;
         }
         let Some(place) = self.places.get(&(node, index)).filter(|place| place.term == term) else { return false };
+        if self.wiped.contains(&node) {
+            return true;
+        }
         let durable = fs::durable_bytes(node, &place.path, place.offset, place.offset + place.len);
         durable.is_some_and(|bytes| entry_of(&bytes) == Some(Position { term, index }))
     }
@@ -47,6 +54,12 @@ impl Invariant for CommittedOnDisks {
         on.event::<Wrote>(|this, moment, event| {
             let Wrote { index, term, path, offset, len } = event.clone();
             this.places.insert((moment.node, index), Place { term, path, offset, len });
+            Ok(())
+        });
+        on.event::<Crashed>(|this, moment, event| {
+            if event.wiped {
+                this.wiped.insert(moment.node);
+            }
             Ok(())
         });
         on.event::<Installed>(|this, moment, event| {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sim::{codec, observe};
 
+use super::EmptyDisk;
 use crate::raft::core::{Persist, Restored};
 use crate::raft::events;
 use crate::raft::message::{Entry, HardState, Index, Position, SnapshotMeta, Term};
@@ -63,9 +64,15 @@ pub(super) struct Found {
 
 impl Disk {
     /// Reads what is there. `first` is the snapshot of a server that has none yet: it says who the members are.
-    pub async fn open(dir: &str, segment: u64, first: SnapshotMeta) -> Result<Found, StartError> {
+    pub async fn open(
+        dir: &str,
+        segment: u64,
+        first: SnapshotMeta,
+        empty_disk: EmptyDisk,
+    ) -> Result<Found, StartError> {
         let snapshots = Snapshots::open(&format!("{dir}/snapshots")).await?;
         let (newest, _) = snapshots.latest().await?;
+        let has_snapshot = newest.is_some();
         let (snapshot, state) = match newest {
             None => (first, Bytes::new()),
             Some(mut newest) => {
@@ -92,6 +99,16 @@ impl Disk {
         }
         let kept = snapshots.list().await?.into();
         let mut disk = Disk { wal, snapshots, entries: VecDeque::new(), hard_state: HardState::default(), kept };
+        if !has_snapshot && disk.wal.last() < disk.wal.first() {
+            match empty_disk {
+                EmptyDisk::New => {}
+                EmptyDisk::Marked => {
+                    let mark = disk.wal.append(&encode(&Record::State(HardState::default())))?;
+                    disk.wal.sync(mark).await?;
+                }
+                EmptyDisk::Lost => return Err(StartError::Forgotten { first: 0, last: 0 }),
+            }
+        }
         let entries = disk.replay(snapshot.last).await?;
         let restored = Restored { hard_state: disk.hard_state, snapshot, entries };
         Ok(Found { disk, restored, state })
@@ -240,7 +257,7 @@ mod tests {
     }
 
     async fn open() -> Found {
-        Disk::open("raft", 8192, SnapshotMeta::default()).await.expect("the disk is sound")
+        Disk::open("raft", 8192, SnapshotMeta::default(), EmptyDisk::New).await.expect("the disk is sound")
     }
 
     async fn save(disk: &mut Disk, index: Index) {

@@ -50,10 +50,24 @@ pub struct Options {
     pub segment: u64,
     /// Where it listens.
     pub port: u16,
+    /// What it means if its disk is empty.
+    pub empty_disk: EmptyDisk,
     /// Who the members of a new cluster are.
     pub members: Membership,
     /// Where servers are.
     pub address: fn(Id) -> Addr,
+}
+
+/// What it means if a server's disk is empty when it starts. Nothing on the disk can say; whoever starts the server knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmptyDisk {
+    /// The server is new.
+    #[default]
+    New,
+    /// The server is new, and writes to its disk before it does anything else. It is not empty again, unless it is lost.
+    Marked,
+    /// The server has run before, and has lost what it had promised to remember: it cannot start.
+    Lost,
 }
 
 /// What the state machine is to do next.
@@ -142,7 +156,8 @@ impl Raft {
     /// Starts a server with what is on its disk.
     pub async fn start(options: Options) -> Result<(Raft, Applies), StartError> {
         let first = SnapshotMeta { membership: options.members.clone(), ..SnapshotMeta::default() };
-        let Found { disk, restored, state } = Disk::open(&options.dir, options.segment, first).await?;
+        let Found { disk, restored, state } =
+            Disk::open(&options.dir, options.segment, first, options.empty_disk).await?;
         let snapshot = (restored.snapshot.clone(), state.clone());
         let core = Core::new(options.id, options.config.clone(), restored, Box::new(rand::below));
         events::restored(&core);
