@@ -93,17 +93,18 @@ const PARTS: [(&str, &str); 9] = [
     ("systems/", "the system"),
 ];
 
-/// The part that a frame of a stack belongs to, if it is ours: a function, and the line in it.
+/// The part that a frame of a stack belongs to, if it is ours: a function, and the line in it. Old versions of perf give a function
+/// that was inlined the line of what was inlined into it: then its name says more.
 fn part_of(function: &str, line: &str) -> Option<&'static str> {
-    let path = if function.contains("drop_in_place<") {
-        // `drop_in_place<alloc::vec::Vec<systems::raft::message::Entry>>`
-        let ours = ["systems::", "sim::"].iter().filter_map(|ours| function.find(ours)).min()?;
-        function[ours..].replace("::", "/")
-    } else {
-        let (before, after) = line.split_once("/src/")?;
-        format!("{}/{after}", before.rsplit('/').next()?)
-    };
-    PARTS.iter().find(|(beginning, _)| path.starts_with(beginning)).map(|(_, part)| *part)
+    let of = |path: &str| PARTS.iter().find(|(beginning, _)| path.starts_with(beginning)).map(|(_, part)| *part);
+    // `drop_in_place<alloc::vec::Vec<systems::raft::message::Entry>>`, `<sim::net::Socket as ..>::recv`
+    let mut names = function.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+    if function.contains("drop_in_place<") {
+        return names.find_map(|name| of(&name.replace("::", "/")));
+    }
+    let by_line =
+        line.rsplit_once("/src/").and_then(|(krate, file)| of(&format!("{}/{file}", krate.rsplit('/').next()?)));
+    by_line.or_else(|| of(&names.find(|name| name.contains("::"))?.replace("::", "/")))
 }
 
 fn profile(scenario: &Scenario) {

@@ -164,9 +164,11 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::task::Waker;
 
     use proptest::prelude::*;
 
+    use super::super::timers::Timers;
     use super::*;
 
     proptest! {
@@ -192,6 +194,42 @@ mod tests {
                 prop_assert_eq!(queue.pop(), Some(Event::Deliver(n)));
             }
             prop_assert_eq!(queue.pop(), None);
+        }
+
+        /// Also those that were cancelled, at the front and behind it: they come up as dead, or are swept out.
+        #[test]
+        fn cancelled_timers_are_as_if_they_had_never_been(
+            steps in proptest::collection::vec((0u64..60, 0u8..8, any::<prop::sample::Index>()), 0..600),
+            pushes in 2u8..5,
+        ) {
+            let (mut queue, mut timers, mut model) = (Queue::default(), Timers::default(), BTreeMap::new());
+            for (n, (at, what, which)) in (0u32..).zip(&steps) {
+                if *what < pushes {
+                    let timer = timers.insert(Waker::noop().clone());
+                    queue.push(*at, 0, Event::Timer(timer));
+                    model.insert((*at, n), timer);
+                } else if *what == 7 {
+                    let expected = model.pop_first().map(|(_, timer)| timer);
+                    let mut next = None;
+                    while next.is_none()
+                        && let Some(Event::Timer(timer)) = queue.pop()
+                    {
+                        match timers.take(timer) {
+                            Some(_) => next = Some(timer),
+                            None => queue.came_up_dead(),
+                        }
+                    }
+                    prop_assert_eq!(next, expected);
+                } else if !model.is_empty() {
+                    let key = *model.keys().nth(which.index(model.len())).expect("it is there");
+                    let timer = model.remove(&key).expect("it is there");
+                    timers.take(timer);
+                    queue.cancelled(|timer| timers.is_pending(timer));
+                    queue.skip_dead(|timer| timers.is_pending(timer));
+                    prop_assert_eq!(queue.next_at(), model.first_key_value().map(|((at, _), _)| *at));
+                }
+                prop_assert_eq!(queue.live(), model.len());
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Disks: what is committed is on enough of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sim::NodeId;
 use sim::check::{Invariant, Violation};
-use sim::event::{Crashed, On};
+use sim::event::On;
 use sim::fs;
 
 use super::super::driver::entry_of;
@@ -22,14 +22,14 @@ struct Place {
 
 /// What a leader calls committed is on the disks of a quorum at that moment: a loss of power everywhere would not lose it.
 ///
-/// A disk that was lost since counts as if it were there: its server takes no part any more, so whoever is elected has the votes of
-/// others, and one of those is in each quorum too. That it takes no part is for other invariants to check.
+/// What a fault has destroyed since it was written counts as if it were there: when the server starts again it finds that out
+/// and takes no part any more, so whoever is elected then has the votes of others, and one of those is in each quorum too. That
+/// it takes no part is for other invariants to check.
 #[derive(Default)]
 pub struct CommittedOnDisks {
     places: BTreeMap<(NodeId, u64), Place>,
     /// Up to where snapshots stand for entries.
     snapshots: BTreeMap<NodeId, u64>,
-    wiped: BTreeSet<NodeId>,
     memberships: Memberships,
 }
 
@@ -39,11 +39,10 @@ impl CommittedOnDisks {
             return true;
         }
         let Some(place) = self.places.get(&(node, index)).filter(|place| place.term == term) else { return false };
-        if self.wiped.contains(&node) {
-            return true;
-        }
-        let durable = fs::durable_bytes(node, &place.path, place.offset, place.offset + place.len);
+        let (path, from, to) = (&place.path, place.offset, place.offset + place.len);
+        let durable = fs::durable_bytes(node, path, from, to);
         durable.is_some_and(|bytes| entry_of(&bytes) == Some(Position { term, index }))
+            || fs::damaged(node, path, from, to)
     }
 }
 
@@ -54,12 +53,6 @@ impl Invariant for CommittedOnDisks {
         on.event::<Wrote>(|this, moment, event| {
             let Wrote { index, term, path, offset, len } = event.clone();
             this.places.insert((moment.node, index), Place { term, path, offset, len });
-            Ok(())
-        });
-        on.event::<Crashed>(|this, moment, event| {
-            if event.wiped {
-                this.wiped.insert(moment.node);
-            }
             Ok(())
         });
         on.event::<Installed>(|this, moment, event| {

@@ -1,6 +1,6 @@
 //! What each server must not forget nor take back: votes, terms, what it has on its disk, how far it has come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sim::NodeId;
 use sim::check::{Invariant, Violation};
@@ -124,6 +124,8 @@ pub struct Remembers {
     durable: BTreeMap<NodeId, (u64, u64)>,
     /// Servers whose disk was taken away.
     wiped: BTreeMap<NodeId, bool>,
+    /// Servers that have ever started: one that has not cannot have promised anything.
+    started: BTreeSet<NodeId>,
 }
 
 impl Invariant for Remembers {
@@ -158,6 +160,7 @@ impl Invariant for Remembers {
             Ok(())
         });
         on.event::<Restored>(|this, moment, event| {
+            this.started.insert(moment.node);
             let Some(&(index, term)) = this.durable.get(&moment.node) else { return Ok(()) };
             // What replaces durable entries is of a higher term.
             if (event.last_term, event.last) < (term, index) {
@@ -169,6 +172,9 @@ impl Invariant for Remembers {
             Ok(())
         });
         on.event::<Forgotten>(|this, moment, event| {
+            if !this.started.contains(&moment.node) {
+                return Ok(());
+            }
             let image = fs::crash_image(moment.node, Loss::Nothing);
             let damaged = |(path, bytes): (&str, &[u8])| fs::damaged(moment.node, path, 0, bytes.len() as u64);
             if image.files().any(damaged) || this.wiped.get(&moment.node).is_some_and(|wiped| *wiped) {
@@ -256,7 +262,9 @@ mod tests {
 
     #[test]
     fn nobody_forgets_anything_on_a_disk_that_is_whole() {
-        let forgot = vec![at(0, || observe!(Forgotten { first: 1, last: 2 }))];
-        assert_eq!(told::<Remembers>(forgot), ["remembers:forgotten"]);
+        let forgot = || at(0, || observe!(Forgotten { first: 1, last: 2 }));
+        assert_eq!(told::<Remembers>(vec![at(0, restored(0, None, 0, 0)), forgot()]), ["remembers:forgotten"]);
+        // It died before its disk was marked, so that it takes it for a lost one.
+        assert!(told::<Remembers>(vec![forgot()]).is_empty());
     }
 }
