@@ -16,7 +16,7 @@ use crate::check::{Violation, guarded};
 use crate::kernel;
 use crate::node::NodeId;
 use crate::run::failure::Failure;
-use crate::trace::digest::{ValueHasher, hash_bytes};
+use crate::trace::digest::ValueHasher;
 use crate::trace::record::Kind;
 
 /// The catalogue entry of an event type.
@@ -191,6 +191,7 @@ impl<T: 'static> On<T> {
 /// What the kernel needs to know of an event. `Hash` and `Debug` are the user's code, so they run before it is entered.
 pub(crate) struct Told {
     pub name: &'static str,
+    /// Of its fields.
     pub hash: u64,
     /// Only if a recorder will show it.
     pub text: Option<String>,
@@ -201,7 +202,7 @@ impl Told {
     fn new<E: Event>(event: &E) -> Option<Told> {
         let shown = kernel::with_running(|state| state.shows(Kind::Event))?;
         let name = E::kind().name;
-        let hash = ValueHasher::hash(event) ^ hash_bytes(name.as_bytes());
+        let hash = ValueHasher::hash(event);
         Some(Told { name, hash, text: shown.then(|| format!("{event:?}")) })
     }
 }

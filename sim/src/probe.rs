@@ -16,7 +16,7 @@
 
 use std::cell::Cell;
 
-use crate::event::{EVENTS, Moment, Told};
+use crate::event::{EVENTS, EventKind, Moment, Told};
 use crate::kernel::{self, State};
 use crate::node::NodeId;
 use crate::run::failure::Failure;
@@ -137,13 +137,27 @@ thread_local! {
 
 /// The state of all probes in one run.
 pub(crate) struct ProbeState {
-    /// How often each event happened, and whether anybody listens.
-    events: Vec<(u64, bool)>,
+    events: Vec<EventState>,
     /// How often each site held (always, sometimes, reachable) or fired (buggify, planted).
     hits: Vec<u64>,
     planted: Vec<bool>,
     buggify: Vec<Buggify>,
     fires: Probability,
+}
+
+struct EventState {
+    /// How often it happened.
+    count: u64,
+    /// Whether anybody listens.
+    is_listened_to: bool,
+    /// The hash of its name, for the digest.
+    name: u64,
+}
+
+impl EventState {
+    fn new(kind: &EventKind) -> EventState {
+        EventState { count: 0, is_listened_to: false, name: hash_bytes(kind.name.as_bytes()) }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -159,7 +173,7 @@ impl ProbeState {
     pub fn new() -> ProbeState {
         ANY_PLANTED.set(false);
         ProbeState {
-            events: vec![(0, false); EVENTS.len()],
+            events: EVENTS.iter().map(EventState::new).collect(),
             hits: vec![0; PROBES.len()],
             planted: vec![false; PROBES.len()],
             buggify: vec![Buggify { enabled: false, forced: 0, key: None, reached: 0 }; PROBES.len()],
@@ -168,7 +182,7 @@ impl ProbeState {
     }
 
     pub fn listened_to(&mut self, event: usize) {
-        self.events[event].1 = true;
+        self.events[event].is_listened_to = true;
     }
 
     /// Switches known bugs on.
@@ -214,8 +228,8 @@ impl ProbeState {
         EVENTS
             .iter()
             .zip(&self.events)
-            .filter(|(_, (count, _))| *count > 0)
-            .map(|(kind, (count, _))| (kind.name, *count))
+            .filter(|(_, event)| event.count > 0)
+            .map(|(kind, event)| (kind.name, event.count))
     }
 
     /// The names of `sometimes!` and `reachable!` sites that held, sorted.
@@ -257,15 +271,15 @@ impl State {
     }
 
     fn note_event(&mut self, node: NodeId, incarnation: u32, id: usize, told: Told) -> (Moment, bool) {
-        self.digest.event(Tag::Observe, u64::from(node.0), told.hash, self.now);
+        let event = &mut self.probes.events[id];
+        event.count += 1;
+        let listened = event.is_listened_to;
+        self.digest.event(Tag::Observe, u64::from(node.0), told.hash ^ event.name, self.now);
         if let Some(text) = told.text {
             self.record(node, Kind::Event, |state| {
                 format!("{} {}", told.name, state.show(&text)).trim_end().to_owned()
             });
         }
-        let (count, listened) = &mut self.probes.events[id];
-        *count += 1;
-        let listened = *listened;
         let between_polls = self.current.node == NodeId::HOST;
         let (poll, observation) = (self.polls, if between_polls { 0 } else { self.observations });
         (Moment { at_ns: self.now, node, incarnation, poll, observation }, listened)

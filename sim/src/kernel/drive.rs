@@ -55,18 +55,26 @@ pub(crate) fn run_to(horizon: u64) -> Stop {
 }
 
 fn drive() -> Stop {
+    let mut next = with(State::next);
     loop {
-        match with(State::next) {
+        next = match next {
             Next::Poll(id, mut future, waker) => {
                 let poll: Poll<()> = Pin::as_mut(&mut future).poll(&mut Context::from_waker(&waker));
-                if with(|state| state.polled(id, future, poll.is_ready())) {
-                    bury();
-                }
+                with(|state| {
+                    state.polled(id, future, poll.is_ready());
+                    state.next()
+                })
             }
-            Next::Wake(waker) => waker.wake(),
-            Next::Bury => bury(),
+            Next::Wake(waker) => {
+                waker.wake();
+                with(State::next)
+            }
+            Next::Bury => {
+                bury();
+                with(State::next)
+            }
             Next::Stop(stop) => return stop,
-        }
+        };
     }
 }
 
@@ -227,9 +235,9 @@ impl State {
         Some(Next::Poll(id, future, waker::of(id, self.run)))
     }
 
-    /// Ends a poll. True if there is something to bury.
+    /// Ends a poll.
     #[inline]
-    fn polled(&mut self, id: TaskId, future: BoxFuture, done: bool) -> bool {
+    fn polled(&mut self, id: TaskId, future: BoxFuture, done: bool) {
         let current = std::mem::replace(&mut self.current, Current::HOST);
         match self.tasks.get(id) {
             Some(task) if !done && current.alive && !task.aborted => task.future = Some(future),
@@ -242,7 +250,6 @@ impl State {
         if !node.run_queue.is_empty() {
             node.wait_for_cpu(&mut self.queue);
         }
-        !self.graveyard.is_empty()
     }
 
     #[cold]
