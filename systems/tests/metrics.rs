@@ -1,8 +1,11 @@
 //! What the systems declare to be visible is measured, and it takes longer when it should.
 
+mod counter;
+
 use std::rc::Rc;
 use std::time::Duration;
 
+use counter::Counter;
 use serde::{Deserialize, Serialize};
 use sim::history::Op;
 use sim::metric::{Histogram, Visibility};
@@ -11,7 +14,7 @@ use systems::journal::Journal;
 use systems::primary_backup::PrimaryBackup;
 use systems::raft::membership::Membership;
 use systems::raft::{Config, Id, RaftLog, driver};
-use systems::rsm::{self, Limits, Options, Patience, Reads, StateMachine, service};
+use systems::rsm::{self, Limits, Options, Patience, Reads, service};
 
 /// A run of a system with these rules. What it is like before them stays the same.
 fn measured(system: &dyn DynSystem, workloads: &str, rules: &str, seed: u64) -> Visibility {
@@ -97,26 +100,6 @@ fn journal_records_are_visible_when_they_are_on_disk() {
 }
 
 // ---- on rsm ------------------------------------------------------------------------------------------------------
-
-/// Counts what is added.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Counter(u64);
-
-impl StateMachine for Counter {
-    type Command = u64;
-    type Reply = u64;
-    type Query = ();
-    type Answer = u64;
-
-    fn apply(&mut self, by: u64) -> u64 {
-        self.0 += by;
-        self.0
-    }
-
-    fn query(&self, (): &()) -> u64 {
-        self.0
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 enum CounterOp {

@@ -1,18 +1,18 @@
 //! What replicated state machines promise, from outside: a counter on three servers that crash, are cut off, and start anew.
 
+mod counter;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use counter::Counter;
 use sim::fault::{Fault, InFlight};
 use sim::net::LinkConfig;
 use sim::{NodeId, Sim, Simulated, simulate, time};
 use systems::raft::membership::Membership;
 use systems::raft::{Config, Id, driver};
-use systems::rsm::{
-    Client, ClientError, Limits, Options, Patience, Reads, Replica, StateMachine, Submit, SubmitError, service,
-};
+use systems::rsm::{Client, ClientError, Limits, Options, Patience, Reads, Replica, Submit, SubmitError, service};
 
 /// How many seeds each behaviour is shown with.
 const SEEDS: std::ops::Range<u64> = 0..6;
@@ -24,30 +24,6 @@ const SNAPSHOT_BYTES: usize = 1_000;
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
-}
-
-/// Counts, and remembers what it counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Counter {
-    sum: u64,
-    commands: u64,
-}
-
-impl StateMachine for Counter {
-    type Command = u64;
-    type Reply = u64;
-    type Query = ();
-    type Answer = u64;
-
-    fn apply(&mut self, by: u64) -> u64 {
-        self.commands += 1;
-        self.sum += by;
-        self.sum
-    }
-
-    fn query(&self, (): &()) -> u64 {
-        self.sum
-    }
 }
 
 type Replicas = Rc<RefCell<Vec<Option<Replica<Counter>>>>>;

@@ -3,24 +3,18 @@
 //! Messages take a millisecond, and so does a write. What a change of the protocol does to it shows in the snapshot's diff.
 
 use sim::fault::{Fault, InFlight};
-use sim::fs::DiskConfig;
-use sim::net::{Latency, LinkConfig};
-use sim::scenario::units::Time;
-use sim::{CpuModel, Policy, simulate, time};
+use sim::{simulate, time};
 
 use crate::generic::agree;
 use crate::lab::{Lab, Step, ensure, ms, servers};
-use crate::story::Story;
+use crate::story::{self, Story};
 
 /// Runs an experiment and tells it.
 fn tell(experiment: impl FnOnce(&Lab) -> Step + Send) -> String {
     let story = Story::default();
     let (recorder, told) = (story.recorder(), story.clone());
-    let a_ms = Latency::Constant(Time::new(ms(1)));
     let run = simulate(1, move |sim| {
-        sim.schedule(Policy::Fifo, CpuModel::default());
-        sim.network(LinkConfig { latency: a_ms, ..LinkConfig::default() });
-        sim.disks(DiskConfig { sync: a_ms, ..DiskConfig::default() });
+        story::of_milliseconds(sim);
         sim.record(recorder);
         let lab = Lab::new(sim, servers(3).params, 1);
         *lab.story.borrow_mut() = Some(told);

@@ -4,26 +4,20 @@
 
 use std::rc::Rc;
 
-use sim::fs::DiskConfig;
-use sim::net::{Latency, LinkConfig};
-use sim::scenario::units::Time;
-use sim::{CpuModel, Policy, simulate, task};
+use sim::{simulate, task};
 
 use crate::figure_8::{Then, figure_8};
 use crate::lab::{Kind, Lab, Needs, servers};
 use crate::server::SNAPSHOT_EVERY;
-use crate::story::Story;
+use crate::story::{self, Story};
 use crate::tester::{Servers, Step, ensure, ms};
 
 /// Runs an experiment and tells it.
 fn tell(kind: Kind, needs: Needs, experiment: impl FnOnce(&Lab) -> Step + Send) -> String {
     let story = Story::default();
     let (recorder, told) = (story.recorder(), story.clone());
-    let a_ms = Latency::Constant(Time::new(ms(1)));
     let run = simulate(1, move |sim| {
-        sim.schedule(Policy::Fifo, CpuModel::default());
-        sim.network(LinkConfig { latency: a_ms, ..LinkConfig::default() });
-        sim.disks(DiskConfig { sync: a_ms, ..DiskConfig::default() });
+        story::of_milliseconds(sim);
         sim.record(recorder);
         let lab = Lab::new(sim, kind, &needs, 1);
         *lab.story.borrow_mut() = Some(told);

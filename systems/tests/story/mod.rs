@@ -4,8 +4,21 @@
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use sim::fs::DiskConfig;
+use sim::net::{Latency, LinkConfig};
+use sim::scenario::units::Time;
 use sim::trace::record::{Kind as Of, Record, Recorder};
+use sim::{CpuModel, Policy, Sim};
+
+/// A network and disks of which nothing is drawn: a message takes a millisecond, and so does a write.
+pub fn of_milliseconds(sim: &Sim) {
+    let a_ms = Latency::Constant(Time::new(Duration::from_millis(1)));
+    sim.schedule(Policy::Fifo, CpuModel::default());
+    sim.network(LinkConfig { latency: a_ms, ..LinkConfig::default() });
+    sim.disks(DiskConfig { sync: a_ms, ..DiskConfig::default() });
+}
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
