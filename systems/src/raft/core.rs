@@ -1,9 +1,9 @@
-//! A server as a pure state machine: messages, ticks and proposals in, messages and entries out. No clock, no disk, no
-//! network: whoever drives it has those (section 5; Figure 2).
+//! The Raft server as a pure state machine (section 5, Figure 2): messages, ticks and proposals go in; messages, writes and
+//! committed entries come out. The driver owns the clock, the network and the disk.
 //!
-//! Everything that happens is put in by a method and shows in the next [`Output`]. What an answer promises must be on the
-//! disk before the answer leaves: such messages are held here until the driver says that it wrote what was to be written
-//! ([`Core::wrote`]). The leader's own appends go out at once, beside its own write (thesis, section 10.2.1).
+//! The driver reports each input through a method and takes the results from the next [`Output`]. A reply must not leave
+//! before the state that it promises is on disk. The core holds such replies back until the driver reports the write as
+//! durable ([`Core::wrote`]). The leader sends new entries in parallel with its own disk write (thesis, section 10.2.1).
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,93 +17,93 @@ use super::membership::Membership;
 use super::message::{Body, Entry, HardState, Id, Index, Message, Payload, Position, SnapshotMeta, Term};
 use super::snapshot::Receiving;
 
-/// What part a server plays in its term.
+/// The role of a server in its current term (Figure 4, with the pre-candidate of the thesis, section 9.6).
 #[derive(Clone, Debug)]
 pub enum Role {
-    /// It follows whoever leads.
+    /// Answers requests of candidates and leaders.
     Follower,
-    /// It asks who would vote for it.
+    /// Collects pre-votes: the replies so far, by voter.
     PreCandidate(BTreeMap<Id, bool>),
-    /// It stands for election.
+    /// Collects votes: the replies so far, by voter.
     Candidate(BTreeMap<Id, bool>),
-    /// It leads.
+    /// Replicates its log to the other members.
     Leader(Box<Leader>),
 }
 
-/// What was on a server's disk when it started.
+/// The state that a server finds on its disk when it starts.
 #[derive(Clone, Debug, Default)]
 pub struct Restored {
     /// Term and vote.
     pub hard_state: HardState,
-    /// The snapshot, or who the members are if there is none yet.
+    /// The snapshot. Without a snapshot, its membership is the initial membership of the cluster.
     pub snapshot: SnapshotMeta,
-    /// The log behind it.
+    /// The log entries after the snapshot.
     pub entries: Vec<Entry>,
 }
 
-/// What is to be written, all of it in one go, in the order of the numbers.
+/// One write to the disk. The driver performs writes in the order of their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Persist {
-    /// To be given to [`Core::wrote`] when it is durable.
+    /// The number that the driver passes to [`Core::wrote`] once the write is durable.
     pub number: u64,
-    /// Term and vote, if they changed.
+    /// Term and vote, if either changed.
     pub hard_state: Option<HardState>,
-    /// Entries. They replace all that was written from the first one's index on.
+    /// New entries. They replace every entry on disk from the first new entry's index on.
     pub entries: Vec<Entry>,
 }
 
-/// A read may be answered.
+/// The result of a read-index request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadReady {
-    /// The number that it was asked with.
+    /// The number that the caller gave to [`Core::read`].
     pub request: u64,
-    /// When everything up to here is applied. `None`: the server does not know whether it leads; ask again.
+    /// The read may be answered once this index is applied. `None`: no leader confirmed the read; ask again.
     pub index: Option<Index>,
 }
 
-/// A part of a snapshot that the driver is to read from its disk and give to [`Core::send_chunk`].
+/// A request to the driver: read this part of a snapshot and pass it to [`Core::send_chunk`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkWanted {
-    /// Who needs it.
+    /// The receiver.
     pub to: Id,
-    /// Which snapshot.
+    /// The last entry that the snapshot includes.
     pub last: Position,
-    /// From which byte on.
+    /// The first byte of the part.
     pub offset: u64,
 }
 
-/// A part of a snapshot that has come, to be written to the disk; then [`Core::stored_chunk`].
+/// A received part of a snapshot. The driver stores it, then calls [`Core::stored_chunk`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreChunk {
-    /// Which snapshot.
+    /// The snapshot's metadata.
     pub meta: SnapshotMeta,
-    /// Where it begins.
+    /// The first byte of the part.
     pub offset: u64,
-    /// The part.
+    /// The bytes of the part.
     pub data: Bytes,
-    /// Whether the snapshot is whole with it: then it is to be made durable, and to become the state.
+    /// True for the last part. The driver then makes the snapshot durable and calls [`Core::installed`].
     pub done: bool,
 }
 
-/// What is to be done.
+/// The work that the core hands to the driver.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
-    /// To be written.
+    /// The write to perform.
     pub persist: Option<Persist>,
-    /// To be sent, at once.
+    /// Messages to send now.
     pub messages: Vec<Message>,
-    /// To be applied, in order.
+    /// Committed entries to apply, in order.
     pub committed: Vec<Entry>,
-    /// Reads that were asked for.
+    /// Results of read-index requests.
     pub reads: Vec<ReadReady>,
-    /// Parts of snapshots to be sent.
+    /// Parts of snapshots to read and send.
     pub wanted: Vec<ChunkWanted>,
-    /// Parts of snapshots to be stored.
+    /// Parts of snapshots to store.
     pub store: Vec<StoreChunk>,
 }
 
 impl Output {
-    /// Whether there is nothing to do.
+    /// Whether the driver has nothing to do.
     pub fn is_empty(&self) -> bool {
         self.persist.is_none()
             && self.messages.is_empty()
@@ -114,45 +114,51 @@ impl Output {
     }
 }
 
-/// Uniform draws below a number.
+/// A source of uniform random numbers below its argument.
 pub type Draws = Box<dyn FnMut(u64) -> u64>;
 
-/// A server.
+/// A Raft server without clock, network and disk.
 pub struct Core {
     pub(super) id: Id,
     pub(super) config: Config,
     pub(super) draws: Draws,
 
-    // Figure 2: persistent state. The log is persistent, too.
+    // Figure 2, persistent state on all servers.
+    /// `currentTerm`. It never decreases.
     pub(super) term: Term,
+    /// `votedFor` in `term`.
     pub(super) voted_for: Option<Id>,
     pub(super) log: Log,
 
     pub(super) role: Role,
-    /// Who leads in this term, as far as the server knows.
+    /// The leader of `term`, if known.
     pub(super) leader: Option<Id>,
-    /// Ticks so far.
+    /// The number of ticks since the start.
     pub(super) now: u64,
-    /// When it last heard from a leader, gave its vote or started an election.
-    pub(super) heard: u64,
-    /// How long after that it stands for election: drawn anew each time.
-    pub(super) patience: u64,
-    /// When it last heard from a leader, or started: until an election timeout later it votes for nobody else.
-    pub(super) bound_since: u64,
+    /// The tick of the last reset of the election timer: a message from the leader, a granted vote, or an own election.
+    /// `timer_reset_at <= now`. A leader counts its check-quorum interval from here.
+    pub(super) timer_reset_at: u64,
+    /// The randomised election timeout, in ticks: `election_ticks <= election_timeout < 2 * election_ticks`.
+    pub(super) election_timeout: u64,
+    /// The tick of the last message from a leader, or 0. `leader_heard_at <= now`. See [`Core::in_leader_lease`].
+    pub(super) leader_heard_at: u64,
     pub(super) receiving: Option<Receiving>,
 
-    saved: HardState,
-    /// The write that was handed out last, the one that is durable, and where the log ended with each that is not.
-    issued: u64,
-    written: u64,
+    /// The term and vote in the writes handed out so far.
+    persisted_state: HardState,
+    /// The number of the last write handed out.
+    last_write: u64,
+    /// The number of the last durable write. `synced_write <= last_write`.
+    synced_write: u64,
+    /// The writes between the two, each with the last log position that it covers.
     writes: VecDeque<(u64, Position)>,
-    /// Messages that are true only when a write is durable.
-    held: VecDeque<(u64, Message)>,
+    /// Messages that must wait until the write with this number is durable.
+    after_sync: VecDeque<(u64, Message)>,
     pub(super) output: Output,
 }
 
 impl Core {
-    /// A server that starts with what was on its disk. `draws` decides how patient it is.
+    /// Creates a follower from the state on its disk. `draws` randomises the election timeout.
     pub fn new(id: Id, config: Config, restored: Restored, draws: Draws) -> Core {
         let HardState { term, voted_for } = restored.hard_state;
         let mut core = Core {
@@ -164,23 +170,23 @@ impl Core {
             role: Role::Follower,
             leader: None,
             now: 0,
-            heard: 0,
-            patience: 0,
-            bound_since: 0,
+            timer_reset_at: 0,
+            election_timeout: 0,
+            leader_heard_at: 0,
             receiving: None,
-            saved: restored.hard_state,
-            issued: 0,
-            written: 0,
+            persisted_state: restored.hard_state,
+            last_write: 0,
+            synced_write: 0,
             writes: VecDeque::new(),
-            held: VecDeque::new(),
+            after_sync: VecDeque::new(),
             output: Output::default(),
             config,
         };
-        core.wait_anew();
+        core.reset_election_timer();
         core
     }
 
-    /// Its id.
+    /// The server's id.
     pub fn id(&self) -> Id {
         self.id
     }
@@ -195,22 +201,22 @@ impl Core {
         self.voted_for
     }
 
-    /// Its log.
+    /// The server's log.
     pub fn log(&self) -> &Log {
         &self.log
     }
 
-    /// Its role.
+    /// The server's role.
     pub fn role(&self) -> &Role {
         &self.role
     }
 
-    /// Whether it leads, as far as it knows.
+    /// Whether the server takes itself for the leader of its term.
     pub fn is_leader(&self) -> bool {
         matches!(self.role, Role::Leader(_))
     }
 
-    /// Ticks so far.
+    /// The number of ticks since the start.
     pub fn now(&self) -> u64 {
         self.now
     }
@@ -220,77 +226,86 @@ impl Core {
         self.config.election_ticks
     }
 
-    /// Who leads in its term, as far as it knows.
+    /// The leader of the server's term, if known.
     pub fn leader(&self) -> Option<Id> {
         self.leader
     }
 
-    /// Who the members are: the latest membership in its log.
+    /// The membership in force: the latest in the server's log, committed or not.
     pub fn membership(&self) -> &Membership {
         self.log.membership()
     }
 
-    /// A tick has passed.
+    /// Advances the clock by one tick.
     pub fn tick(&mut self) {
         self.now += 1;
         if self.is_leader() {
-            self.tick_leader();
-        } else if self.now - self.heard >= self.patience {
-            self.stand_for_election();
+            self.tick_heartbeat();
+        } else if self.now - self.timer_reset_at >= self.election_timeout {
+            self.on_election_timeout();
         }
     }
 
-    /// A message has come.
+    /// Handles a message.
     pub fn step(&mut self, message: Message) {
         let Message { from, term, body, .. } = message;
         match body {
-            // Neither is about the sender's present term.
+            // A pre-vote and its granting name a term that the sender has not entered.
             Body::PreVote { last } => return self.on_pre_vote(from, term, last),
             Body::PreVoteReply { granted: true } if term > self.term => {
                 return self.on_pre_vote_reply(from, term, true);
             }
-            // One who hears from a leader does not even take notice of a higher term (thesis, section 4.2.3).
-            Body::RequestVote { transfer: false, .. } if term > self.term && self.is_bound() => return,
+            // Within the leader lease, the server ignores the request and its higher term (thesis, section 4.2.3).
+            Body::RequestVote { transfer: false, .. } if term > self.term && self.in_leader_lease() => return,
             _ => {}
         }
-        // Figure 2, Rules for Servers: a higher term makes everybody a follower, also that of an answer.
+        // Figure 2, Rules for Servers: a higher term in a request or a reply turns any server into a follower.
         let is_answer = matches!(
             body,
-            Body::AppendReply { .. } | Body::SnapshotReply { .. } | Body::VoteReply { .. } | Body::PreVoteReply { .. }
+            Body::AppendEntriesReply { .. }
+                | Body::InstallSnapshotReply { .. }
+                | Body::RequestVoteReply { .. }
+                | Body::PreVoteReply { .. }
         );
         if term > self.term && is_answer && planted!("raft.terms-of-answers-ignored") {
             return;
         }
         if term > self.term {
-            self.follow(term);
+            self.become_follower(term);
         }
         match body {
             Body::RequestVote { last, .. } => self.on_request_vote(from, term, last),
-            Body::Append { prev, entries, commit, round } => self.on_append(from, term, prev, entries, commit, round),
-            Body::Snapshot { meta, offset, data, done, round } => {
-                self.on_snapshot(from, term, StoreChunk { meta, offset, data, done }, round);
+            Body::AppendEntries { prev, entries, commit, round } => {
+                self.on_append_entries(from, term, prev, entries, commit, round)
             }
-            Body::VoteReply { granted } if planted!("raft.stale-vote-counts") => self.on_vote_reply(from, granted),
-            // The rest is of the past if it is of an earlier term.
+            Body::InstallSnapshot { meta, offset, data, done, round } => {
+                self.on_install_snapshot(from, term, StoreChunk { meta, offset, data, done }, round);
+            }
+            Body::RequestVoteReply { granted } if planted!("raft.stale-vote-counts") => {
+                self.on_request_vote_reply(from, granted)
+            }
+            // Every other message of an earlier term is stale.
             _ if term < self.term => {}
-            Body::VoteReply { granted } => self.on_vote_reply(from, granted),
+            Body::RequestVoteReply { granted } => self.on_request_vote_reply(from, granted),
             Body::PreVoteReply { granted } => self.on_pre_vote_reply(from, term, granted),
-            Body::AppendReply { result, round } => self.on_append_reply(from, result, round),
-            Body::SnapshotReply { last, received, round } => self.on_snapshot_reply(from, last, received, round),
+            Body::AppendEntriesReply { result, round } => self.on_append_entries_reply(from, result, round),
+            Body::InstallSnapshotReply { last, received, round } => {
+                self.on_install_snapshot_reply(from, last, received, round)
+            }
             Body::TimeoutNow => self.on_timeout_now(from),
             Body::ReadIndex { request } => self.on_read_index(from, request),
             Body::ReadIndexReply { request, index } => self.output.reads.push(ReadReady { request, index }),
             Body::Propose { command } => {
-                // Whoever passed it on will see by itself whether it is committed.
+                // The forwarding server finds out from its own log whether the command is committed.
                 let _ = self.propose(command);
             }
             Body::PreVote { .. } => {}
         }
     }
 
-    /// Becomes a follower in `term`, of nobody known yet.
-    pub(super) fn follow(&mut self, term: Term) {
-        debug_assert!(term >= self.term, "terms never go back");
+    /// Becomes a follower in `term`, with no known leader.
+    pub(super) fn become_follower(&mut self, term: Term) {
+        debug_assert!(term >= self.term, "the term never decreases");
         if term > self.term {
             self.term = term;
             self.voted_for = None;
@@ -300,37 +315,38 @@ impl Core {
         }
         self.leader = None;
         if let Role::Leader(leader) = std::mem::replace(&mut self.role, Role::Follower) {
-            self.resign(*leader);
+            self.step_down(*leader);
         }
     }
 
-    /// Heard from who leads in this term.
-    pub(super) fn follow_leader(&mut self, from: Id) {
+    /// Accepts `from` as the leader of the current term and resets the election timer.
+    pub(super) fn accept_leader(&mut self, from: Id) {
         if !matches!(self.role, Role::Follower) {
-            self.follow(self.term);
+            self.become_follower(self.term);
         }
         self.leader = Some(from);
-        self.bound_since = self.now;
-        self.wait_anew();
+        self.leader_heard_at = self.now;
+        self.reset_election_timer();
     }
 
-    /// Starts waiting anew, for as long as is drawn: between one election timeout and two (section 5.2).
-    pub(super) fn wait_anew(&mut self) {
-        self.heard = self.now;
+    /// Resets the election timer and draws a new election timeout (section 5.2).
+    pub(super) fn reset_election_timer(&mut self) {
+        self.timer_reset_at = self.now;
         let election = self.config.election_ticks;
-        self.patience = election + (self.draws)(election);
+        self.election_timeout = election + (self.draws)(election);
+        debug_assert!((election..2 * election).contains(&self.election_timeout));
     }
 
-    /// Appends an entry of its own term, as a leader.
+    /// Appends an entry of the current term to the leader's log.
     pub(super) fn append(&mut self, payload: Payload) -> Index {
         let index = self.log.last().index + 1;
         self.log.push(Entry { term: self.term, index, payload });
         index
     }
 
-    // ---- what leaves ------------------------------------------------------------------------------------------
+    // ---- output -----------------------------------------------------------------------------------------------
 
-    /// Sends at once: only what is true whatever is on the disk.
+    /// Sends a message now. Its content must not depend on a write that is not durable yet.
     pub(super) fn send(&mut self, to: Id, body: Body) {
         self.send_in(self.term, to, body);
     }
@@ -339,11 +355,11 @@ impl Core {
         self.output.messages.push(Message { from: self.id, to, term, body });
     }
 
-    /// Sends when all that the server knows by now is on its disk.
-    pub(super) fn send_when_written(&mut self, to: Id, body: Body) {
+    /// Sends a message once the current term, vote and log are durable.
+    pub(super) fn send_after_sync(&mut self, to: Id, body: Body) {
         let message = Message { from: self.id, to, term: self.term, body };
-        let number = if self.is_unsaved() { self.issued + 1 } else { self.issued };
-        self.held.push_back((number, message));
+        let number = if self.is_unsaved() { self.last_write + 1 } else { self.last_write };
+        self.after_sync.push_back((number, message));
     }
 
     fn hard_state(&self) -> HardState {
@@ -351,44 +367,44 @@ impl Core {
     }
 
     fn is_unsaved(&self) -> bool {
-        self.saved != self.hard_state() || self.log.has_unwritten()
+        self.persisted_state != self.hard_state() || self.log.has_unwritten()
     }
 
-    /// What is to be done by now. What it says is to be written must be written in that order, and all of it.
+    /// Takes the pending work. The driver must perform every write, in order.
     pub fn output(&mut self) -> Output {
         self.before_output();
         if self.is_unsaved() {
-            self.issued += 1;
-            let mut hard_state = Some(self.hard_state()).filter(|state| *state != self.saved);
+            self.last_write += 1;
+            let mut hard_state = Some(self.hard_state()).filter(|state| *state != self.persisted_state);
             if planted!("raft.vote-not-persisted") {
                 hard_state = hard_state.map(|state| HardState { voted_for: None, ..state });
             }
             if planted!("raft.term-not-persisted") {
                 hard_state = hard_state.filter(|state| state.voted_for.is_some());
             }
-            self.saved = self.hard_state();
+            self.persisted_state = self.hard_state();
             let entries = self.log.take_unwritten();
-            self.writes.push_back((self.issued, self.log.last()));
-            self.output.persist = Some(Persist { number: self.issued, hard_state, entries });
+            self.writes.push_back((self.last_write, self.log.last()));
+            self.output.persist = Some(Persist { number: self.last_write, hard_state, entries });
         }
         self.release();
         self.output.committed = self.log.take_committed(usize::MAX);
         std::mem::take(&mut self.output)
     }
 
-    /// Everything up to that write is durable.
+    /// Reports that all writes up to `number` are durable.
     pub fn wrote(&mut self, number: u64) {
-        self.written = self.written.max(number);
+        self.synced_write = self.synced_write.max(number);
         while let Some((_, position)) = self.writes.pop_front_if(|(of, _)| *of <= number) {
             self.log.wrote(position);
         }
         self.release();
-        self.commit_if_possible();
+        self.advance_commit_index();
     }
 
-    /// Lets go of the messages that have become true. One to itself is heard at once.
+    /// Sends the messages whose write is durable. A message to the server itself is handled directly.
     fn release(&mut self) {
-        while let Some((_, message)) = self.held.pop_front_if(|(number, _)| *number <= self.written) {
+        while let Some((_, message)) = self.after_sync.pop_front_if(|(number, _)| *number <= self.synced_write) {
             if message.to == self.id {
                 self.step(message);
             } else {

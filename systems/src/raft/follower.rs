@@ -6,7 +6,7 @@ use super::core::{Core, Role};
 use super::message::{Body, Entry, Id, Index, Position, Term};
 
 impl Core {
-    pub(super) fn on_append(
+    pub(super) fn on_append_entries(
         &mut self,
         from: Id,
         term: Term,
@@ -17,27 +17,27 @@ impl Core {
     ) {
         if term < self.term && !planted!("raft.deposed-leader-obeyed") {
             if planted!("raft.stale-append-resets-the-timer") {
-                self.wait_anew();
+                self.reset_election_timer();
             }
             // A deposed leader learns of it. The round is none that it waits for.
             let conflict = self.log.conflict(prev.index);
-            return self.send_when_written(from, Body::AppendReply { result: Err(conflict), round: 0 });
+            return self.send_after_sync(from, Body::AppendEntriesReply { result: Err(conflict), round: 0 });
         }
         if matches!(self.role, Role::Candidate(_)) && planted!("raft.candidate-ignores-the-leader") {
             return;
         }
-        self.follow_leader(from);
+        self.accept_leader(from);
         let start = self.log.snapshot().last.index;
         // What a snapshot stands for is committed, so it is the same in every leader's log.
         let unchecked = entries.is_empty() && planted!("raft.heartbeat-unchecked");
-        let result = if prev.index < start || self.log.has(prev) || unchecked {
+        let result = if prev.index < start || self.log.contains(prev) || unchecked {
             let last_new = prev.index + entries.len() as u64;
-            if planted!("raft.late-append-truncates") && prev.index >= self.log.committed() {
-                self.log.cut(prev.index + 1);
+            if planted!("raft.late-append-truncates") && prev.index >= self.log.commit_index() {
+                self.log.truncate_from(prev.index + 1);
             }
-            self.log.accept(entries);
+            self.log.append_from_leader(entries);
             // Not further than what is known to be the leader's: behind it there may be others' entries.
-            self.log.commit(commit.min(last_new).max(self.log.committed()));
+            self.log.commit(commit.min(last_new).max(self.log.commit_index()));
             match planted!("raft.acks-the-whole-log") {
                 true => Ok(self.log.last().index),
                 false => Ok(last_new.max(start)),
@@ -46,8 +46,8 @@ impl Core {
             Err(self.log.conflict(prev.index))
         };
         match planted!("raft.append-before-sync") {
-            true => self.send(from, Body::AppendReply { result, round }),
-            false => self.send_when_written(from, Body::AppendReply { result, round }),
+            true => self.send(from, Body::AppendEntriesReply { result, round }),
+            false => self.send_after_sync(from, Body::AppendEntriesReply { result, round }),
         }
     }
 }

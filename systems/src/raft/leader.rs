@@ -8,7 +8,7 @@ use sim::planted;
 use super::core::{ChunkWanted, Core, Role};
 use super::membership::{ChangeError, Membership, Target};
 use super::message::{Body, Conflict, Entry, Id, Index, Payload, Term};
-use super::progress::{Pace, Progress};
+use super::progress::{Progress, ReplicationState};
 use super::quorum::Majority;
 use super::read::Reads;
 
@@ -23,14 +23,14 @@ pub struct Leader {
     rounds: VecDeque<(u64, u64)>,
     pub(super) reads: Reads,
     /// Its first index in its term: when that is committed, it knows what is.
-    pub(super) first: Index,
+    pub(super) term_start: Index,
     /// Who is to lead next, and until when that is tried.
     pub(super) transfer: Option<(Id, u64)>,
     /// Somebody was told to stand for election. However late that message comes, it is obeyed, and no lease hinders those who
     /// vote: there is none any more in this term.
-    pub(super) handed_over: bool,
+    pub(super) timeout_now_sent: bool,
     /// Bytes of commands that are not committed.
-    uncommitted: usize,
+    uncommitted_bytes: usize,
 }
 
 /// Why a proposal was not taken.
@@ -70,25 +70,25 @@ impl Core {
         if leader.transfer.is_some() && !planted!("raft.proposes-during-transfer") {
             return Err(ProposeError::Transferring);
         }
-        if leader.uncommitted > 0 && leader.uncommitted + command.len() > limit {
+        if leader.uncommitted_bytes > 0 && leader.uncommitted_bytes + command.len() > limit {
             return Err(ProposeError::Full);
         }
-        leader.uncommitted += command.len();
+        leader.uncommitted_bytes += command.len();
         Ok((self.append(Payload::Command(command)), self.term))
     }
 
     /// Changes the membership: joint first, and the target when that is committed (section 6).
     pub fn change_membership(&mut self, target: &Target) -> Result<Index, ChangeError> {
         let Role::Leader(leader) = &self.role else { return Err(ChangeError::NotLeader) };
-        if self.log.membership_index() > self.log.committed() {
+        if self.log.membership_index() > self.log.commit_index() {
             return Err(ChangeError::UnderWay);
         }
-        if self.log.term(self.log.committed()) != Some(self.term) {
+        if self.log.term(self.log.commit_index()) != Some(self.term) {
             return Err(ChangeError::NotYetCommitted);
         }
-        let next = self.membership().joined_with(target)?;
+        let next = self.membership().enter_joint(target)?;
         let enough = self.log.last().index.saturating_sub(self.config.catch_up);
-        let behind = |id: &&Id| **id != self.id && leader.progress.get(id).is_none_or(|of| of.matched < enough);
+        let behind = |id: &&Id| **id != self.id && leader.progress.get(id).is_none_or(|of| of.match_index < enough);
         let had_a_vote = |id: &Id| self.membership().voters.has(*id);
         if let Some(&id) = target.voters.iter().filter(|id| !had_a_vote(id)).find(behind) {
             return Err(ChangeError::Behind(id));
@@ -98,7 +98,7 @@ impl Core {
 
     fn append_membership(&mut self, membership: Membership) -> Index {
         let index = self.append(Payload::Membership(membership));
-        self.meet_members();
+        self.update_progress_set();
         index
     }
 
@@ -112,12 +112,12 @@ impl Core {
             return false;
         }
         leader.transfer = Some((to, until));
-        self.hand_over_if_caught_up();
+        self.send_timeout_now_if_caught_up();
         true
     }
 
     /// Whether it hands leadership over at the moment.
-    pub fn is_handing_over(&self) -> bool {
+    pub fn is_transferring(&self) -> bool {
         matches!(&self.role, Role::Leader(leader) if leader.transfer.is_some())
     }
 
@@ -127,39 +127,40 @@ impl Core {
         leader.progress.get(&of)
     }
 
-    fn hand_over_if_caught_up(&mut self) {
+    fn send_timeout_now_if_caught_up(&mut self) {
         let last = self.log.last().index;
         let Role::Leader(leader) = &self.role else { return };
         if let Some((to, _)) = leader.transfer
             && leader
                 .progress
                 .get(&to)
-                .is_some_and(|of| of.matched == last || planted!("raft.transfer-before-caught-up"))
+                .is_some_and(|of| of.match_index == last || planted!("raft.transfer-before-caught-up"))
         {
             if let Role::Leader(leader) = &mut self.role {
-                leader.handed_over = true;
+                leader.timeout_now_sent = true;
             }
             self.send(to, Body::TimeoutNow);
         }
     }
 
     /// Figure 2, Leaders: won the election.
-    pub(super) fn lead(&mut self) {
+    pub(super) fn become_leader(&mut self) {
         self.leader = Some(self.id);
-        let first = self.log.last().index + 1;
-        let uncommitted = self.log.entries(self.log.committed() + 1, usize::MAX).iter().map(command_bytes).sum();
+        let term_start = self.log.last().index + 1;
+        let uncommitted_bytes =
+            self.log.entries(self.log.commit_index() + 1, usize::MAX).iter().map(command_bytes).sum();
         self.role = Role::Leader(Box::new(Leader {
             progress: BTreeMap::new(),
             round: 0,
             rounds: VecDeque::new(),
             reads: Reads::default(),
-            first,
+            term_start,
             transfer: None,
-            handed_over: false,
-            uncommitted,
+            timeout_now_sent: false,
+            uncommitted_bytes,
         }));
-        self.heard = self.now;
-        self.meet_members();
+        self.timer_reset_at = self.now;
+        self.update_progress_set();
         // A change that its predecessor left half done goes on when something of its own term is committed.
         if self.config.noop || self.membership().is_joint() {
             self.append(Payload::Noop);
@@ -168,7 +169,7 @@ impl Core {
     }
 
     /// Keeps account of exactly the members that the log knows.
-    pub(super) fn meet_members(&mut self) {
+    pub(super) fn update_progress_set(&mut self) {
         let members = self.log.membership().members().filter(|&member| member != self.id).collect::<Vec<_>>();
         let (next, now) = (self.log.last().index + 1, self.now);
         let Role::Leader(leader) = &mut self.role else { return };
@@ -178,17 +179,17 @@ impl Core {
         }
     }
 
-    pub(super) fn tick_leader(&mut self) {
+    pub(super) fn tick_heartbeat(&mut self) {
         let (now, config) = (self.now, &self.config);
         let Role::Leader(leader) = &mut self.role else { return };
         if leader.transfer.is_some_and(|(_, until)| now >= until) {
             // The target did not make it: go on leading.
             leader.transfer = None;
         }
-        if config.check_quorum && now - self.heard >= config.election_ticks {
-            self.heard = now;
-            if now - self.quorum_heard() > self.config.election_ticks {
-                return self.follow(self.term);
+        if config.check_quorum && now - self.timer_reset_at >= config.election_ticks {
+            self.timer_reset_at = now;
+            if now - self.quorum_contact() > self.config.election_ticks {
+                return self.become_follower(self.term);
             }
         }
         if self.now.is_multiple_of(self.config.heartbeat_ticks) {
@@ -197,11 +198,11 @@ impl Core {
     }
 
     /// The latest tick at which a round was sent that a quorum has answered.
-    pub(super) fn quorum_heard(&self) -> u64 {
+    pub(super) fn quorum_contact(&self) -> u64 {
         let Role::Leader(leader) = &self.role else { return 0 };
-        self.membership()
-            .voters
-            .reached(|id| if id == self.id { self.now } else { leader.progress.get(&id).map_or(0, |of| of.heard) })
+        self.membership().voters.reached(|id| {
+            if id == self.id { self.now } else { leader.progress.get(&id).map_or(0, |of| of.round_sent_at) }
+        })
     }
 
     /// A new round: everybody hears from the leader, and gets what it may be missing.
@@ -212,27 +213,27 @@ impl Core {
         leader.round += 1;
         leader.rounds.push_back((leader.round, now));
         while leader.rounds.pop_front_if(|(_, at)| *at + keep < now).is_some() {}
-        leader.progress.values_mut().for_each(Progress::retry);
+        leader.progress.values_mut().for_each(Progress::resume);
         let members: Vec<Id> = leader.progress.keys().copied().collect();
         for to in members {
             if !self.send_append(to) {
-                self.send_empty(to);
+                self.send_heartbeat(to);
             }
         }
-        self.hand_over_if_caught_up();
+        self.send_timeout_now_if_caught_up();
     }
 
     /// An append without entries.
-    fn send_empty(&mut self, to: Id) {
-        let commit = self.log.committed();
+    fn send_heartbeat(&mut self, to: Id) {
+        let commit = self.log.commit_index();
         let Role::Leader(leader) = &mut self.role else { return };
         let round = leader.round;
         let Some(of) = leader.progress.get_mut(&to) else { return };
-        of.told = commit;
+        of.sent_commit = commit;
         // One that gets a snapshot is reminded of what it surely has.
-        let at = if matches!(of.pace, Pace::Snapshot { .. }) { of.matched } else { of.next - 1 };
+        let at = if matches!(of.state, ReplicationState::Snapshot { .. }) { of.match_index } else { of.next_index - 1 };
         let prev = self.log.position(at).unwrap_or_else(|| self.log.snapshot().last);
-        self.send(to, Body::Append { prev, entries: Vec::new(), commit, round });
+        self.send(to, Body::AppendEntries { prev, entries: Vec::new(), commit, round });
     }
 
     /// Sends the next entries, or asks for the next part of the snapshot. False if nothing was sent: there is nothing, or it
@@ -240,28 +241,30 @@ impl Core {
     fn send_append(&mut self, to: Id) -> bool {
         let last = self.log.last().index;
         let snapshot = self.log.snapshot().last;
-        let commit = self.log.committed();
+        let commit = self.log.commit_index();
         let Role::Leader(leader) = &mut self.role else { return false };
         let round = leader.round;
         let Some(of) = leader.progress.get_mut(&to) else { return false };
-        if let Pace::Snapshot { last, offset, waiting } = &mut of.pace {
-            if !*waiting {
-                *waiting = true;
+        if let ReplicationState::Snapshot { last, offset, awaiting_reply } = &mut of.state {
+            if !*awaiting_reply {
+                *awaiting_reply = true;
                 self.output.wanted.push(ChunkWanted { to, last: *last, offset: *offset });
             }
             return false;
         }
-        if of.next > last && !matches!(of.pace, Pace::Probe { waiting: false }) || !of.has_room(&self.config) {
+        if of.next_index > last && !matches!(of.state, ReplicationState::Probe { awaiting_reply: false })
+            || !of.has_room(&self.config)
+        {
             return false;
         }
-        let Some(prev) = self.log.position(of.next - 1) else {
-            of.snapshot(snapshot);
+        let Some(prev) = self.log.position(of.next_index - 1) else {
+            of.become_snapshot(snapshot);
             return self.send_append(to);
         };
-        let entries = self.log.entries(of.next, self.config.max_append_bytes).to_vec();
-        of.told = commit;
-        of.sent(of.next - 1 + entries.len() as u64, entries.iter().map(Entry::size).sum());
-        self.send(to, Body::Append { prev, entries, commit, round });
+        let entries = self.log.entries(of.next_index, self.config.max_append_bytes).to_vec();
+        of.sent_commit = commit;
+        of.sent_entries(of.next_index - 1 + entries.len() as u64, entries.iter().map(Entry::size).sum());
+        self.send(to, Body::AppendEntries { prev, entries, commit, round });
         true
     }
 
@@ -270,7 +273,9 @@ impl Core {
         self.begin_reads();
         let last = self.log.last().index;
         let Role::Leader(leader) = &mut self.role else { return };
-        let behind = |of: &Progress| of.next <= last || matches!(of.pace, Pace::Snapshot { waiting: false, .. });
+        let behind = |of: &Progress| {
+            of.next_index <= last || matches!(of.state, ReplicationState::Snapshot { awaiting_reply: false, .. })
+        };
         let members: Vec<(Id, bool)> = leader.progress.iter().map(|(&id, of)| (id, behind(of))).collect();
         for (to, behind) in members {
             let mut sent = false;
@@ -279,44 +284,45 @@ impl Core {
             }
             // With nothing else under way to tell it, a follower would hear of a commit at the next heartbeat only.
             let Role::Leader(leader) = &self.role else { return };
-            let committed = self.log.committed();
-            let is_news = |of: &Progress| of.pace == Pace::Replicate && of.is_idle() && of.told < committed;
+            let committed = self.log.commit_index();
+            let is_news =
+                |of: &Progress| of.state == ReplicationState::Replicate && of.is_idle() && of.sent_commit < committed;
             if !sent && leader.progress.get(&to).is_some_and(is_news) {
-                self.send_empty(to);
+                self.send_heartbeat(to);
             }
         }
     }
 
     /// An answer to round `round`: the sender took this server for the leader when that was sent, or later.
-    pub(super) fn on_round(&mut self, from: Id, round: u64) {
+    pub(super) fn on_round_acked(&mut self, from: Id, round: u64) {
         let Role::Leader(leader) = &mut self.role else { return };
         let sent = leader.rounds.iter().find(|(of, _)| *of == round).map(|(_, at)| *at);
         let Some(of) = leader.progress.get_mut(&from) else { return };
-        of.round = of.round.max(round);
+        of.acked_round = of.acked_round.max(round);
         let sent = if planted!("raft.lease-from-the-answer") { Some(self.now) } else { sent };
-        of.heard = of.heard.max(sent.unwrap_or(0));
+        of.round_sent_at = of.round_sent_at.max(sent.unwrap_or(0));
         self.answer_reads();
     }
 
     /// Figure 2, Leaders: the result of an AppendEntries.
-    pub(super) fn on_append_reply(&mut self, from: Id, result: Result<Index, Conflict>, round: u64) {
-        self.on_round(from, round);
+    pub(super) fn on_append_entries_reply(&mut self, from: Id, result: Result<Index, Conflict>, round: u64) {
+        self.on_round_acked(from, round);
         let last = self.log.last().index;
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(of) = leader.progress.get_mut(&from) else { return };
         match result {
             Ok(matched) => {
-                let matched = if planted!("raft.match-from-what-was-sent") { of.next - 1 } else { matched };
+                let matched = if planted!("raft.match-from-what-was-sent") { of.next_index - 1 } else { matched };
                 // No follower can have more of this leader's log than there is of it.
                 assert!(matched <= last, "{matched} of {last} entries");
                 if of.accepted(matched) {
-                    self.commit_if_possible();
+                    self.advance_commit_index();
                 }
-                self.hand_over_if_caught_up();
+                self.send_timeout_now_if_caught_up();
             }
             Err(conflict) if !of.is_stale(conflict.refused) => {
-                let from = self.log.retry_from(conflict);
-                of.probe(from);
+                let from = self.log.next_index_after(conflict);
+                of.become_probe(from);
             }
             Err(_) => {}
         }
@@ -324,25 +330,25 @@ impl Core {
 
     /// Figure 2, Leaders: an entry is committed when a quorum has it on disk and it is of the leader's own term. Those before
     /// it are committed with it, and never by counting (section 5.4.2, Figure 8).
-    pub(super) fn commit_if_possible(&mut self) {
+    pub(super) fn advance_commit_index(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
         let reached = self.membership().voters.reached(|id| {
             let own = if planted!("raft.leader-counts-unsynced") { self.log.last().index } else { self.log.durable() };
-            if id == self.id { own } else { leader.progress.get(&id).map_or(0, |of| of.matched) }
+            if id == self.id { own } else { leader.progress.get(&id).map_or(0, |of| of.match_index) }
         });
         let reached = match planted!("raft.learners-count") {
             true => self.membership().members().collect::<Majority>().reached(|id| {
-                if id == self.id { self.log.durable() } else { leader.progress.get(&id).map_or(0, |of| of.matched) }
+                if id == self.id { self.log.durable() } else { leader.progress.get(&id).map_or(0, |of| of.match_index) }
             }),
             false => reached,
         };
-        let before = self.log.committed();
+        let before = self.log.commit_index();
         let own_term = self.log.term(reached) == Some(self.term) || planted!("raft.commits-earlier-terms");
         if reached > before && own_term && self.log.commit(reached) {
             let bytes: usize =
                 self.log.entries(before + 1, usize::MAX)[..(reached - before) as usize].iter().map(command_bytes).sum();
             if let Role::Leader(leader) = &mut self.role {
-                leader.uncommitted -= bytes;
+                leader.uncommitted_bytes -= bytes;
             }
             self.begin_reads();
             self.after_commit();
@@ -351,23 +357,23 @@ impl Core {
 
     /// A committed joint membership is left; one without this server makes it step down (section 6).
     fn after_commit(&mut self) {
-        if self.log.membership_index() > self.log.committed() {
+        if self.log.membership_index() > self.log.commit_index() {
             return;
         }
         if self.membership().is_joint() {
-            let left = self.membership().left();
+            let left = self.membership().leave_joint();
             self.append_membership(left);
         } else if !self.membership().voters.has(self.id) {
             // The others must hear that it is committed before they are left alone.
             self.heartbeat();
-            self.follow(self.term);
+            self.become_follower(self.term);
         }
     }
 
     /// It does not lead any more: whoever waits for it must hear.
-    pub(super) fn resign(&mut self, leader: Leader) {
+    pub(super) fn step_down(&mut self, leader: Leader) {
         leader.reads.abandon(self);
-        self.wait_anew();
+        self.reset_election_timer();
     }
 }
 

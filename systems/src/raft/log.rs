@@ -24,8 +24,8 @@ pub struct Log {
     durable: Index,
     /// All up to here was handed out to be written.
     handed_out: Index,
-    committed: Index,
-    applied: Index,
+    commit_index: Index,
+    last_applied: Index,
 }
 
 impl Log {
@@ -39,8 +39,8 @@ impl Log {
             memberships: Vec::new(),
             durable: start,
             handed_out: start,
-            committed: start,
-            applied: start,
+            commit_index: start,
+            last_applied: start,
         };
         entries.into_iter().filter(|entry| entry.index > start).for_each(|entry| log.push(entry));
         log.durable = log.last().index;
@@ -64,13 +64,13 @@ impl Log {
     }
 
     /// `commitIndex`.
-    pub fn committed(&self) -> Index {
-        self.committed
+    pub fn commit_index(&self) -> Index {
+        self.commit_index
     }
 
     /// `lastApplied`.
-    pub fn applied(&self) -> Index {
-        self.applied
+    pub fn last_applied(&self) -> Index {
+        self.last_applied
     }
 
     /// How many bytes the entries take.
@@ -96,7 +96,7 @@ impl Log {
     }
 
     /// Whether the log has that very entry (the Log Matching Property: then it has all before it, too).
-    pub fn has(&self, position: Position) -> bool {
+    pub fn contains(&self, position: Position) -> bool {
         self.term(position.index) == Some(position.term)
     }
 
@@ -135,9 +135,9 @@ impl Log {
     /// Whether the server has a vote in a membership that may be the cluster's: the committed one, or any after it. One that
     /// is about to be removed must still stand for election, without a vote of its own: it may be the only one left with the
     /// entry that removes it (thesis, section 4.2.2).
-    pub fn may_be_needed(&self, id: Id) -> bool {
-        self.membership_at(self.committed).voters.has(id)
-            || self.memberships.iter().any(|(at, membership)| *at > self.committed && membership.voters.has(id))
+    pub fn is_promotable(&self, id: Id) -> bool {
+        self.membership_at(self.commit_index).voters.has(id)
+            || self.memberships.iter().any(|(at, membership)| *at > self.commit_index && membership.voters.has(id))
     }
 
     /// Appends an entry behind the last.
@@ -160,14 +160,14 @@ impl Log {
     /// # Panics
     ///
     /// If that would replace a committed entry: no leader sends such entries.
-    pub fn accept(&mut self, entries: Vec<Entry>) {
+    pub fn append_from_leader(&mut self, entries: Vec<Entry>) {
         for entry in entries {
             if entry.index <= self.snapshot.last.index {
                 continue;
             }
             match self.term(entry.index) {
                 Some(term) if term == entry.term => continue,
-                Some(_) => self.cut(entry.index),
+                Some(_) => self.truncate_from(entry.index),
                 None => {}
             }
             self.push(entry);
@@ -175,8 +175,8 @@ impl Log {
     }
 
     /// Removes the entries from `from` on.
-    pub fn cut(&mut self, from: Index) {
-        assert!(from > self.committed, "entry {from} is committed and cannot be replaced");
+    pub fn truncate_from(&mut self, from: Index) {
+        assert!(from > self.commit_index, "entry {from} is committed and cannot be replaced");
         self.remove(self.slot(from).expect("behind the snapshot")..);
         self.memberships.retain(|(index, _)| *index < from || planted!("raft.members-not-rolled-back"));
         self.durable = self.durable.min(from - 1);
@@ -197,7 +197,7 @@ impl Log {
 
     /// Entries up to `position` are durable, unless they were replaced while they were being written.
     pub fn wrote(&mut self, position: Position) {
-        if self.has(position) {
+        if self.contains(position) {
             self.durable = self.durable.max(position.index);
         }
     }
@@ -205,16 +205,16 @@ impl Log {
     /// Commits up to `index`. True if that is more than before.
     pub fn commit(&mut self, index: Index) -> bool {
         debug_assert!(index <= self.last().index, "only what is in the log can be committed");
-        let more = index > self.committed;
-        self.committed = self.committed.max(index);
+        let more = index > self.commit_index;
+        self.commit_index = self.commit_index.max(index);
         more
     }
 
     /// The next committed entries to apply, at most `most` bytes of them. They count as applied.
     pub fn take_committed(&mut self, most: usize) -> Vec<Entry> {
-        let from = self.applied + 1;
-        let n = self.entries(from, most).len().min((self.committed - self.applied) as usize);
-        self.applied += n as u64;
+        let from = self.last_applied + 1;
+        let n = self.entries(from, most).len().min((self.commit_index - self.last_applied) as usize);
+        self.last_applied += n as u64;
         self.entries(from, usize::MAX)[..n].to_vec()
     }
 
@@ -225,7 +225,7 @@ impl Log {
     /// If they are not applied.
     pub fn compact(&mut self, index: Index) {
         let Some(slot) = self.slot(index) else { return };
-        assert!(index <= self.applied, "entry {index} is not applied yet");
+        assert!(index <= self.last_applied, "entry {index} is not applied yet");
         self.snapshot = self.snapshot_at(index);
         self.remove(..=slot);
         self.memberships.retain(|(at, _)| *at > index);
@@ -248,7 +248,7 @@ impl Log {
     /// (Figure 13, 6 and 7).
     pub fn install(&mut self, snapshot: SnapshotMeta) {
         let last = snapshot.last;
-        if self.has(last) {
+        if self.contains(last) {
             let slot = self.slot(last.index).map_or(0, |slot| slot + 1);
             self.remove(..slot);
             self.memberships.retain(|(at, _)| *at > last.index);
@@ -260,8 +260,8 @@ impl Log {
         }
         self.durable = self.durable.max(last.index);
         self.handed_out = self.handed_out.max(last.index);
-        self.committed = self.committed.max(last.index);
-        self.applied = last.index;
+        self.commit_index = self.commit_index.max(last.index);
+        self.last_applied = last.index;
         self.snapshot = snapshot;
     }
 
@@ -271,14 +271,14 @@ impl Log {
             return Conflict { refused, term: None, first: self.last().index + 1 };
         };
         let mut first = refused;
-        while first > self.committed + 1 && self.term(first - 1) == Some(term) {
+        while first > self.commit_index + 1 && self.term(first - 1) == Some(term) {
             first -= 1;
         }
         Conflict { refused, term: Some(term), first }
     }
 
     /// For a leader: from where to try again with a follower that refused.
-    pub fn retry_from(&self, conflict: Conflict) -> Index {
+    pub fn next_index_after(&self, conflict: Conflict) -> Index {
         let Some(theirs) = conflict.term else { return conflict.first };
         if planted!("raft.backs-up-one-by-one") {
             return conflict.refused;
@@ -315,9 +315,9 @@ mod tests {
     fn what_agrees_stays_and_what_contradicts_goes_with_all_behind_it() {
         let mut log = log(&[1, 1, 2, 2]);
         // A late message that the log has already: nothing is cut.
-        log.accept(vec![entry(1, 1), entry(2, 1)]);
+        log.append_from_leader(vec![entry(1, 1), entry(2, 1)]);
         assert_eq!(terms(&log), [1, 1, 2, 2]);
-        log.accept(vec![entry(2, 1), entry(3, 3)]);
+        log.append_from_leader(vec![entry(2, 1), entry(3, 3)]);
         assert_eq!(terms(&log), [1, 1, 3]);
         assert_eq!(log.durable(), 2);
     }
@@ -327,7 +327,7 @@ mod tests {
     fn a_committed_entry_is_never_replaced() {
         let mut log = log(&[1, 1]);
         log.commit(2);
-        log.accept(vec![entry(2, 2)]);
+        log.append_from_leader(vec![entry(2, 2)]);
     }
 
     #[test]
@@ -335,7 +335,7 @@ mod tests {
         let mut log = log(&[1]);
         log.push(entry(2, 1));
         assert_eq!(log.take_unwritten(), [entry(2, 1)]);
-        log.accept(vec![entry(2, 2)]);
+        log.append_from_leader(vec![entry(2, 2)]);
         log.wrote(Position { term: 1, index: 2 });
         assert_eq!(log.durable(), 1);
         assert_eq!(log.take_unwritten(), [entry(2, 2)]);
@@ -350,9 +350,9 @@ mod tests {
         let tries = |follower: &Log| {
             let mut next = leader.last().index + 1;
             let mut tries = 0;
-            while !follower.has(leader.position(next - 1).unwrap()) {
+            while !follower.contains(leader.position(next - 1).unwrap()) {
                 tries += 1;
-                let again = leader.retry_from(follower.conflict(next - 1));
+                let again = leader.next_index_after(follower.conflict(next - 1));
                 assert!(again < next, "{again} after {next}");
                 next = again;
             }
@@ -386,7 +386,7 @@ mod tests {
         let mut log = log(&[1]);
         log.push(Entry { term: 1, index: 2, payload: Payload::Membership(Membership::of([Id(7)])) });
         assert!(log.membership().has(Id(7)));
-        log.accept(vec![entry(2, 2)]);
+        log.append_from_leader(vec![entry(2, 2)]);
         assert!(!log.membership().has(Id(7)));
     }
 
@@ -395,7 +395,7 @@ mod tests {
         let meta = |term, index| SnapshotMeta { last: Position { term, index }, membership: Membership::default() };
         let mut agrees = log(&[1, 1, 2, 2]);
         agrees.install(meta(2, 3));
-        assert_eq!((terms(&agrees), agrees.applied(), agrees.last().index), (vec![2], 3, 4));
+        assert_eq!((terms(&agrees), agrees.last_applied(), agrees.last().index), (vec![2], 3, 4));
         let mut differs = log(&[1, 1, 1, 1]);
         differs.install(meta(2, 3));
         assert_eq!((terms(&differs), differs.last()), (vec![], Position { term: 2, index: 3 }));

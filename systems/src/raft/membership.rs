@@ -69,7 +69,7 @@ impl Membership {
 
     /// The membership between this one and `target`, in which both decide. Who is neither voter nor learner of the target
     /// stays until the joint membership is left.
-    pub fn joined_with(&self, target: &Target) -> Result<Membership, ChangeError> {
+    pub fn enter_joint(&self, target: &Target) -> Result<Membership, ChangeError> {
         if self.is_joint() {
             return Err(ChangeError::UnderWay);
         }
@@ -89,7 +89,7 @@ impl Membership {
     }
 
     /// The membership after a joint one: the incoming voters alone decide.
-    pub fn left(&self) -> Membership {
+    pub fn leave_joint(&self) -> Membership {
         Membership {
             voters: Joint { incoming: self.voters.incoming.clone(), outgoing: Majority::default() },
             learners: self.learners.union(&self.demoted).copied().collect(),
@@ -122,31 +122,31 @@ mod tests {
     #[test]
     fn a_change_of_voters_goes_through_a_joint_membership() {
         let old = Membership::of(ids(&[1, 2, 3]));
-        let joint = old.joined_with(&target(&[2, 3, 4], &[])).unwrap();
+        let joint = old.enter_joint(&target(&[2, 3, 4], &[])).unwrap();
         assert!(joint.is_joint());
         assert_eq!(joint.members().collect::<BTreeSet<_>>(), ids(&[1, 2, 3, 4]));
-        assert_eq!(joint.joined_with(&target(&[1], &[])), Err(ChangeError::UnderWay));
-        assert_eq!(joint.left(), Membership::of(ids(&[2, 3, 4])));
+        assert_eq!(joint.enter_joint(&target(&[1], &[])), Err(ChangeError::UnderWay));
+        assert_eq!(joint.leave_joint(), Membership::of(ids(&[2, 3, 4])));
     }
 
     #[test]
     fn a_voter_that_is_to_learn_votes_until_the_joint_membership_is_left() {
-        let joint = Membership::of(ids(&[1, 2, 3])).joined_with(&target(&[1, 2], &[3])).unwrap();
+        let joint = Membership::of(ids(&[1, 2, 3])).enter_joint(&target(&[1, 2], &[3])).unwrap();
         assert!(joint.voters.has(Id(3)) && !joint.learners.contains(&Id(3)));
-        let left = joint.left();
+        let left = joint.leave_joint();
         assert!(!left.voters.has(Id(3)) && left.learners.contains(&Id(3)));
     }
 
     #[test]
     fn a_learner_more_takes_one_step() {
-        let with = Membership::of(ids(&[1, 2, 3])).joined_with(&target(&[1, 2, 3], &[4])).unwrap();
+        let with = Membership::of(ids(&[1, 2, 3])).enter_joint(&target(&[1, 2, 3], &[4])).unwrap();
         assert!(!with.is_joint() && with.has(Id(4)) && !with.voters.has(Id(4)));
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
         let old = Membership::of(ids(&[1, 2, 3]));
-        assert_eq!(old.joined_with(&target(&[], &[1])), Err(ChangeError::NoVoters));
-        assert_eq!(old.joined_with(&target(&[1, 2, 3], &[])), Err(ChangeError::NoChange));
+        assert_eq!(old.enter_joint(&target(&[], &[1])), Err(ChangeError::NoVoters));
+        assert_eq!(old.enter_joint(&target(&[1, 2, 3], &[])), Err(ChangeError::NoChange));
     }
 }

@@ -126,12 +126,12 @@ pub enum Body {
         transfer: bool,
     },
     /// Its result.
-    VoteReply {
+    RequestVoteReply {
         /// `voteGranted`.
         granted: bool,
     },
     /// `AppendEntries`; without entries a heartbeat.
-    Append {
+    AppendEntries {
         /// The entry before: `prevLogIndex`, `prevLogTerm`.
         prev: Position,
         /// `entries`.
@@ -142,14 +142,14 @@ pub enum Body {
         round: u64,
     },
     /// Its result.
-    AppendReply {
+    AppendEntriesReply {
         /// `success`, and how far the logs agree; or where they do not.
         result: Result<Index, Conflict>,
         /// The round that is answered.
         round: u64,
     },
     /// `InstallSnapshot`: a part of a snapshot.
-    Snapshot {
+    InstallSnapshot {
         /// Which snapshot.
         meta: SnapshotMeta,
         /// Where the part begins.
@@ -162,7 +162,7 @@ pub enum Body {
         round: u64,
     },
     /// How far the receiver has come with it.
-    SnapshotReply {
+    InstallSnapshotReply {
         /// The last entry of the snapshot that is meant.
         last: Position,
         /// The bytes that it has, without a gap; or that all of it is installed.

@@ -25,11 +25,11 @@
 //! | rule | where |
 //! |---|---|
 //! | **State**, persistent: `currentTerm`, `votedFor`, `log[]` | [`core::Core`]: `term`, `voted_for`, `log`; [`message::HardState`] |
-//! | volatile: `commitIndex`, `lastApplied` | [`log::Log::committed`], [`log::Log::applied`] |
+//! | volatile: `commitIndex`, `lastApplied` | [`log::Log::commit_index`], [`log::Log::last_applied`] |
 //! | on leaders: `nextIndex[]`, `matchIndex[]` | [`progress::Progress`]: `next`, `matched` |
 //! | **AppendEntries**, receiver 1: refuse an earlier term | `follower`: `on_append` |
-//! | 2: refuse if the log has no entry at `prevLogIndex` with `prevLogTerm` | `on_append`, [`log::Log::has`] |
-//! | 3, 4: delete what conflicts and all behind it; append what is new | [`log::Log::accept`] |
+//! | 2: refuse if the log has no entry at `prevLogIndex` with `prevLogTerm` | `on_append`, [`log::Log::contains`] |
+//! | 3, 4: delete what conflicts and all behind it; append what is new | [`log::Log::append_from_leader`] |
 //! | 5: `commitIndex = min(leaderCommit, index of last new entry)` | `on_append` |
 //! | **RequestVote**, receiver 1, 2: the term, one vote in a term, the log at least as up to date | `election`: `on_request_vote`, [`message::Position::is_up_to_date`] |
 //! | **Rules**, all: apply what is committed, in order | [`core::Core::output`] |
@@ -39,7 +39,7 @@
 //! | candidates: win by a majority, follow a new leader, or start over | `on_vote_reply`, `follow_leader`, `tick` |
 //! | leaders: heartbeats at once and when idle | `leader`: `lead`, `tick_leader`, `heartbeat` |
 //! | leaders: append what clients want; answer when it is applied | [`core::Core::propose`]; `server` |
-//! | leaders: send from `nextIndex`; on success go on, on refusal go back | `send_append`, `on_append_reply`, [`log::Log::retry_from`] |
+//! | leaders: send from `nextIndex`; on success go on, on refusal go back | `send_append`, `on_append_reply`, [`log::Log::next_index_after`] |
 //! | leaders: commit what a majority has, if it is of the own term | `commit_if_possible` |
 //!
 //! And Figure 13 (InstallSnapshot) is in `snapshot` and [`log::Log::install`].

@@ -67,9 +67,9 @@ impl Core {
 
     /// Sends the round that proves the new reads, if the leader knows what is committed; with a lease it needs no proof.
     pub(super) fn begin_reads(&mut self) {
-        let (committed, leased) = (self.log.committed(), self.has_lease());
+        let (committed, leased) = (self.log.commit_index(), self.holds_leader_lease());
         let Role::Leader(leader) = &mut self.role else { return };
-        let ready = committed >= leader.first || planted!("raft.read-before-own-commit");
+        let ready = committed >= leader.term_start || planted!("raft.read-before-own-commit");
         if leader.reads.new.is_empty() || !ready {
             return;
         }
@@ -86,10 +86,9 @@ impl Core {
     /// Answers the reads whose round a quorum has answered.
     pub(super) fn answer_reads(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
-        let proved = self
-            .membership()
-            .voters
-            .reached(|id| if id == self.id { leader.round } else { leader.progress.get(&id).map_or(0, |of| of.round) });
+        let proved = self.membership().voters.reached(|id| {
+            if id == self.id { leader.round } else { leader.progress.get(&id).map_or(0, |of| of.acked_round) }
+        });
         loop {
             let Role::Leader(leader) = &mut self.role else { return };
             let Some((_, index, asker)) = leader.reads.waiting.pop_front_if(|(round, ..)| *round <= proved) else {
@@ -100,11 +99,11 @@ impl Core {
     }
 
     /// Whether no other leader can have been elected by now, if clocks drift no more than they may.
-    fn has_lease(&self) -> bool {
+    fn holds_leader_lease(&self) -> bool {
         let Role::Leader(leader) = &self.role else { return false };
         self.config.lease_reads
             && self.config.stickiness
-            && (!leader.handed_over && leader.transfer.is_none() || planted!("raft.lease-survives-transfer"))
-            && self.now < self.quorum_heard() + self.config.lease_ticks()
+            && (!leader.timeout_now_sent && leader.transfer.is_none() || planted!("raft.lease-survives-transfer"))
+            && self.now < self.quorum_contact() + self.config.lease_ticks()
     }
 }

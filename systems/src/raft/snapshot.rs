@@ -6,7 +6,7 @@ use sim::planted;
 
 use super::core::{Core, Role, StoreChunk};
 use super::message::{Body, Id, Index, Position, Received, SnapshotMeta, Term};
-use super::progress::Pace;
+use super::progress::ReplicationState;
 
 /// A snapshot that is being received.
 #[derive(Clone, Debug)]
@@ -31,25 +31,27 @@ impl Core {
         let Role::Leader(leader) = &mut self.role else { return };
         let round = leader.round;
         let Some(of) = leader.progress.get_mut(&to) else { return };
-        let Pace::Snapshot { last, .. } = &mut of.pace else { return };
+        let ReplicationState::Snapshot { last, .. } = &mut of.state else { return };
         if *last != meta.last {
-            of.snapshot(meta.last);
+            of.become_snapshot(meta.last);
         }
-        if let Pace::Snapshot { waiting, .. } = &mut of.pace {
-            *waiting = true;
+        if let ReplicationState::Snapshot { awaiting_reply, .. } = &mut of.state {
+            *awaiting_reply = true;
         }
-        self.send(to, Body::Snapshot { meta, offset, data, done, round });
+        self.send(to, Body::InstallSnapshot { meta, offset, data, done, round });
     }
 
-    pub(super) fn on_snapshot(&mut self, from: Id, term: Term, chunk: StoreChunk, round: u64) {
+    pub(super) fn on_install_snapshot(&mut self, from: Id, term: Term, chunk: StoreChunk, round: u64) {
         let last = chunk.meta.last;
         if term < self.term {
-            return self.send_when_written(from, Body::SnapshotReply { last, received: Received::Bytes(0), round: 0 });
+            return self
+                .send_after_sync(from, Body::InstallSnapshotReply { last, received: Received::Bytes(0), round: 0 });
         }
-        self.follow_leader(from);
+        self.accept_leader(from);
         // One that is older than what the server has would take it back (a late message).
-        if last.index <= self.log.committed() && !planted!("raft.stale-snapshot-taken") {
-            return self.send_when_written(from, Body::SnapshotReply { last, received: Received::Installed, round });
+        if last.index <= self.log.commit_index() && !planted!("raft.stale-snapshot-taken") {
+            return self
+                .send_after_sync(from, Body::InstallSnapshotReply { last, received: Received::Installed, round });
         }
         if self.receiving.as_ref().is_none_or(|receiving| receiving.meta.last != last) {
             self.receiving = Some(Receiving { from, meta: chunk.meta.clone(), stored: 0, storing: false, round });
@@ -64,7 +66,7 @@ impl Core {
             self.output.store.push(chunk);
         } else {
             let received = Received::Bytes(receiving.stored);
-            self.send_when_written(from, Body::SnapshotReply { last, received, round });
+            self.send_after_sync(from, Body::InstallSnapshotReply { last, received, round });
         }
     }
 
@@ -74,7 +76,7 @@ impl Core {
         receiving.storing = false;
         receiving.stored = total;
         let (to, round) = (receiving.from, receiving.round);
-        self.send_when_written(to, Body::SnapshotReply { last, received: Received::Bytes(total), round });
+        self.send_after_sync(to, Body::InstallSnapshotReply { last, received: Received::Bytes(total), round });
     }
 
     /// The driver has the whole snapshot on its disk. True if it is the state now: everything up to its last entry counts as
@@ -83,20 +85,20 @@ impl Core {
         let last = meta.last;
         if let Some(receiving) = self.receiving.take_if(|receiving| receiving.meta.last == last) {
             let (to, round) = (receiving.from, receiving.round);
-            self.send_when_written(to, Body::SnapshotReply { last, received: Received::Installed, round });
+            self.send_after_sync(to, Body::InstallSnapshotReply { last, received: Received::Installed, round });
         }
-        let is_news = last.index > self.log.committed() || planted!("raft.stale-snapshot-taken");
+        let is_news = last.index > self.log.commit_index() || planted!("raft.stale-snapshot-taken");
         if is_news {
             self.log.install(meta);
         }
         is_news
     }
 
-    pub(super) fn on_snapshot_reply(&mut self, from: Id, last: Position, received: Received, round: u64) {
-        self.on_round(from, round);
+    pub(super) fn on_install_snapshot_reply(&mut self, from: Id, last: Position, received: Received, round: u64) {
+        self.on_round_acked(from, round);
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(of) = leader.progress.get_mut(&from) else { return };
-        let Pace::Snapshot { last: sending, offset, waiting } = &mut of.pace else { return };
+        let ReplicationState::Snapshot { last: sending, offset, awaiting_reply } = &mut of.state else { return };
         if *sending != last {
             return;
         }
@@ -104,13 +106,13 @@ impl Core {
             Received::Bytes(stored) => {
                 // Only news asks for the next part at once. If every answer did, repeated ones would multiply: each brings a
                 // part, and each part an answer. One that has less than before began anew, and is served at the next heartbeat.
-                *waiting &= stored <= *offset;
+                *awaiting_reply &= stored <= *offset;
                 *offset = stored;
             }
             Received::Installed => {
                 of.accepted(last.index);
-                of.probe(last.index + 1);
-                self.commit_if_possible();
+                of.become_probe(last.index + 1);
+                self.advance_commit_index();
             }
         }
     }

@@ -250,7 +250,7 @@ impl Cluster {
                     server.applied.push((entry.index, bytes));
                 }
             }
-            let applied = core.log().applied();
+            let applied = core.log().last_applied();
             if applied >= core.log().snapshot().last.index.saturating_add(self.compact_every) {
                 let meta = core.log().snapshot_at(applied);
                 server.disk.snapshot = meta;

@@ -109,7 +109,7 @@ fn whatever_happens_servers_agree_and_go_on_when_all_is_healed() {
                     core.role(),
                     core.log().last(),
                     core.log().durable(),
-                    core.log().committed(),
+                    core.log().commit_index(),
                     core.membership()
                 );
             }
@@ -132,6 +132,6 @@ fn goes_on(cluster: &mut Cluster) -> bool {
         }
         let last = cluster.core(leader).log().last().index;
         let members: Vec<Id> = cluster.core(leader).membership().members().collect();
-        members.iter().all(|&id| cluster.core(id).log().applied() == last)
+        members.iter().all(|&id| cluster.core(id).log().last_applied() == last)
     })
 }

@@ -83,7 +83,7 @@ impl Raft {
                 let last = meta.last;
                 self.0.state.borrow_mut().snapshot = (meta, state);
                 self.with(|core| core.compact(index));
-                let applied = self.0.state.borrow().core.log().applied();
+                let applied = self.0.state.borrow().core.log().last_applied();
                 observe!(events::Compacted { index, applied });
                 self.cut_log(last).await
             }

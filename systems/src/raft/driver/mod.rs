@@ -215,7 +215,7 @@ impl Raft {
     /// applied at that index.
     pub fn propose(&self, command: Bytes) -> Result<(Index, Term), ProposeError> {
         self.with(|core| {
-            let handing_over = core.is_handing_over();
+            let handing_over = core.is_transferring();
             let taken = core.propose(command);
             // With new entries all the time, the next leader would never have them all.
             always!(!(handing_over && taken.is_ok()), "raft.takes-nothing-while-handing-over");
@@ -438,18 +438,18 @@ impl Raft {
             let promise = matches!(
                 message.body,
                 Body::RequestVote { .. }
-                    | Body::VoteReply { .. }
-                    | Body::Append { .. }
-                    | Body::AppendReply { .. }
-                    | Body::Snapshot { .. }
-                    | Body::SnapshotReply { .. }
+                    | Body::RequestVoteReply { .. }
+                    | Body::AppendEntries { .. }
+                    | Body::AppendEntriesReply { .. }
+                    | Body::InstallSnapshot { .. }
+                    | Body::InstallSnapshotReply { .. }
             );
             if promise && message.term > state.acted {
                 state.acted = message.term;
                 observe!(events::Acted { term: message.term });
             }
             match message.body {
-                Body::VoteReply { granted: true } => {
+                Body::RequestVoteReply { granted: true } => {
                     observe!(events::Voted { term: message.term, candidate: message.to.0 });
                 }
                 Body::RequestVote { .. } => observe!(events::Voted { term: message.term, candidate: message.from.0 }),
@@ -462,7 +462,7 @@ impl Raft {
             observe!(events::BecameLeader { term });
         }
         let log = core.log();
-        let committed = log.committed();
+        let committed = log.commit_index();
         let entries = output.persist.as_ref().map_or(&[][..], |persist| &persist.entries);
         // What is committed is judged by the memberships up to it, not by those after it.
         let (before, after) = entries.split_at(entries.partition_point(|entry| entry.index <= committed));
@@ -486,7 +486,7 @@ impl Raft {
                 term: log.term(committed).unwrap_or(0),
                 leads,
                 snapshot: log.snapshot().last.index,
-                applied: log.applied(),
+                applied: log.last_applied(),
                 last: log.last().index,
             });
         }

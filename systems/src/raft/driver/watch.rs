@@ -13,7 +13,7 @@ use crate::raft::Id;
 use crate::raft::core::{Core, Output, Role};
 use crate::raft::events;
 use crate::raft::message::{Body, Message};
-use crate::raft::progress::Pace;
+use crate::raft::progress::ReplicationState;
 
 /// What the watch knows of a server. Times are in ticks.
 #[derive(Default)]
@@ -42,7 +42,7 @@ impl Watch {
                 "stands for election {waited} ticks after it heard from its leader or gave its vote: less than {election}"
             );
         }
-        if !matches!(core.role(), Role::Follower) || !core.log().may_be_needed(core.id()) {
+        if !matches!(core.role(), Role::Follower) || !core.log().is_promotable(core.id()) {
             self.idle_since = now;
         }
         let idle = now - self.idle_since;
@@ -57,11 +57,12 @@ impl Watch {
     pub fn step(&mut self, core: &mut Core, message: Message) {
         let (from, term, now) = (message.from, message.term, core.now());
         let vote = (core.term(), core.voted_for());
-        let heard = matches!(message.body, Body::Append { .. } | Body::Snapshot { .. }) && term >= core.term();
+        let heard =
+            matches!(message.body, Body::AppendEntries { .. } | Body::InstallSnapshot { .. }) && term >= core.term();
         let asked = matches!(message.body, Body::RequestVote { .. });
         let refusal = match message.body {
-            Body::AppendReply { result: Err(conflict), .. } => {
-                core.progress(from).map(|of| (conflict, of.pace, of.next))
+            Body::AppendEntriesReply { result: Err(conflict), .. } => {
+                core.progress(from).map(|of| (conflict, of.state, of.next_index))
             }
             _ => None,
         };
@@ -74,10 +75,10 @@ impl Watch {
         if heard || has_vote || !matches!(core.role(), Role::Follower) {
             self.idle_since = now;
         }
-        if let Some((conflict, pace, next)) = refusal
-            && core.progress(from).is_some_and(|of| of.next < next)
+        if let Some((conflict, state, next)) = refusal
+            && core.progress(from).is_some_and(|of| of.next_index < next)
         {
-            let again = matches!(pace, Pace::Probe { .. });
+            let again = matches!(state, ReplicationState::Probe { .. });
             let (follower, refused, theirs) = (from.0, conflict.refused, conflict.term);
             observe!(events::BackedUp { term, follower, refused, theirs, again });
         }
@@ -111,7 +112,7 @@ mod tests {
     }
 
     fn heartbeat() -> Message {
-        let body = Body::Append { prev: Position::default(), entries: Vec::new(), commit: 0, round: 1 };
+        let body = Body::AppendEntries { prev: Position::default(), entries: Vec::new(), commit: 0, round: 1 };
         Message { from: Id(1), to: Id(0), term: 1, body }
     }
 

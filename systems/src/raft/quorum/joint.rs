@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sim::planted;
 
-use super::{Majority, Tally};
+use super::{Majority, VoteResult};
 use crate::raft::Id;
 
 /// The voters of a configuration. While it changes, the outgoing ones have to agree too.
@@ -40,14 +40,14 @@ impl Joint {
     }
 
     /// What the votes come to.
-    pub fn tally(&self, mut vote: impl FnMut(Id) -> Option<bool>) -> Tally {
+    pub fn tally(&self, mut vote: impl FnMut(Id) -> Option<bool>) -> VoteResult {
         if planted!("raft.joint-is-one-majority") {
             return self.incoming.tally(&mut vote);
         }
         match (self.incoming.tally(&mut vote), self.outgoing.tally(&mut vote)) {
-            (Tally::Lost, _) | (_, Tally::Lost) => Tally::Lost,
-            (Tally::Won, Tally::Won) => Tally::Won,
-            _ => Tally::Open,
+            (VoteResult::Lost, _) | (_, VoteResult::Lost) => VoteResult::Lost,
+            (VoteResult::Won, VoteResult::Won) => VoteResult::Won,
+            _ => VoteResult::Pending,
         }
     }
 }
@@ -72,9 +72,9 @@ mod tests {
     #[test]
     fn one_majority_wins_nothing_and_loses_all() {
         let yes = |ids: &'static [u64]| move |id: Id| ids.contains(&id.0).then_some(true);
-        assert_eq!(joint(&[1, 2, 3], &[3, 4, 5]).tally(yes(&[1, 2, 3])), Tally::Open);
-        assert_eq!(joint(&[1, 2, 3], &[3, 4, 5]).tally(yes(&[1, 2, 3, 4])), Tally::Won);
+        assert_eq!(joint(&[1, 2, 3], &[3, 4, 5]).tally(yes(&[1, 2, 3])), VoteResult::Pending);
+        assert_eq!(joint(&[1, 2, 3], &[3, 4, 5]).tally(yes(&[1, 2, 3, 4])), VoteResult::Won);
         let no = |id: Id| (id.0 >= 4).then_some(false);
-        assert_eq!(joint(&[1, 2, 3], &[3, 4, 5]).tally(no), Tally::Lost);
+        assert_eq!(joint(&[1, 2, 3], &[3, 4, 5]).tally(no), VoteResult::Lost);
     }
 }

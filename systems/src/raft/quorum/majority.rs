@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use sim::planted;
 
-use super::Tally;
+use super::VoteResult;
 use crate::raft::Id;
 
 /// A set of voters, of which more than half decide.
@@ -49,7 +49,7 @@ impl Majority {
     }
 
     /// What the votes come to; who has not answered is `None`.
-    pub fn tally(&self, mut vote: impl FnMut(Id) -> Option<bool>) -> Tally {
+    pub fn tally(&self, mut vote: impl FnMut(Id) -> Option<bool>) -> VoteResult {
         let (mut yes, mut no) = (0, 0);
         for &voter in &self.0 {
             match vote(voter) {
@@ -59,11 +59,11 @@ impl Majority {
             }
         }
         if self.0.is_empty() || yes >= self.size() {
-            Tally::Won
+            VoteResult::Won
         } else if no > self.0.len() - self.size() {
-            Tally::Lost
+            VoteResult::Lost
         } else {
-            Tally::Open
+            VoteResult::Pending
         }
     }
 }
@@ -98,16 +98,16 @@ mod tests {
     #[test]
     fn nobody_is_in_the_way() {
         assert_eq!(of(0).reached(|_| 0), u64::MAX);
-        assert_eq!(of(0).tally(|_| None), Tally::Won);
+        assert_eq!(of(0).tally(|_| None), VoteResult::Won);
     }
 
     #[test]
     fn elections_end_as_soon_as_they_are_decided() {
         let votes = |cast: [Option<bool>; 4]| of(4).tally(|id| cast[id.0 as usize - 1]);
-        assert_eq!(votes([Some(true), Some(true), None, None]), Tally::Open);
-        assert_eq!(votes([Some(true), Some(true), Some(true), None]), Tally::Won);
+        assert_eq!(votes([Some(true), Some(true), None, None]), VoteResult::Pending);
+        assert_eq!(votes([Some(true), Some(true), Some(true), None]), VoteResult::Won);
         // Two noes of four leave two yeses at most.
-        assert_eq!(votes([Some(true), Some(false), Some(false), None]), Tally::Lost);
+        assert_eq!(votes([Some(true), Some(false), Some(false), None]), VoteResult::Lost);
     }
 
     proptest! {

@@ -11,11 +11,11 @@ pub use majority::Majority;
 
 /// What an election has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tally {
+pub enum VoteResult {
     /// Enough yeses.
     Won,
     /// So many noes that there never will be enough yeses.
     Lost,
     /// It may go either way.
-    Open,
+    Pending,
 }
