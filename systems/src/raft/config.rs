@@ -1,41 +1,44 @@
-//! How a server is to behave. Times are in ticks; how long a tick is, is the driver's to say.
+//! The configuration of a server. Times are in ticks; [`driver::Options::tick`](super::driver::Options::tick) sets the length
+//! of a tick.
 
 use sim::planted;
 
-/// The knobs of the core. Each optional feature can be switched off.
+/// The configuration of the core. Every extension of the paper's basic algorithm can be switched off.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Without a word from a leader for this many ticks, and up to as many again (drawn), a follower stands for election.
+    /// The minimum election timeout, in ticks, at least 1. A follower that hears from no leader starts an election after a
+    /// random time between `election_ticks` and twice that.
     pub election_ticks: u64,
-    /// A leader is heard from at least every so many ticks.
+    /// The interval between a leader's heartbeats, in ticks; below `election_ticks`.
     pub heartbeat_ticks: u64,
-    /// Ask who would vote for one, before the term is raised (thesis, section 9.6).
+    /// Pre-vote: ask for votes without raising the term before starting an election (thesis, section 9.6).
     pub pre_vote: bool,
-    /// A leader that has not heard from a quorum for `election_ticks` steps down (thesis, section 6.2).
+    /// Check-quorum: a leader that has not heard from a quorum for `election_ticks` steps down (thesis, section 6.2).
     pub check_quorum: bool,
-    /// A server that hears from a leader does not vote for another (thesis, section 4.2.3). Leases need it.
+    /// Leader stickiness: a server that has heard from a leader within `election_ticks` refuses to vote (thesis, section
+    /// 4.2.3). Leader leases need it.
     pub stickiness: bool,
-    /// A new leader commits an empty entry at once, which commits what was before it (thesis, section 6.4). Without it there
-    /// are no reads, and no membership changes, until something is proposed.
+    /// A new leader appends an empty entry at once, which commits the entries of earlier terms (thesis, section 6.4). Without
+    /// it, reads and membership changes wait for the first proposal of the term.
     pub noop: bool,
-    /// Followers pass proposals on to the leader; otherwise they name the leader, and that is all.
+    /// Followers forward proposals to the leader. Otherwise they reject them and name the leader.
     pub forward: bool,
-    /// Reads are answered without asking a quorum while the leader's lease lasts (thesis, section 6.4.1).
+    /// The leader answers reads without a heartbeat round while its lease is valid (thesis, section 6.4.1).
     pub lease_reads: bool,
-    /// By how much a clock may run fast or slow, as a fraction: a lease is shorter by so much. Beyond it, lease reads are
-    /// stale.
+    /// The largest rate error of a clock, fast or slow, as a fraction from 0 to 1. It shortens the lease. If a clock drifts
+    /// more, lease reads may be stale.
     pub clock_drift: f64,
-    /// A message carries at most so many bytes of commands, but for a single one that is larger.
+    /// The limit on the bytes of entries in one `AppendEntries`. A larger single entry is sent alone.
     pub max_append_bytes: usize,
-    /// At most so many appends to a server are under way...
+    /// The limit on the number of appends in flight to one server.
     pub max_inflight: usize,
-    /// ... with so many bytes of commands together.
+    /// The limit on the total bytes of the appends in flight to one server.
     pub max_inflight_bytes: usize,
-    /// A leader takes no more proposals when so many bytes are not committed.
+    /// The leader rejects proposals while this many bytes of commands are uncommitted.
     pub max_uncommitted_bytes: usize,
-    /// A learner or a new leader must be within so many entries of the leader before it is promoted.
+    /// A server may become a voter once it is at most this many entries behind the leader.
     pub catch_up: u64,
-    /// The bytes of a snapshot in one message.
+    /// The bytes of a snapshot in one `InstallSnapshot`.
     pub snapshot_chunk: usize,
 }
 
@@ -62,10 +65,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// How many ticks of the leader's clock a lease lasts from the moment at which the round was sent that a quorum answered.
+    /// The length of a leader lease in ticks of the leader's clock, from the send tick of the round that a quorum
+    /// acknowledged.
     ///
-    /// A follower that answered does not vote for another for `election_ticks` of its own clock. That may run fast by the
-    /// drift while the leader's runs slow by it; and a follower's first tick may come at once, so one is taken off.
+    /// A follower that acknowledged the round refuses other votes for `election_ticks` of its own clock. That clock may run
+    /// fast by `clock_drift` while the leader's clock runs slow by it. One tick is subtracted because the follower's next tick
+    /// may come immediately.
     pub fn lease_ticks(&self) -> u64 {
         let drift = if planted!("raft.lease-ignores-drift") { 0.0 } else { self.clock_drift };
         let slowest = (1.0 - drift) / (1.0 + drift);

@@ -1,4 +1,4 @@
-//! Elections: section 5.2 and 5.4.1; pre-vote, thesis, section 9.6; disruptive servers, thesis, section 4.2.3.
+//! Leader election (sections 5.2 and 5.4.1), pre-vote (thesis, section 9.6) and disruptive servers (thesis, section 4.2.3).
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::message::{Body, Id, Position, Term};
 use super::quorum::VoteResult;
 
 impl Core {
-    /// The election timeout is over, or the leader asked for it.
+    /// The election timeout elapsed: starts a pre-vote, or an election if pre-votes are off.
     pub(super) fn on_election_timeout(&mut self) {
         if !self.log.is_promotable(self.id) {
             return self.reset_election_timer();
@@ -17,7 +17,7 @@ impl Core {
         if self.config.pre_vote { self.start_pre_vote() } else { self.start_election(false) }
     }
 
-    /// Asks whether an election could be won, without disturbing anybody with a higher term.
+    /// Asks the voters whether the server could win an election. No server's term rises.
     fn start_pre_vote(&mut self) {
         self.reset_election_timer();
         self.leader = None;
@@ -29,7 +29,8 @@ impl Core {
         self.on_pre_vote_reply(self.id, self.term + 1, true);
     }
 
-    /// Figure 2, Candidates: a new term, a vote for itself, and everybody asked for theirs.
+    /// Figure 2, Candidates: increments the term, votes for itself, resets the election timer and requests votes.
+    /// `transfer` marks an election that the leader asked for with `TimeoutNow`.
     pub(super) fn start_election(&mut self, transfer: bool) {
         self.reset_election_timer();
         self.term += 1;
@@ -38,13 +39,13 @@ impl Core {
         self.role = Role::Candidate(BTreeMap::new());
         let last = self.log.last();
         for to in self.other_voters() {
-            let ask = Body::RequestVote { last, transfer };
+            let request = Body::RequestVote { last, transfer };
             match planted!("raft.candidate-before-sync") {
-                true => self.send(to, ask),
-                false => self.send_after_sync(to, ask),
+                true => self.send(to, request),
+                false => self.send_after_sync(to, request),
             }
         }
-        // Its own vote counts when it is on the disk, as anybody's.
+        // The candidate's own vote counts once it is durable, like every other vote.
         self.send_after_sync(self.id, Body::RequestVoteReply { granted: true });
     }
 
@@ -52,8 +53,9 @@ impl Core {
         self.membership().voters.voters().filter(|&voter| voter != self.id).collect()
     }
 
-    /// Whether it has heard from a leader so lately that it votes for nobody else. One that has just started may have, too:
-    /// it does not remember, and a leader may hold a lease on it.
+    /// Whether the server must refuse votes because a leader may hold a lease on it: the server heard from a leader within
+    /// the minimum election timeout. With lease reads, a server that started within that time refuses votes too, because it
+    /// cannot know when it last heard from a leader.
     pub(super) fn in_leader_lease(&self) -> bool {
         self.config.stickiness
             && (self.is_leader() || self.now - self.leader_heard_at < self.config.election_ticks)
@@ -62,9 +64,9 @@ impl Core {
 
     pub(super) fn on_pre_vote(&mut self, from: Id, term: Term, last: Position) {
         let granted = term > self.term && last.is_up_to_date(self.log.last()) && !self.in_leader_lease();
-        // A granting is about the term to be, a refusal names the present one.
-        let answer_in = if granted { term } else { self.term };
-        self.send_in(answer_in, from, Body::PreVoteReply { granted });
+        // A granted pre-vote names the candidate's future term; a refusal names this server's term.
+        let reply_term = if granted { term } else { self.term };
+        self.send_in(reply_term, from, Body::PreVoteReply { granted });
     }
 
     pub(super) fn on_pre_vote_reply(&mut self, from: Id, term: Term, granted: bool) {
@@ -82,7 +84,7 @@ impl Core {
         }
     }
 
-    /// Figure 2, RequestVote, receiver.
+    /// Figure 2, RequestVote RPC, receiver implementation.
     pub(super) fn on_request_vote(&mut self, from: Id, term: Term, last: Position) {
         let granted = term == self.term
             && (self.voted_for.is_none_or(|voted_for| voted_for == from) || planted!("raft.votes-twice"))
@@ -90,7 +92,7 @@ impl Core {
         if granted {
             self.voted_for = Some(from);
         }
-        // Only who gives its vote waits anew: a candidate that cannot win must not keep others from standing.
+        // Only a granted vote resets the timer: a candidate that cannot win must not delay the others' elections.
         if granted && !planted!("raft.grant-keeps-the-timer") || planted!("raft.denied-vote-resets-the-timer") {
             self.reset_election_timer();
         }
@@ -111,7 +113,7 @@ impl Core {
         }
     }
 
-    /// The leader wants this server to take its place: it stands at once, without asking who would vote.
+    /// The leader transfers its leadership to this server, which starts an election without a pre-vote.
     pub(super) fn on_timeout_now(&mut self, from: Id) {
         if self.leader == Some(from) && self.log.is_promotable(self.id) {
             self.start_election(true);

@@ -1,4 +1,4 @@
-//! What servers say about themselves. What is checked is in [`super::checks`].
+//! The events that servers report. [`super::checks`] judges them.
 
 use sim::{event, observe};
 
@@ -9,200 +9,200 @@ use super::message::{Entry, Index, Payload};
 event! {
     /// A server won an election.
     "raft.became_leader" => pub struct BecameLeader {
-        /// The term that it leads.
+        /// The new leader's term.
         pub term: u64,
     }
 
-    /// A server gave its vote, to itself or to another, and said so.
+    /// A server sent its vote, or requested votes for itself.
     "raft.voted" => pub struct Voted {
         /// The term.
         pub term: u64,
-        /// Who got it.
+        /// The candidate that received the vote.
         pub candidate: u64,
     }
 
-    /// A server answered or asked in a term that it had not acted in before: others count on it from now on.
+    /// A server sent its first message in a term: other servers rely on its term from now on.
     "raft.acted" => pub struct Acted {
         /// The term.
         pub term: u64,
     }
 
-    /// A server started with what was on its disk.
+    /// A server started from the state on its disk.
     "raft.restored" => pub struct Restored {
-        /// Its term.
+        /// The server's term.
         pub term: u64,
-        /// Who had its vote in that term.
+        /// The server's vote in that term.
         pub voted_for: Option<u64>,
-        /// The last entry that its snapshot stands for.
+        /// The last entry that the server's snapshot includes.
         pub snapshot: u64,
-        /// The last entry of its log.
+        /// The last entry of the server's log.
         pub last: u64,
-        /// That entry's term.
+        /// The term of that entry.
         pub last_term: u64,
     }
 
-    /// A server cannot start: what it had promised to remember is lost.
+    /// A server cannot start, because its disk has lost records.
     "raft.forgotten" => pub struct Forgotten {
-        /// The first record of its log that is lost.
+        /// The first lost record of the server's log on disk.
         pub first: u64,
-        /// The last.
+        /// The last lost record.
         pub last: u64,
     }
 
-    /// An entry is in a server's log, and everything that was at its index or behind it is not any more.
+    /// A server appended an entry to its log. All earlier entries from this index on are replaced.
     "raft.appended" => pub struct Appended {
-        /// Where.
+        /// The entry's index.
         pub index: u64,
-        /// Its term.
+        /// The entry's term.
         pub term: u64,
         /// The term of the entry before.
         pub prev_term: u64,
-        /// What it says, as a hash.
+        /// The hash of the content.
         pub hash: u64,
-        /// The term that the server leads, 0 if it does not.
+        /// The term that the server leads; 0 if the server is not the leader.
         pub leads: u64,
     }
 
-    /// An entry is on a server's disk.
+    /// An entry is durable on a server's disk.
     "raft.wrote" => pub struct Wrote {
-        /// Where in the log.
+        /// The entry's index.
         pub index: u64,
-        /// Its term.
+        /// The entry's term.
         pub term: u64,
-        /// The file.
+        /// The file that has the entry.
         pub path: String,
-        /// Where in the file.
+        /// The offset of the entry in the file, in bytes.
         pub offset: u64,
-        /// How many bytes.
+        /// The length of the entry in the file, in bytes.
         pub len: u64,
     }
 
-    /// A server knows more entries to be committed.
+    /// A server advanced its commit index.
     "raft.committed" => pub struct Committed {
-        /// The last of them.
+        /// The new commit index.
         pub index: u64,
-        /// Its term.
+        /// The term of the entry at that index.
         pub term: u64,
-        /// The term that the server leads, 0 if it does not.
+        /// The term that the server leads; 0 if the server is not the leader.
         pub leads: u64,
-        /// Up to where its snapshot stands for the entries.
+        /// The last entry that the server's snapshot includes.
         pub snapshot: u64,
-        /// The last entry that it has applied.
+        /// The last applied entry.
         pub applied: u64,
-        /// The last entry of its log.
+        /// The last entry of the server's log.
         pub last: u64,
     }
 
-    /// A server gives an entry to its state machine.
+    /// A server passed an entry to its state machine.
     "raft.applied" => pub struct Applied {
-        /// Where.
+        /// The entry's index.
         pub index: u64,
-        /// Its term.
+        /// The entry's term.
         pub term: u64,
-        /// What it says, as a hash.
+        /// The hash of the content.
         pub hash: u64,
     }
 
-    /// A server's state is that of a snapshot.
+    /// A server replaced its state with a leader's snapshot.
     "raft.installed" => pub struct Installed {
-        /// The last entry that it stands for.
+        /// The last entry that the snapshot includes.
         pub index: u64,
-        /// Its term.
+        /// The term of that entry.
         pub term: u64,
-        /// The last entry of its log now.
+        /// The last entry of the server's log after the installation.
         pub last: u64,
     }
 
-    /// A server forgot the entries that a snapshot of its own stands for.
+    /// A server discarded the log entries that its own snapshot includes.
     "raft.compacted" => pub struct Compacted {
-        /// The last of them.
+        /// The last discarded entry.
         pub index: u64,
-        /// The last entry that it has applied.
+        /// The last applied entry.
         pub applied: u64,
     }
 
-    /// A leader goes back in a follower's log, because the follower refused what it sent.
+    /// A leader decreased a follower's `nextIndex` after a refused append.
     "raft.backed_up" => pub struct BackedUp {
         /// The leader's term.
         pub term: u64,
-        /// The follower.
+        /// The follower's id.
         pub follower: u64,
-        /// The entry that it should have had.
+        /// The refused `prevLogIndex`.
         pub refused: u64,
-        /// The term of what it has there, if it has anything.
+        /// The term of the follower's entry at that index, if its log is that long.
         pub theirs: Option<u64>,
-        /// It has accepted nothing since the last refusal.
+        /// Whether the follower has accepted nothing since its previous refusal.
         pub again: bool,
     }
 
-    /// A leader tells another server to stand for election at once.
+    /// A leader sent `TimeoutNow`, which asks another server to start an election at once.
     "raft.told_to_stand" => pub struct ToldToStand {
-        /// Who is told.
+        /// The receiver's id.
         pub to: u64,
         /// The last entry of the leader's log.
         pub last: u64,
     }
 
-    /// A client was told that its command is committed.
+    /// A server acknowledged a client's command as committed.
     "raft.acked" => pub struct Acked {
-        /// Where.
+        /// The index of the command's entry.
         pub index: u64,
-        /// What the command is, as a hash.
+        /// The hash of the command.
         pub hash: u64,
     }
 
-    /// The state machine has come to an index.
+    /// A state machine reached an index.
     "raft.state" => pub struct State {
-        /// The last entry that was applied.
+        /// The last applied entry.
         pub index: u64,
-        /// How many commands it has executed.
+        /// The number of executed commands.
         pub count: u64,
-        /// What they were, as a hash.
+        /// The hash of the executed commands.
         pub hash: u64,
     }
 
-    /// A server was asked for a read index.
+    /// A server requested a read index for a local read.
     "raft.read_asked" => pub struct ReadAsked {
-        /// The number of the question, which is the server's own.
+        /// The server's number for the request.
         pub request: u64,
     }
 
-    /// It has one: when everything up to it is applied, the read shows all that was committed when it was asked.
+    /// A server received a read index: once it is applied, the read sees every write completed before the request.
     "raft.read_ready" => pub struct ReadReady {
-        /// The number of the question.
+        /// The server's number for the request.
         pub request: u64,
-        /// The index.
+        /// The read index.
         pub index: u64,
     }
 
-    /// A committed membership is applied.
+    /// A server applied a committed membership.
     "raft.members_applied" => pub struct MembersApplied {
-        /// Where in the log.
+        /// The index of the membership's entry.
         pub index: u64,
-        /// Who votes, or will.
+        /// The voters; in a joint membership the new ones.
         pub incoming: Vec<u64>,
-        /// Who voted, if a change is half done.
+        /// The old voters of a joint membership; otherwise empty.
         pub outgoing: Vec<u64>,
-        /// Who learns.
+        /// The learners.
         pub learners: Vec<u64>,
     }
 
-    /// A membership is in force on a server, because it is in its log.
+    /// A membership is in a server's log, and therefore in force on that server.
     "raft.membership" => pub struct Members {
-        /// Where in the log.
+        /// The index of the membership's entry.
         pub index: u64,
-        /// Whether it is the one that the snapshot has: of an earlier entry, and all that is known of those.
+        /// Whether this is the snapshot's membership, which replaces everything known about earlier ones.
         pub base: bool,
-        /// Who votes, or will.
+        /// The voters; in a joint membership the new ones.
         pub incoming: Vec<u64>,
-        /// Who voted, if a change is half done.
+        /// The old voters of a joint membership; otherwise empty.
         pub outgoing: Vec<u64>,
-        /// Who learns.
+        /// The learners.
         pub learners: Vec<u64>,
     }
 }
 
-/// Says what a server has started with.
+/// Reports the state that a server started from.
 pub(super) fn restored(core: &Core) {
     let log = core.log();
     observe!(Restored {
@@ -221,20 +221,20 @@ pub(super) fn restored(core: &Core) {
     memberships(core);
 }
 
-/// Says which memberships a log has, beginning with its snapshot's.
+/// Reports the memberships in a log, beginning with the snapshot's.
 pub(super) fn memberships(core: &Core) {
     let log = core.log();
     members(log.snapshot().last.index, true, &log.snapshot().membership);
     log.memberships().for_each(|(index, membership)| members(index, false, membership));
 }
 
-/// Says that a membership is in a log.
+/// Reports that a membership is in a log.
 pub(super) fn members(index: Index, base: bool, membership: &Membership) {
     let (incoming, outgoing, learners) = ids(membership);
     observe!(Members { index, base, incoming, outgoing, learners });
 }
 
-/// Says that a membership is applied.
+/// Reports that a membership is applied.
 pub(super) fn members_applied(index: Index, membership: &Membership) {
     let (incoming, outgoing, learners) = ids(membership);
     observe!(MembersApplied { index, incoming, outgoing, learners });
@@ -246,7 +246,7 @@ fn ids(membership: &Membership) -> (Vec<u64>, Vec<u64>, Vec<u64>) {
     (ids(voters.incoming.voters()), ids(voters.outgoing.voters()), ids(&membership.learners))
 }
 
-/// What an entry says, as a hash.
+/// The hash of an entry's content; 0 for an empty entry.
 pub fn hash(entry: &Entry) -> u64 {
     match &entry.payload {
         Payload::Noop => 0,
@@ -255,7 +255,7 @@ pub fn hash(entry: &Entry) -> u64 {
     }
 }
 
-/// What a command says, as a hash.
+/// The hash of a command.
 pub fn hash_of(command: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(command)
 }

@@ -1,4 +1,4 @@
-//! Following: `AppendEntries`, the receiver (Figure 2; section 5.3).
+//! The receiver of `AppendEntries` (Figure 2; section 5.3).
 
 use sim::planted;
 
@@ -19,7 +19,7 @@ impl Core {
             if planted!("raft.stale-append-resets-the-timer") {
                 self.reset_election_timer();
             }
-            // A deposed leader learns of it. The round is none that it waits for.
+            // The refusal tells a deposed leader the current term. No leader waits for round 0.
             let conflict = self.log.conflict(prev.index);
             return self.send_after_sync(from, Body::AppendEntriesReply { result: Err(conflict), round: 0 });
         }
@@ -28,7 +28,7 @@ impl Core {
         }
         self.accept_leader(from);
         let start = self.log.snapshot().last.index;
-        // What a snapshot stands for is committed, so it is the same in every leader's log.
+        // Entries within the snapshot are committed, so every leader's log has the same entries there.
         let unchecked = entries.is_empty() && planted!("raft.heartbeat-unchecked");
         let result = if prev.index < start || self.log.contains(prev) || unchecked {
             let last_new = prev.index + entries.len() as u64;
@@ -36,7 +36,7 @@ impl Core {
                 self.log.truncate_from(prev.index + 1);
             }
             self.log.append_from_leader(entries);
-            // Not further than what is known to be the leader's: behind it there may be others' entries.
+            // Figure 2, rule 5: entries after `last_new` may stem from other leaders, so they are not committed by this message.
             self.log.commit(commit.min(last_new).max(self.log.commit_index()));
             match planted!("raft.acks-the-whole-log") {
                 true => Ok(self.log.last().index),

@@ -1,4 +1,4 @@
-//! Leading: replication (section 5.3), commitment (5.4.2), and stepping down.
+//! The leader: log replication (section 5.3), the commit rule (5.4.2), leadership transfer and stepping down.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,50 +12,50 @@ use super::progress::{Progress, ReplicationState};
 use super::quorum::Majority;
 use super::read::Reads;
 
-/// What a leader keeps: Figure 2's volatile state on leaders, and what goes with it.
+/// The volatile state of a leader (Figure 2), with heartbeat rounds, pending reads and a leadership transfer.
 #[derive(Clone, Debug)]
 pub struct Leader {
-    /// Of every other member.
+    /// `nextIndex` and `matchIndex` of every other member.
     pub(super) progress: BTreeMap<Id, Progress>,
-    /// Numbers each round of heartbeats; what is sent between two carries the number of the last.
+    /// The number of the latest heartbeat round, from 1. Appends between two rounds carry the number of the earlier round.
     pub(super) round: u64,
-    /// When the rounds were sent that may still be answered: number and tick, oldest first.
+    /// Number and send tick of the rounds that may still be acknowledged, oldest first.
     rounds: VecDeque<(u64, u64)>,
     pub(super) reads: Reads,
-    /// Its first index in its term: when that is committed, it knows what is.
+    /// The index of the first entry of this leader's term. The leader knows the commit index once this entry is committed.
     pub(super) term_start: Index,
-    /// Who is to lead next, and until when that is tried.
+    /// The target of a leadership transfer, and the tick at which the transfer is given up.
     pub(super) transfer: Option<(Id, u64)>,
-    /// Somebody was told to stand for election. However late that message comes, it is obeyed, and no lease hinders those who
-    /// vote: there is none any more in this term.
+    /// Whether a `TimeoutNow` was sent in this term. The message may arrive at any later time, and the election that it causes
+    /// ignores leader leases. So this leader has no lease for the rest of its term.
     pub(super) timeout_now_sent: bool,
-    /// Bytes of commands that are not committed.
+    /// The total size of the uncommitted commands.
     uncommitted_bytes: usize,
 }
 
-/// Why a proposal was not taken.
+/// The reason why a proposal was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
-    /// This server does not lead; that one may.
-    #[error("this server does not lead")]
+    /// This server is not the leader.
+    #[error("not the leader")]
     NotLeader {
-        /// Who leads, as far as it knows.
+        /// The leader of the current term, if known.
         leader: Option<Id>,
     },
-    /// It was passed on to the leader; whether it is committed only the log will tell.
-    #[error("passed on to the leader")]
+    /// The command was forwarded to the leader. Its outcome is unknown until it appears in the log.
+    #[error("forwarded to the leader")]
     Forwarded,
-    /// It is handing leadership over.
-    #[error("leadership is being handed over")]
+    /// A leadership transfer is in progress.
+    #[error("leadership is being transferred")]
     Transferring,
-    /// Too much is not committed yet.
-    #[error("too much is waiting to be committed")]
+    /// The uncommitted commands exceed [`max_uncommitted_bytes`](super::Config::max_uncommitted_bytes).
+    #[error("too many uncommitted bytes")]
     Full,
 }
 
 impl Core {
-    /// Takes a command into the log, if it leads: its index and term. It is committed if an entry of that term is applied
-    /// at that index, and lost if one of another term is.
+    /// Appends a command to the leader's log and returns the index and term of its entry. The command is committed if an
+    /// entry of that term is applied at that index. The command is lost if an entry of another term is applied there.
     pub fn propose(&mut self, command: Bytes) -> Result<(Index, Term), ProposeError> {
         let limit = self.config.max_uncommitted_bytes;
         let Role::Leader(leader) = &mut self.role else {
@@ -77,7 +77,8 @@ impl Core {
         Ok((self.append(Payload::Command(command)), self.term))
     }
 
-    /// Changes the membership: joint first, and the target when that is committed (section 6).
+    /// Starts a membership change by joint consensus (section 6): the leader appends the joint membership, and appends the
+    /// target membership once the joint membership is committed. Returns the index of the first entry.
     pub fn change_membership(&mut self, target: &Target) -> Result<Index, ChangeError> {
         let Role::Leader(leader) = &self.role else { return Err(ChangeError::NotLeader) };
         if self.log.membership_index() > self.log.commit_index() {
@@ -102,8 +103,10 @@ impl Core {
         index
     }
 
-    /// Hands leadership over to another voter, once that has the whole log (thesis, section 3.10). No proposals are taken
-    /// meanwhile, and no lease holds any more. False if that makes no sense.
+    /// Starts a leadership transfer: sends `TimeoutNow` to the voter `to` once that server has the whole log (thesis,
+    /// section 3.10). During the transfer the leader rejects proposals and has no lease. The transfer is given up after
+    /// [`election_ticks`](super::Config::election_ticks). Returns false if this server is not the leader, `to` is not another
+    /// voter, or a transfer is in progress.
     pub fn transfer_leadership(&mut self, to: Id) -> bool {
         let until = self.now + self.config.election_ticks;
         let can = to != self.id && self.membership().voters.has(to);
@@ -116,12 +119,12 @@ impl Core {
         true
     }
 
-    /// Whether it hands leadership over at the moment.
+    /// Whether a leadership transfer is in progress.
     pub fn is_transferring(&self) -> bool {
         matches!(&self.role, Role::Leader(leader) if leader.transfer.is_some())
     }
 
-    /// What it knows of another member, if it leads.
+    /// The leader's progress record of another member; `None` on other servers.
     pub fn progress(&self, of: Id) -> Option<&Progress> {
         let Role::Leader(leader) = &self.role else { return None };
         leader.progress.get(&of)
@@ -143,7 +146,7 @@ impl Core {
         }
     }
 
-    /// Figure 2, Leaders: won the election.
+    /// Figure 2, Leaders: after winning an election, starts replication with a round of heartbeats.
     pub(super) fn become_leader(&mut self) {
         self.leader = Some(self.id);
         let term_start = self.log.last().index + 1;
@@ -161,14 +164,14 @@ impl Core {
         }));
         self.timer_reset_at = self.now;
         self.update_progress_set();
-        // A change that its predecessor left half done goes on when something of its own term is committed.
+        // A joint membership of an earlier leader is left once an entry of this term is committed.
         if self.config.noop || self.membership().is_joint() {
             self.append(Payload::Noop);
         }
         self.heartbeat();
     }
 
-    /// Keeps account of exactly the members that the log knows.
+    /// Brings the set of progress records in line with the membership in force.
     pub(super) fn update_progress_set(&mut self) {
         let members = self.log.membership().members().filter(|&member| member != self.id).collect::<Vec<_>>();
         let (next, now) = (self.log.last().index + 1, self.now);
@@ -183,7 +186,7 @@ impl Core {
         let (now, config) = (self.now, &self.config);
         let Role::Leader(leader) = &mut self.role else { return };
         if leader.transfer.is_some_and(|(_, until)| now >= until) {
-            // The target did not make it: go on leading.
+            // The target did not take over in time: resume taking proposals.
             leader.transfer = None;
         }
         if config.check_quorum && now - self.timer_reset_at >= config.election_ticks {
@@ -197,7 +200,7 @@ impl Core {
         }
     }
 
-    /// The latest tick at which a round was sent that a quorum has answered.
+    /// The send tick of the latest round that a quorum has acknowledged.
     pub(super) fn quorum_contact(&self) -> u64 {
         let Role::Leader(leader) = &self.role else { return 0 };
         self.membership().voters.reached(|id| {
@@ -205,7 +208,7 @@ impl Core {
         })
     }
 
-    /// A new round: everybody hears from the leader, and gets what it may be missing.
+    /// Starts a heartbeat round: sends every member the entries that it may lack, or an empty `AppendEntries`.
     pub(super) fn heartbeat(&mut self) {
         let keep = 2 * self.config.election_ticks;
         let now = self.now;
@@ -223,21 +226,21 @@ impl Core {
         self.send_timeout_now_if_caught_up();
     }
 
-    /// An append without entries.
+    /// Sends an `AppendEntries` without entries.
     fn send_heartbeat(&mut self, to: Id) {
         let commit = self.log.commit_index();
         let Role::Leader(leader) = &mut self.role else { return };
         let round = leader.round;
         let Some(of) = leader.progress.get_mut(&to) else { return };
         of.sent_commit = commit;
-        // One that gets a snapshot is reminded of what it surely has.
+        // A server that receives a snapshot has no entry before `next_index`, but surely the one at `match_index`.
         let at = if matches!(of.state, ReplicationState::Snapshot { .. }) { of.match_index } else { of.next_index - 1 };
         let prev = self.log.position(at).unwrap_or_else(|| self.log.snapshot().last);
         self.send(to, Body::AppendEntries { prev, entries: Vec::new(), commit, round });
     }
 
-    /// Sends the next entries, or asks for the next part of the snapshot. False if nothing was sent: there is nothing, or it
-    /// must wait.
+    /// Sends the next entries, or requests the next part of the snapshot from the driver. Returns whether a message was sent:
+    /// there may be nothing to send, or the window of messages in flight may be full.
     fn send_append(&mut self, to: Id) -> bool {
         let last = self.log.last().index;
         let snapshot = self.log.snapshot().last;
@@ -268,7 +271,7 @@ impl Core {
         true
     }
 
-    /// Everything that there is to send, before the output is taken.
+    /// Sends all pending entries and commit indexes, just before the driver takes the output.
     pub(super) fn before_output(&mut self) {
         self.begin_reads();
         let last = self.log.last().index;
@@ -282,18 +285,18 @@ impl Core {
             while behind && self.send_append(to) {
                 sent = true;
             }
-            // With nothing else under way to tell it, a follower would hear of a commit at the next heartbeat only.
+            // Without this message an idle follower would learn the commit index only from the next heartbeat.
             let Role::Leader(leader) = &self.role else { return };
             let committed = self.log.commit_index();
-            let is_news =
+            let lacks_commit =
                 |of: &Progress| of.state == ReplicationState::Replicate && of.is_idle() && of.sent_commit < committed;
-            if !sent && leader.progress.get(&to).is_some_and(is_news) {
+            if !sent && leader.progress.get(&to).is_some_and(lacks_commit) {
                 self.send_heartbeat(to);
             }
         }
     }
 
-    /// An answer to round `round`: the sender took this server for the leader when that was sent, or later.
+    /// Handles the acknowledgement of `round`. The sender accepted this server as the leader after the round was sent.
     pub(super) fn on_round_acked(&mut self, from: Id, round: u64) {
         let Role::Leader(leader) = &mut self.role else { return };
         let sent = leader.rounds.iter().find(|(of, _)| *of == round).map(|(_, at)| *at);
@@ -304,7 +307,7 @@ impl Core {
         self.answer_reads();
     }
 
-    /// Figure 2, Leaders: the result of an AppendEntries.
+    /// Figure 2, Leaders: handles the result of an `AppendEntries`.
     pub(super) fn on_append_entries_reply(&mut self, from: Id, result: Result<Index, Conflict>, round: u64) {
         self.on_round_acked(from, round);
         let last = self.log.last().index;
@@ -313,7 +316,7 @@ impl Core {
         match result {
             Ok(matched) => {
                 let matched = if planted!("raft.match-from-what-was-sent") { of.next_index - 1 } else { matched };
-                // No follower can have more of this leader's log than there is of it.
+                // A follower cannot match entries that the leader's log does not have.
                 assert!(matched <= last, "{matched} of {last} entries");
                 if of.accepted(matched) {
                     self.advance_commit_index();
@@ -328,8 +331,9 @@ impl Core {
         }
     }
 
-    /// Figure 2, Leaders: an entry is committed when a quorum has it on disk and it is of the leader's own term. Those before
-    /// it are committed with it, and never by counting (section 5.4.2, Figure 8).
+    /// Advances `commitIndex` to the highest index that a quorum has on disk, if the entry there is of the leader's own term
+    /// (Figure 2, Leaders). Entries of earlier terms are committed with it, never by counting replicas (section 5.4.2,
+    /// Figure 8).
     pub(super) fn advance_commit_index(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
         let reached = self.membership().voters.reached(|id| {
@@ -355,7 +359,7 @@ impl Core {
         }
     }
 
-    /// A committed joint membership is left; one without this server makes it step down (section 6).
+    /// Leaves a committed joint membership. A leader that is no voter of the committed membership steps down (section 6).
     fn after_commit(&mut self) {
         if self.log.membership_index() > self.log.commit_index() {
             return;
@@ -364,13 +368,13 @@ impl Core {
             let left = self.membership().leave_joint();
             self.append_membership(left);
         } else if !self.membership().voters.has(self.id) {
-            // The others must hear that it is committed before they are left alone.
+            // The other members need the new commit index before this leader steps down.
             self.heartbeat();
             self.become_follower(self.term);
         }
     }
 
-    /// It does not lead any more: whoever waits for it must hear.
+    /// Stops leading: fails the pending reads and resets the election timer.
     pub(super) fn step_down(&mut self, leader: Leader) {
         leader.reads.abandon(self);
         self.reset_election_timer();

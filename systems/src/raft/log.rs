@@ -1,35 +1,37 @@
-//! The log of one server: a snapshot of a prefix, entries after it, and how far they are durable, committed and applied.
+//! The log of one server: a snapshot of a prefix, the entries after it, and the durable, committed and applied indexes.
 //!
-//! Terms and memberships are answered from here. A membership counts from the moment at which its entry is in the log, and
-//! not any more when that entry is replaced (section 6), so the log remembers those before it.
+//! The log also answers which membership is in force. A membership is in force from the moment its entry is in the log
+//! until that entry is replaced (section 6), so the log keeps the earlier memberships too.
 
 use sim::planted;
 
 use super::membership::Membership;
 use super::message::{Conflict, Entry, Id, Index, Payload, Position, SnapshotMeta, Term};
 
-/// A log.
+/// A server's log.
 ///
-/// `snapshot.last <= applied <= committed <= last`, and `durable <= last`.
+/// `snapshot.last <= last_applied <= commit_index <= last`, and `durable <= handed_out <= last`.
 #[derive(Clone, Debug)]
 pub struct Log {
     snapshot: SnapshotMeta,
-    /// The entries behind the snapshot, without a gap.
+    /// The entries after the snapshot, without a gap.
     entries: Vec<Entry>,
-    /// What they take together.
+    /// The total size of `entries`.
     bytes: usize,
-    /// Memberships in the entries, by index.
+    /// The memberships among `entries`, by index.
     memberships: Vec<(Index, Membership)>,
-    /// All up to here is on this server's disk.
+    /// The last index on this server's disk.
     durable: Index,
-    /// All up to here was handed out to be written.
+    /// The last index handed out for writing.
     handed_out: Index,
+    /// `commitIndex`. It never decreases.
     commit_index: Index,
+    /// `lastApplied`. It never decreases.
     last_applied: Index,
 }
 
 impl Log {
-    /// The log as it was on the disk.
+    /// Builds the log from the state on disk.
     pub fn restore(snapshot: SnapshotMeta, entries: Vec<Entry>) -> Log {
         let start = snapshot.last.index;
         let mut log = Log {
@@ -48,17 +50,17 @@ impl Log {
         log
     }
 
-    /// What the prefix without entries was replaced by.
+    /// The snapshot that replaces the log's prefix.
     pub fn snapshot(&self) -> &SnapshotMeta {
         &self.snapshot
     }
 
-    /// The last entry's position, or the snapshot's if there is none.
+    /// The position of the last entry, or of the snapshot's last entry if the log has no entries.
     pub fn last(&self) -> Position {
         self.entries.last().map_or(self.snapshot.last, |entry| Position { term: entry.term, index: entry.index })
     }
 
-    /// All up to here is on this server's disk.
+    /// The last index on this server's disk.
     pub fn durable(&self) -> Index {
         self.durable
     }
@@ -73,7 +75,7 @@ impl Log {
         self.last_applied
     }
 
-    /// How many bytes the entries take.
+    /// The total size of the entries, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -82,7 +84,8 @@ impl Log {
         index.checked_sub(self.snapshot.last.index + 1).map(|slot| slot as usize)
     }
 
-    /// The term of the entry at `index`; of the snapshot's last one, too. `None` before it and behind the end.
+    /// The term of the entry at `index`, including the snapshot's last entry. `None` for indexes before the snapshot's last
+    /// entry and after the log's end.
     pub fn term(&self, index: Index) -> Option<Term> {
         if index == self.snapshot.last.index {
             return Some(self.snapshot.last.term);
@@ -90,17 +93,18 @@ impl Log {
         self.slot(index).and_then(|slot| self.entries.get(slot)).map(|entry| entry.term)
     }
 
-    /// The position at `index`.
+    /// The position of the entry at `index`: like [`Log::term`].
     pub fn position(&self, index: Index) -> Option<Position> {
         self.term(index).map(|term| Position { term, index })
     }
 
-    /// Whether the log has that very entry (the Log Matching Property: then it has all before it, too).
+    /// Whether the log has an entry with this index and term. By the Log Matching Property (section 5.3) the logs then agree on
+    /// all earlier entries.
     pub fn contains(&self, position: Position) -> bool {
         self.term(position.index) == Some(position.term)
     }
 
-    /// The entries from `from` on, as many as have `most` bytes together, but at least one if there is one.
+    /// The entries from `from` on, up to a total of `most` bytes, but at least one entry if there is any.
     pub fn entries(&self, from: Index, most: usize) -> &[Entry] {
         let Some(rest) = self.slot(from).and_then(|slot| self.entries.get(slot..)) else { return &[] };
         let mut bytes = 0;
@@ -112,17 +116,17 @@ impl Log {
         &rest[..n.count()]
     }
 
-    /// The membership that is in force: the latest in the log, be it committed or not.
+    /// The membership in force: the latest in the log, committed or not.
     pub fn membership(&self) -> &Membership {
         self.memberships.last().map_or(&self.snapshot.membership, |(_, membership)| membership)
     }
 
-    /// The memberships in the entries, by index.
+    /// The memberships among the entries, by index.
     pub fn memberships(&self) -> impl Iterator<Item = (Index, &Membership)> {
         self.memberships.iter().map(|(index, membership)| (*index, membership))
     }
 
-    /// Where the membership in force is.
+    /// The index of the membership in force.
     pub fn membership_index(&self) -> Index {
         self.memberships.last().map_or(self.snapshot.last.index, |(index, _)| *index)
     }
@@ -132,15 +136,15 @@ impl Log {
         until.checked_sub(1).map_or(&self.snapshot.membership, |at| &self.memberships[at].1)
     }
 
-    /// Whether the server has a vote in a membership that may be the cluster's: the committed one, or any after it. One that
-    /// is about to be removed must still stand for election, without a vote of its own: it may be the only one left with the
-    /// entry that removes it (thesis, section 4.2.2).
+    /// Whether the server may start elections: it is a voter in the committed membership or in any later one. A server that
+    /// is being removed must still start elections, because it may be the only server that has the entry which removes it
+    /// (thesis, section 4.2.2).
     pub fn is_promotable(&self, id: Id) -> bool {
         self.membership_at(self.commit_index).voters.has(id)
             || self.memberships.iter().any(|(at, membership)| *at > self.commit_index && membership.voters.has(id))
     }
 
-    /// Appends an entry behind the last.
+    /// Appends an entry after the last one.
     pub fn push(&mut self, entry: Entry) {
         debug_assert_eq!(entry.index, self.last().index + 1, "a log has no gaps");
         if let Payload::Membership(membership) = &entry.payload {
@@ -154,12 +158,12 @@ impl Log {
         self.bytes -= self.entries.drain(slots).map(|entry| entry.size()).sum::<usize>();
     }
 
-    /// Takes entries from a leader whose log agrees with this one up to where they begin: what is there already stays, and
-    /// what contradicts them is replaced with all that is behind it (Figure 2, AppendEntries, 3 and 4).
+    /// Appends the entries of an `AppendEntries` whose previous entry matches (Figure 2, AppendEntries, rules 3 and 4).
+    /// Entries that the log already has stay. A conflicting entry is deleted, with all entries after it.
     ///
     /// # Panics
     ///
-    /// If that would replace a committed entry: no leader sends such entries.
+    /// If a new entry conflicts with a committed one: no leader sends such an entry.
     pub fn append_from_leader(&mut self, entries: Vec<Entry>) {
         for entry in entries {
             if entry.index <= self.snapshot.last.index {
@@ -174,43 +178,43 @@ impl Log {
         }
     }
 
-    /// Removes the entries from `from` on.
+    /// Deletes the entries from `from` on.
     pub fn truncate_from(&mut self, from: Index) {
         assert!(from > self.commit_index, "entry {from} is committed and cannot be replaced");
-        self.remove(self.slot(from).expect("behind the snapshot")..);
+        self.remove(self.slot(from).expect("after the snapshot")..);
         self.memberships.retain(|(index, _)| *index < from || planted!("raft.members-not-rolled-back"));
         self.durable = self.durable.min(from - 1);
         self.handed_out = self.handed_out.min(from - 1);
     }
 
-    /// The entries that are to be written and have not been handed out.
+    /// Takes the entries that have not been handed out for writing.
     pub fn take_unwritten(&mut self) -> Vec<Entry> {
         let unwritten = self.entries(self.handed_out + 1, usize::MAX).to_vec();
         self.handed_out = self.last().index;
         unwritten
     }
 
-    /// Whether something is to be written.
+    /// Whether any entry has not been handed out for writing.
     pub fn has_unwritten(&self) -> bool {
         self.handed_out < self.last().index
     }
 
-    /// Entries up to `position` are durable, unless they were replaced while they were being written.
+    /// Records that the entries up to `position` are durable, unless they were replaced during the write.
     pub fn wrote(&mut self, position: Position) {
         if self.contains(position) {
             self.durable = self.durable.max(position.index);
         }
     }
 
-    /// Commits up to `index`. True if that is more than before.
+    /// Advances `commitIndex` to `index`. Returns whether it advanced.
     pub fn commit(&mut self, index: Index) -> bool {
-        debug_assert!(index <= self.last().index, "only what is in the log can be committed");
+        debug_assert!(index <= self.last().index, "last_applied <= commit_index <= last");
         let more = index > self.commit_index;
         self.commit_index = self.commit_index.max(index);
         more
     }
 
-    /// The next committed entries to apply, at most `most` bytes of them. They count as applied.
+    /// Takes the next committed entries to apply, up to a total of `most` bytes, and advances `lastApplied` past them.
     pub fn take_committed(&mut self, most: usize) -> Vec<Entry> {
         let from = self.last_applied + 1;
         let n = self.entries(from, most).len().min((self.commit_index - self.last_applied) as usize);
@@ -218,11 +222,11 @@ impl Log {
         self.entries(from, usize::MAX)[..n].to_vec()
     }
 
-    /// Forgets the entries up to `index`, which a snapshot stands for.
+    /// Discards the entries up to `index`, which a snapshot replaces.
     ///
     /// # Panics
     ///
-    /// If they are not applied.
+    /// If the entry at `index` is not applied.
     pub fn compact(&mut self, index: Index) {
         let Some(slot) = self.slot(index) else { return };
         assert!(index <= self.last_applied, "entry {index} is not applied yet");
@@ -231,7 +235,7 @@ impl Log {
         self.memberships.retain(|(at, _)| *at > index);
     }
 
-    /// What a snapshot of the state after the entry at `index` stands for.
+    /// The metadata for a snapshot of the state after the entry at `index`.
     pub fn snapshot_at(&self, index: Index) -> SnapshotMeta {
         let last = self.position(index).expect("an entry of this log");
         if planted!("raft.snapshot-forgets-members") {
@@ -244,8 +248,8 @@ impl Log {
         SnapshotMeta { last, membership: self.membership_at(index).clone() }
     }
 
-    /// Takes over a leader's snapshot. What follows it in this log stays if the log had its last entry, and goes otherwise
-    /// (Figure 13, 6 and 7).
+    /// Installs a leader's snapshot. Later entries stay if the log has the snapshot's last entry; otherwise all entries are
+    /// discarded (Figure 13, rules 6 and 7).
     pub fn install(&mut self, snapshot: SnapshotMeta) {
         let last = snapshot.last;
         if self.contains(last) {
@@ -265,7 +269,7 @@ impl Log {
         self.snapshot = snapshot;
     }
 
-    /// For the leader whose entries do not fit behind `refused`: where this log differs.
+    /// For a follower: describes the conflict at the `prevLogIndex` that it refuses.
     pub fn conflict(&self, refused: Index) -> Conflict {
         let Some(term) = self.term(refused) else {
             return Conflict { refused, term: None, first: self.last().index + 1 };
@@ -277,13 +281,13 @@ impl Log {
         Conflict { refused, term: Some(term), first }
     }
 
-    /// For a leader: from where to try again with a follower that refused.
+    /// For a leader: the next `nextIndex` to try with a follower that refused (fast backup, the end of section 5.3).
     pub fn next_index_after(&self, conflict: Conflict) -> Index {
         let Some(theirs) = conflict.term else { return conflict.first };
         if planted!("raft.backs-up-one-by-one") {
             return conflict.refused;
         }
-        // Where this log's terms are above the follower's, the two cannot agree.
+        // The logs cannot agree where this log's term is above the follower's term.
         let mut at = conflict.refused.min(self.last().index);
         while self.term(at).is_some_and(|term| term > theirs) && at > self.snapshot.last.index {
             at -= 1;
@@ -301,7 +305,7 @@ mod tests {
         Entry { term, index, payload: Payload::Command(Bytes::from_static(b"x")) }
     }
 
-    /// A log of entries of those terms, from 1.
+    /// A log of entries with these terms, from index 1.
     fn log(terms: &[Term]) -> Log {
         let entries = terms.iter().zip(1..).map(|(&term, index)| entry(index, term)).collect();
         Log::restore(SnapshotMeta::default(), entries)
@@ -312,9 +316,9 @@ mod tests {
     }
 
     #[test]
-    fn what_agrees_stays_and_what_contradicts_goes_with_all_behind_it() {
+    fn matching_entries_stay_and_a_conflicting_entry_is_deleted_with_all_after_it() {
         let mut log = log(&[1, 1, 2, 2]);
-        // A late message that the log has already: nothing is cut.
+        // A delayed message with entries that the log has: nothing is deleted.
         log.append_from_leader(vec![entry(1, 1), entry(2, 1)]);
         assert_eq!(terms(&log), [1, 1, 2, 2]);
         log.append_from_leader(vec![entry(2, 1), entry(3, 3)]);
@@ -331,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_counts_only_for_what_is_still_there() {
+    fn a_write_does_not_make_replaced_entries_durable() {
         let mut log = log(&[1]);
         log.push(entry(2, 1));
         assert_eq!(log.take_unwritten(), [entry(2, 1)]);
@@ -344,8 +348,8 @@ mod tests {
     }
 
     #[test]
-    fn backing_up_skips_whole_terms() {
-        // The paper's Figure 7: a follower with entries that the leader does not have.
+    fn fast_backup_skips_whole_terms() {
+        // The followers of the paper's Figure 7.
         let leader = log(&[1, 1, 1, 4, 4, 5, 5, 6, 6, 6]);
         let tries = |follower: &Log| {
             let mut next = leader.last().index + 1;
@@ -391,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_keeps_what_follows_it_only_if_the_log_had_its_last_entry() {
+    fn an_installed_snapshot_keeps_later_entries_only_if_the_log_has_its_last_entry() {
         let meta = |term, index| SnapshotMeta { last: Position { term, index }, membership: Membership::default() };
         let mut agrees = log(&[1, 1, 2, 2]);
         agrees.install(meta(2, 3));

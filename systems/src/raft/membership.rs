@@ -1,4 +1,4 @@
-//! Who is a member, and how that changes: joint consensus (section 6; thesis, section 4.3).
+//! Cluster membership and its changes by joint consensus (section 6; thesis, section 4.3).
 
 use std::collections::BTreeSet;
 
@@ -11,39 +11,39 @@ use super::quorum::{Joint, Majority};
 /// The members of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Membership {
-    /// Who votes.
+    /// The voters.
     pub voters: Joint,
-    /// Who receives the log and has no vote (thesis, section 4.2.1).
+    /// Servers that receive the log but have no vote (thesis, section 4.2.1). Disjoint from the voters.
     pub learners: BTreeSet<Id>,
-    /// Who votes now and shall be a learner when the joint membership is left.
+    /// Outgoing voters that become learners when the joint membership is left (etcd's `LearnersNext`).
     pub demoted: BTreeSet<Id>,
 }
 
-/// Why a membership cannot be changed so.
+/// The reason why a membership change was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
-    /// A change is under way; the next one must wait until it is over.
-    #[error("another membership change is under way")]
+    /// Another membership change is in progress.
+    #[error("another membership change is in progress")]
     UnderWay,
-    /// The leader has not committed an entry of its term yet (Ongaro's correction of 2015).
+    /// The leader has not committed an entry of its own term yet (Ongaro's correction of 2015).
     #[error("the leader has not committed an entry of its own term yet")]
     NotYetCommitted,
-    /// Nobody would have a vote.
-    #[error("there would be no voter left")]
+    /// The target membership has no voter.
+    #[error("the new membership has no voter")]
     NoVoters,
-    /// It is what there is.
-    #[error("nothing would change")]
+    /// The target membership equals the present one.
+    #[error("the new membership equals the present one")]
     NoChange,
-    /// A voter to be is too far behind.
-    #[error("server {} is too far behind to be given a vote", .0.0)]
+    /// A new voter lags too far behind the leader (see [`catch_up`](super::Config::catch_up)).
+    #[error("server {} is too far behind to become a voter", .0.0)]
     Behind(Id),
-    /// Only leaders change memberships.
-    #[error("this server does not lead")]
+    /// This server is not the leader.
+    #[error("not the leader")]
     NotLeader,
 }
 
 impl Membership {
-    /// A cluster of those voters.
+    /// A membership of these voters, without learners.
     pub fn of(voters: impl IntoIterator<Item = Id>) -> Membership {
         Membership {
             voters: Joint { incoming: voters.into_iter().collect(), outgoing: Majority::default() },
@@ -51,24 +51,25 @@ impl Membership {
         }
     }
 
-    /// Whether a change is half done.
+    /// Whether this is a joint membership: a change is in progress.
     pub fn is_joint(&self) -> bool {
         self.voters.is_joint()
     }
 
-    /// Voters and learners, each once, in order.
+    /// All voters and learners, each once, in the order of their ids.
     pub fn members(&self) -> impl Iterator<Item = Id> + '_ {
         let voters: BTreeSet<Id> = self.voters.voters().collect();
         voters.union(&self.learners).copied().collect::<Vec<_>>().into_iter()
     }
 
-    /// Whether it is a voter or a learner.
+    /// Whether the server is a voter or a learner.
     pub fn has(&self, id: Id) -> bool {
         self.voters.has(id) || self.learners.contains(&id)
     }
 
-    /// The membership between this one and `target`, in which both decide. Who is neither voter nor learner of the target
-    /// stays until the joint membership is left.
+    /// The first membership on the way to `target`: the joint one, in which decisions need a majority of both voter sets. A
+    /// server that is in neither set of the target stays until the joint membership is left. A change of learners alone takes
+    /// one step.
     pub fn enter_joint(&self, target: &Target) -> Result<Membership, ChangeError> {
         if self.is_joint() {
             return Err(ChangeError::UnderWay);
@@ -81,14 +82,14 @@ impl Membership {
             return Err(ChangeError::NoChange);
         }
         let incoming: Majority = target.voters.iter().copied().collect();
-        // Without a new quorum there is nothing to be joint about: a learner more or less takes one step.
+        // A change of learners alone leaves the quorums as they are, so it needs no joint membership.
         let one_step = incoming == self.voters.incoming || planted!("raft.members-change-in-one-step");
         let outgoing = if one_step { Majority::default() } else { self.voters.incoming.clone() };
         let (demoted, learners) = learners.into_iter().partition(|id| outgoing.voters().contains(id));
         Ok(Membership { voters: Joint { incoming, outgoing }, learners, demoted })
     }
 
-    /// The membership after a joint one: the incoming voters alone decide.
+    /// The membership that follows a joint one: the incoming voters decide alone.
     pub fn leave_joint(&self) -> Membership {
         Membership {
             voters: Joint { incoming: self.voters.incoming.clone(), outgoing: Majority::default() },
@@ -98,12 +99,12 @@ impl Membership {
     }
 }
 
-/// The membership that is wanted.
+/// The target of a membership change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// Who shall vote.
+    /// The new voters; not empty.
     pub voters: BTreeSet<Id>,
-    /// Who shall learn.
+    /// The new learners. Ids that are voters too are ignored.
     pub learners: BTreeSet<Id>,
 }
 
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_voter_that_is_to_learn_votes_until_the_joint_membership_is_left() {
+    fn a_demoted_voter_votes_until_the_joint_membership_is_left() {
         let joint = Membership::of(ids(&[1, 2, 3])).enter_joint(&target(&[1, 2], &[3])).unwrap();
         assert!(joint.voters.has(Id(3)) && !joint.learners.contains(&Id(3)));
         let left = joint.leave_joint();
@@ -138,13 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn a_learner_more_takes_one_step() {
+    fn adding_a_learner_takes_one_step() {
         let with = Membership::of(ids(&[1, 2, 3])).enter_joint(&target(&[1, 2, 3], &[4])).unwrap();
         assert!(!with.is_joint() && with.has(Id(4)) && !with.voters.has(Id(4)));
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn an_empty_or_unchanged_target_is_rejected() {
         let old = Membership::of(ids(&[1, 2, 3]));
         assert_eq!(old.enter_joint(&target(&[], &[1])), Err(ChangeError::NoVoters));
         assert_eq!(old.enter_joint(&target(&[1, 2, 3], &[])), Err(ChangeError::NoChange));

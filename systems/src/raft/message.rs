@@ -1,4 +1,4 @@
-//! What servers tell each other, and what they keep: the vocabulary of Figure 2.
+//! Messages, log entries and persistent state, in the vocabulary of Figure 2.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -6,40 +6,40 @@ use sim::planted;
 
 use super::membership::Membership;
 
-/// A server.
+/// The id of a server, unique within its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Id(pub u64);
 
-/// A term: there is at most one leader in each.
+/// A term, from 1; 0 before the first election. Each term has at most one leader.
 pub type Term = u64;
 
-/// A position in the log, from 1. 0 is before the first entry.
+/// The index of a log entry, from 1. 0 stands before the first entry.
 pub type Index = u64;
 
 /// An entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Entry {
-    /// When a leader received it.
+    /// The term of the leader that created the entry.
     pub term: Term,
-    /// Where it is.
+    /// The entry's index in the log.
     pub index: Index,
-    /// What it says.
+    /// The content.
     pub payload: Payload,
 }
 
-/// What an entry says.
+/// The content of a log entry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Payload {
-    /// Nothing: a new leader's first entry.
+    /// Empty: the first entry of a new leader.
     Noop,
     /// A command for the state machine.
     Command(Bytes),
-    /// Who is a member from here on: it counts as soon as it is in the log (section 6).
+    /// A new membership, in force as soon as the entry is in the log (section 6).
     Membership(Membership),
 }
 
 impl Entry {
-    /// What it adds to a message, roughly.
+    /// The approximate size of the entry in a message, in bytes.
     pub fn size(&self) -> usize {
         const HEADER: usize = 24;
         HEADER
@@ -51,18 +51,18 @@ impl Entry {
     }
 }
 
-/// The last entry of a log, or the one before some others: enough to compare logs by.
+/// The term and index of a log entry, which identify the entry and all entries before it (Log Matching Property).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Position {
-    /// Its term.
+    /// The entry's term.
     pub term: Term,
-    /// Its index.
+    /// The entry's index.
     pub index: Index,
 }
 
 impl Position {
-    /// Whether a log that ends here is at least as up to date as one that ends at `other` (section 5.4.1): the later last
-    /// term wins, and of equal ones the longer log.
+    /// Whether a log that ends at `self` is at least as up to date as a log that ends at `other` (section 5.4.1): a later last
+    /// term wins; with equal terms the longer log wins.
     pub fn is_up_to_date(self, other: Position) -> bool {
         if planted!("raft.votes-for-the-longer-log") {
             return self.index >= other.index;
@@ -74,19 +74,19 @@ impl Position {
     }
 }
 
-/// What must be durable before a server answers (Figure 2: persistent state), besides the log.
+/// The persistent state besides the log (Figure 2). It must be durable before a server answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HardState {
     /// `currentTerm`: the latest term that the server has seen.
     pub term: Term,
-    /// `votedFor`: who got its vote in that term.
+    /// `votedFor`: the candidate that received the server's vote in that term.
     pub voted_for: Option<Id>,
 }
 
-/// What a snapshot stands for.
+/// The metadata of a snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SnapshotMeta {
-    /// `lastIncludedIndex` and `lastIncludedTerm`: the last entry that it replaces.
+    /// `lastIncludedIndex` and `lastIncludedTerm`: the last entry that the snapshot includes.
     pub last: Position,
     /// The membership as of that entry.
     pub membership: Membership,
@@ -99,114 +99,115 @@ pub struct Message {
     pub from: Id,
     /// The receiver.
     pub to: Id,
-    /// The sender's term; of a pre-vote and its granting, the term that it would be.
+    /// The sender's term. A `PreVote` and its granting reply carry the term of the election that would follow.
     pub term: Term,
-    /// What it says.
+    /// The content.
     pub body: Body,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
-    /// Would you vote for me, whose log ends there?
+    /// Asks whether the receiver would grant a vote in an election (thesis, section 9.6).
     PreVote {
-        /// The end of the sender's log.
+        /// The last entry of the sender's log.
         last: Position,
     },
-    /// The answer.
+    /// The reply to a `PreVote`.
     PreVoteReply {
-        /// Whether it would.
+        /// Whether the receiver would grant the vote.
         granted: bool,
     },
-    /// `RequestVote`.
+    /// The RequestVote RPC.
     RequestVote {
-        /// The end of the sender's log: `lastLogIndex`, `lastLogTerm`.
+        /// The last entry of the sender's log: `lastLogIndex`, `lastLogTerm`.
         last: Position,
-        /// The leader asked for this election itself, so hearing from it is no reason against.
+        /// The leader asked for this election with `TimeoutNow`, so the receiver ignores the leader lease.
         transfer: bool,
     },
-    /// Its result.
+    /// The result of a `RequestVote`.
     RequestVoteReply {
         /// `voteGranted`.
         granted: bool,
     },
-    /// `AppendEntries`; without entries a heartbeat.
+    /// The AppendEntries RPC; a heartbeat if it has no entries.
     AppendEntries {
-        /// The entry before: `prevLogIndex`, `prevLogTerm`.
+        /// The entry before the new ones: `prevLogIndex`, `prevLogTerm`.
         prev: Position,
         /// `entries`.
         entries: Vec<Entry>,
         /// `leaderCommit`.
         commit: Index,
-        /// The leader's round: answers prove that it still led when it sent it.
+        /// The leader's heartbeat round. A reply to it proves that the sender still led when it started the round.
         round: u64,
     },
-    /// Its result.
+    /// The result of an `AppendEntries`.
     AppendEntriesReply {
-        /// `success`, and how far the logs agree; or where they do not.
+        /// `success` with the index up to which the logs agree, or the conflict.
         result: Result<Index, Conflict>,
-        /// The round that is answered.
+        /// The round of the request; 0 if the request was of an earlier term.
         round: u64,
     },
-    /// `InstallSnapshot`: a part of a snapshot.
+    /// The InstallSnapshot RPC: a part of a snapshot (Figure 13).
     InstallSnapshot {
-        /// Which snapshot.
+        /// The snapshot's metadata.
         meta: SnapshotMeta,
-        /// Where the part begins.
+        /// The first byte of the part.
         offset: u64,
-        /// The part.
+        /// The bytes of the part.
         data: Bytes,
-        /// Whether it is the last part.
+        /// Whether this is the last part.
         done: bool,
-        /// The leader's round.
+        /// The leader's heartbeat round.
         round: u64,
     },
-    /// How far the receiver has come with it.
+    /// The result of an `InstallSnapshot`.
     InstallSnapshotReply {
-        /// The last entry of the snapshot that is meant.
+        /// The last entry of the snapshot.
         last: Position,
-        /// The bytes that it has, without a gap; or that all of it is installed.
+        /// How much of the snapshot the receiver has.
         received: Received,
-        /// The round that is answered.
+        /// The round of the request; 0 if the request was of an earlier term.
         round: u64,
     },
-    /// Stand for election at once (thesis, section 3.10).
+    /// Asks the receiver to start an election at once (leadership transfer; thesis, section 3.10).
     TimeoutNow,
-    /// A follower asks for a read index.
+    /// A follower requests a read index from the leader.
     ReadIndex {
-        /// The follower's number for it.
+        /// The follower's number for the request.
         request: u64,
     },
-    /// The leader's answer; none if it does not lead any more.
+    /// The leader's reply to a `ReadIndex`.
     ReadIndexReply {
-        /// The follower's number.
+        /// The follower's number for the request.
         request: u64,
-        /// What must be applied before the read.
+        /// The index that must be applied before the read; `None` if the receiver is not the leader.
         index: Option<Index>,
     },
-    /// A follower passes a proposal on.
+    /// A follower forwards a proposal to the leader.
     Propose {
         /// The command.
         command: Bytes,
     },
 }
 
-/// How much of a snapshot has come.
+/// How much of a snapshot the receiver has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Received {
-    /// The first so many bytes.
+    /// This many bytes, from the first on.
     Bytes(u64),
-    /// All, and it is the state now.
+    /// The whole snapshot; the receiver's state includes it.
     Installed,
 }
 
-/// Where a follower's log differs: enough to skip a whole term at a time (the paper's section 5.3, at its end).
+/// A conflict between a follower's log and an `AppendEntries`, with enough data for the leader to skip a whole term at a
+/// time (the end of section 5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {
     /// The `prevLogIndex` that was refused.
     pub refused: Index,
-    /// The follower's term there, if its log is that long.
+    /// The term of the follower's entry at that index; `None` if its log is shorter.
     pub term: Option<Term>,
-    /// Its first entry of that term, or the end of its log plus one.
+    /// The follower's first index of that term, or the index after its last entry.
     pub first: Index,
 }

@@ -1,62 +1,59 @@
 //! Raft: a replicated log that survives the loss of any minority of its servers.
 //!
 //! Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm (Extended Version)", 2014 ("the paper"; sections
-//! and figures without a name are its), and Ongaro, "Consensus: Bridging Theory and Practice", 2014 ("the thesis").
+//! and figures without a name are in the paper), and Ongaro, "Consensus: Bridging Theory and Practice", 2014 ("the thesis").
 //!
 //! # Guarantees
 //!
-//! - Figure 3: at most one leader in a term; a leader only appends; logs that agree at an entry agree up to it; what is
-//!   committed is in the log of every later leader; no two servers apply different commands at one index.
-//! - What is committed is on the disks of a quorum, whatever crashes, as long as a majority of the disks is not damaged. A
-//!   server whose disk has lost what it had promised says so and takes no part any more; that an empty disk is a lost one,
-//!   only whoever starts the server can know ([`driver::EmptyDisk`]).
-//! - A read is never older than what was completed before it began: by ReadIndex always, by lease as long as clocks run within
-//!   [`Config::clock_drift`].
+//! - The five properties of Figure 3: [`ElectionSafety`](checks::ElectionSafety), [`LeaderAppendOnly`](checks::LeaderAppendOnly),
+//!   [`LogMatching`](checks::LogMatching), [`LeaderCompleteness`](checks::LeaderCompleteness) and
+//!   [`StateMachineSafety`](checks::StateMachineSafety).
+//! - Committed entries are on the disks of a quorum ([`CommittedOnDisks`](checks::CommittedOnDisks)), after any crashes, as long
+//!   as a majority of the disks is undamaged ([`MajorityOfDisks`](checks::MajorityOfDisks) keeps faults within that limit).
+//! - A server never votes twice in a term and never loses durable entries ([`DurableVote`](checks::DurableVote),
+//!   [`Remembers`](checks::Remembers)). A server that finds its disk damaged stops taking part. An empty disk looks the same on
+//!   a new server and on a server that lost its disk, so the starter of the server must tell the two apart
+//!   ([`driver::EmptyDisk`]).
+//! - Reads are linearizable ([`FreshReads`](checks::FreshReads)): with ReadIndex always, with leader leases as long as clocks
+//!   drift by at most [`Config::clock_drift`].
 //!
-//! # Read it in this order
+//! # Modules
 //!
-//! `message` is the vocabulary; `core` the state machine that takes in messages, ticks and proposals and puts out messages,
-//! writes and committed entries, spread over `election`, `follower`, `leader`, `snapshot` and `read`; `log`, `progress`,
-//! `quorum` and `membership` are what it is made of. [`driver`] gives it a clock, a network and a disk. The rest makes a system
-//! under test of it: `server`, `workload`, `system`, what it says (`events`) and what must hold (`checks`, `ordered`).
+//! [`message`] defines the RPCs, [`core`] the state machine of a server. The `impl Core` blocks are split by topic over
+//! `election`, `follower`, [`leader`], [`snapshot`] and [`read`]; they use [`log`], [`progress`], [`quorum`] and [`membership`].
+//! [`driver`] adds a clock, a network and a disk. The other modules make a system under test of it: [`server`], [`workload`],
+//! the observed [`events`], and the [`checks`] and [`ordered`] that judge them.
 //!
-//! # Figure 2
+//! # From the paper to the code
 //!
-//! | rule | where |
+//! | paper | code |
 //! |---|---|
-//! | **State**, persistent: `currentTerm`, `votedFor`, `log[]` | [`core::Core`]: `term`, `voted_for`, `log`; [`message::HardState`] |
-//! | volatile: `commitIndex`, `lastApplied` | [`log::Log::commit_index`], [`log::Log::last_applied`] |
-//! | on leaders: `nextIndex[]`, `matchIndex[]` | [`progress::Progress`]: `next`, `matched` |
-//! | **AppendEntries**, receiver 1: refuse an earlier term | `follower`: `on_append` |
-//! | 2: refuse if the log has no entry at `prevLogIndex` with `prevLogTerm` | `on_append`, [`log::Log::contains`] |
-//! | 3, 4: delete what conflicts and all behind it; append what is new | [`log::Log::append_from_leader`] |
-//! | 5: `commitIndex = min(leaderCommit, index of last new entry)` | `on_append` |
-//! | **RequestVote**, receiver 1, 2: the term, one vote in a term, the log at least as up to date | `election`: `on_request_vote`, [`message::Position::is_up_to_date`] |
-//! | **Rules**, all: apply what is committed, in order | [`core::Core::output`] |
-//! | all: a higher term makes a follower | `core`: `step`, `follow` |
-//! | followers: answer candidates and leaders; stand for election after a timeout | `step`, `tick`, `stand_for_election` |
-//! | candidates: raise the term, vote for oneself, reset the timer, ask everybody | `election`: `campaign` |
-//! | candidates: win by a majority, follow a new leader, or start over | `on_vote_reply`, `follow_leader`, `tick` |
-//! | leaders: heartbeats at once and when idle | `leader`: `lead`, `tick_leader`, `heartbeat` |
-//! | leaders: append what clients want; answer when it is applied | [`core::Core::propose`]; `server` |
-//! | leaders: send from `nextIndex`; on success go on, on refusal go back | `send_append`, `on_append_reply`, [`log::Log::next_index_after`] |
-//! | leaders: commit what a majority has, if it is of the own term | `commit_if_possible` |
+//! | Figure 2, State | [`core::Core`], [`message::HardState`], [`log::Log`], [`progress::Progress`] |
+//! | Figure 2, AppendEntries RPC | `follower`; [`log::Log::append_from_leader`] |
+//! | Figure 2, RequestVote RPC | `election`; [`message::Position::is_up_to_date`] |
+//! | Figure 2, Rules for Servers | all servers: [`core::Core::step`]; candidates: `election`; leaders: [`leader`] |
+//! | section 5.2, leader election | `election` |
+//! | section 5.3, log replication | [`leader`], `follower`; fast backup: [`log::Log::next_index_after`] |
+//! | section 5.4, safety | `election` (5.4.1); `Core::advance_commit_index` in [`leader`] (5.4.2) |
+//! | section 6, membership changes | [`membership`], [`quorum::Joint`], [`leader`] |
+//! | section 7 and Figure 13, InstallSnapshot RPC | [`snapshot`], [`log::Log::install`] |
+//! | section 8, client interaction | [`read`]; duplicates: [`crate::rsm`] |
+//! | thesis 3.10, leadership transfer | [`leader`] |
+//! | thesis 4.2.1, learners; 4.2.3, disruptive servers | [`membership`]; `Core::in_leader_lease` in `election` |
+//! | thesis 6.2, check-quorum; 6.4, ReadIndex and leases | [`leader`]; [`read`] |
+//! | thesis 9.6, pre-vote; 10.2.1, writing to the leader's disk in parallel | `election`; [`core::Core::wrote`] |
 //!
-//! And Figure 13 (InstallSnapshot) is in `snapshot` and [`log::Log::install`].
+//! # Differences from the paper
 //!
-//! # Where it deviates
-//!
-//! - Answers wait for the disk in the driver's hands ([`core::Core::wrote`]); the leader's own write goes on beside its messages,
-//!   and counts when it is done, as anybody's (thesis, section 10.2.1).
-//! - A refused append names the term and the first index of the conflict, so that the leader skips a term at a time (the end of
-//!   section 5.3).
-//! - Appends follow each other without waiting (`progress`), so an answer says how far the logs agree, and not just that they do.
-//! - Memberships change by joint consensus (section 6), one change at a time, and none before the leader has committed an entry
-//!   of its own term. Learners, promotion and demotion are part of the same change ([`membership`]).
-//! - Snapshots go in parts that the receiver asks for, so what has arrived is not sent again when the leader changes parts or
-//!   messages are lost.
-//! - By configuration, each can be switched off: pre-vote, check-quorum, leader stickiness, the new leader's empty entry,
-//!   forwarding, leases ([`Config`]).
+//! - Replies wait in the core until the driver reports the write that they depend on ([`core::Core::wrote`]). The leader's own
+//!   write runs in parallel with its messages and counts once it is durable (thesis, section 10.2.1).
+//! - A refused append names the term and the first index of the conflict, so the leader skips a whole term at a time (the end
+//!   of section 5.3; checked by [`BacksUp`](checks::BacksUp)).
+//! - The leader pipelines appends ([`progress`]), so a reply says up to which index the logs agree.
+//! - Memberships change by joint consensus (section 6), one change at a time, and only after the leader has committed an entry
+//!   of its own term (checked by [`Quorums`](checks::Quorums)). The same change adds, promotes and demotes learners.
+//! - The receiver acknowledges each part of a snapshot, so a transfer resumes after lost messages or a change of leader.
+//! - [`Config`] can switch off pre-vote, check-quorum, leader stickiness, the new leader's empty entry, forwarding and leases.
 pub mod checks;
 pub mod config;
 pub mod core;

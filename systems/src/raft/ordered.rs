@@ -1,8 +1,8 @@
-//! The check on what clients saw: the log is one, and everybody sees it grow.
+//! The check of the clients' history: the operations on the log are linearizable.
 //!
-//! An append returns the command's index, a read returns how far everything is applied. The history is linearizable exactly
-//! if no two appends have one index, an append that ended before another began has the smaller index, and a read covers all
-//! appends that ended before it began and none that began after it ended. That takes no search.
+//! An append returns the index of its command, a read returns the last applied index. The history is linearizable exactly if
+//! no two appends have the same index (`index`), later appends have higher indexes (`order`), and a read returns at least
+//! every index seen before it began (`stale`). This needs no search.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use sim::check::{Check, Finished, Verdict, Violation};
 use super::Index;
 use super::workload::LogOp;
 
-/// See the module.
+/// Whether the clients' history is linearizable.
 pub struct Ordered;
 
 impl Check for Ordered {
@@ -51,7 +51,7 @@ fn judge(history: &[Operation<LogOp, Index>]) -> Option<Violation> {
             return violation("index", append.at, format!("two commands were appended at index {}", append.index));
         }
     }
-    // The highest index that anybody had seen by then.
+    // The highest index returned by operations that ended before the present one began.
     let mut ended = by_end.into_iter().peekable();
     let mut seen = 0;
     for done in &by_begin {
@@ -59,12 +59,14 @@ fn judge(history: &[Operation<LogOp, Index>]) -> Option<Violation> {
             seen = seen.max(earlier.index);
         }
         if done.is_read && done.index < seen {
-            let text =
-                format!("a read saw the log up to {} when it had come to {seen} before the read began", done.index);
+            let text = format!("a read returned index {}, but index {seen} was seen before the read began", done.index);
             return violation("stale", done.at, text);
         }
         if !done.is_read && done.index <= seen {
-            let text = format!("a command was appended at {} when the log had come to {seen} before", done.index);
+            let text = format!(
+                "a command was appended at index {}, but index {seen} was seen before the append began",
+                done.index
+            );
             return violation("order", done.at, text);
         }
     }
@@ -84,10 +86,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_one_growing_log_is_accepted() {
+    fn a_growing_log_is_accepted() {
         let history = [
             op(LogOp::Append(1), 0, 10, 1),
-            // Both at once: either may be first.
+            // Two concurrent appends may take effect in either order.
             op(LogOp::Append(2), 11, 30, 3),
             op(LogOp::Append(3), 12, 20, 2),
             op(LogOp::Read, 13, 19, 1),

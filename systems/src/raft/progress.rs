@@ -1,53 +1,54 @@
-//! What a leader knows of another server: `nextIndex` and `matchIndex`, and how fast it may send.
+//! The leader's record of another server: `nextIndex`, `matchIndex` and flow control (etcd's `tracker/progress.go`).
 
 use std::collections::VecDeque;
 
 use super::config::Config;
 use super::message::{Index, Position};
 
-/// How a leader sends to a server.
+/// The replication state of a server, as the leader sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplicationState {
-    /// Where the logs agree is not known: one message at a time, until one is accepted.
+    /// The match is unknown: the leader sends one message at a time until the server accepts one.
     Probe {
-        /// One is under way.
+        /// A message is in flight.
         awaiting_reply: bool,
     },
-    /// The logs agree: messages follow each other without awaiting_reply for answers.
+    /// The match is known: the leader pipelines messages without waiting for replies.
     Replicate,
-    /// The log does not reach back that far any more: a snapshot is on its way, part by part.
+    /// The leader's log no longer has the entries that the server lacks: the leader sends a snapshot in parts.
     Snapshot {
-        /// Which.
+        /// The last entry that the snapshot includes.
         last: Position,
-        /// The bytes that have arrived.
+        /// The number of bytes that the server has acknowledged.
         offset: u64,
-        /// A part is under way.
+        /// A part is in flight.
         awaiting_reply: bool,
     },
 }
 
-/// What a leader knows of another server.
+/// The leader's record of another server. `0 <= match_index < next_index`.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// `matchIndex`: the logs agree up to here, and the server has it on its disk.
+    /// `matchIndex`: the server has the leader's entries up to this index on its disk.
     pub match_index: Index,
-    /// `nextIndex`: what is sent next.
+    /// `nextIndex`: the index of the next entry to send.
     pub next_index: Index,
-    /// How it sends.
+    /// The replication state.
     pub state: ReplicationState,
-    /// The highest commit index that it was told.
+    /// The highest commit index sent to the server.
     pub sent_commit: Index,
-    /// The latest round that was answered.
+    /// The latest heartbeat round that the server acknowledged.
     pub acked_round: u64,
-    /// When that round was sent, in ticks.
+    /// The tick at which that round was sent.
     pub round_sent_at: u64,
-    /// What is under way: last index and bytes, oldest first.
+    /// The last index and the bytes of each append in flight, oldest first. Empty unless the state is `Replicate`.
     inflight: VecDeque<(Index, usize)>,
+    /// The sum of the bytes in `inflight`.
     inflight_bytes: usize,
 }
 
 impl Progress {
-    /// Of a server of which nothing is known, by a leader whose log ends before `next`.
+    /// The record of a server whose log is unknown, for a leader whose log ends before `next_index`.
     pub fn new(next_index: Index, now: u64) -> Progress {
         Progress {
             match_index: 0,
@@ -61,7 +62,7 @@ impl Progress {
         }
     }
 
-    /// Entries up to `last`, with so many bytes, are under way.
+    /// Records an append in flight: entries up to `last`, of `bytes` bytes.
     pub fn sent_entries(&mut self, last: Index, bytes: usize) {
         match &mut self.state {
             ReplicationState::Probe { awaiting_reply } => *awaiting_reply = true,
@@ -73,12 +74,12 @@ impl Progress {
         }
     }
 
-    /// Whether nothing that was sent is unanswered.
+    /// Whether no append is in flight.
     pub fn is_idle(&self) -> bool {
         self.inflight.is_empty()
     }
 
-    /// Whether another message may be under way beside the others.
+    /// Whether the leader may send another append now.
     pub fn has_room(&self, config: &Config) -> bool {
         match self.state {
             ReplicationState::Probe { awaiting_reply } => !awaiting_reply,
@@ -89,13 +90,13 @@ impl Progress {
         }
     }
 
-    /// The server has everything up to `index`. True if that is news.
+    /// Records that the server has all entries up to `index`. Returns whether `match_index` advanced.
     pub fn accepted(&mut self, index: Index) -> bool {
         while let Some(&(_, bytes)) = self.inflight.front().filter(|(last, _)| *last <= index) {
             self.inflight.pop_front();
             self.inflight_bytes -= bytes;
         }
-        let news = index > self.match_index;
+        let advanced = index > self.match_index;
         self.match_index = self.match_index.max(index);
         self.next_index = self.next_index.max(index + 1);
         match self.state {
@@ -103,35 +104,36 @@ impl Progress {
             ReplicationState::Replicate => {}
             _ => self.state = ReplicationState::Replicate,
         }
-        news
+        debug_assert!(self.match_index < self.next_index, "0 <= match_index < next_index");
+        advanced
     }
 
-    /// Whether a refusal is about something that was sent before what is known now.
+    /// Whether a refusal is stale: it answers a message that a later reply has overtaken.
     pub fn is_stale(&self, refused: Index) -> bool {
         let is_due = match self.state {
             ReplicationState::Probe { .. } => refused + 1 == self.next_index,
             ReplicationState::Replicate => true,
             ReplicationState::Snapshot { .. } => false,
         };
-        // What is matched is on the server's disk. To one that refuses that all the same, the same would be sent again at once,
-        // and again.
+        // The server has the entries up to `match_index` on its disk. If the leader reacted to a refusal of those entries, the
+        // two would exchange the same append and refusal in a tight loop.
         !is_due || refused <= self.match_index
     }
 
-    /// Goes back to where the logs may agree.
+    /// Enters the state `Probe`, with `from` as the next index to try.
     pub fn become_probe(&mut self, from: Index) {
         self.next_index = from.max(self.match_index + 1);
         self.reset_inflight();
         self.state = ReplicationState::Probe { awaiting_reply: false };
     }
 
-    /// From now on it gets that snapshot, from its first byte.
+    /// Enters the state `Snapshot`: the leader sends the snapshot up to `last`, from its first byte.
     pub fn become_snapshot(&mut self, last: Position) {
         self.reset_inflight();
         self.state = ReplicationState::Snapshot { last, offset: 0, awaiting_reply: false };
     }
 
-    /// A heartbeat is due: what was lost is sent again.
+    /// Allows the next message although no reply came: the message in flight, or its reply, may be lost.
     pub fn resume(&mut self) {
         match &mut self.state {
             ReplicationState::Probe { awaiting_reply } | ReplicationState::Snapshot { awaiting_reply, .. } => {
@@ -161,7 +163,7 @@ mod tests {
         assert!(progress.accepted(4));
         progress.sent_entries(5, 10);
         progress.sent_entries(6, 10);
-        assert!(!progress.has_room(&config), "two are under way");
+        assert!(!progress.has_room(&config), "two appends are in flight");
         progress.accepted(5);
         assert!(progress.has_room(&config));
         assert_eq!((progress.match_index, progress.next_index), (5, 7));
@@ -177,18 +179,18 @@ mod tests {
     }
 
     #[test]
-    fn late_refusals_are_told_from_real_ones() {
+    fn stale_refusals_are_recognised() {
         let mut progress = Progress::new(10, 0);
         assert!(progress.is_stale(4) && !progress.is_stale(9));
         progress.become_probe(5);
         assert!(progress.is_stale(9) && !progress.is_stale(4));
         progress.accepted(4);
-        // It is known to have 4: a refusal of that was sent before.
+        // The server has entry 4, so its refusal of entry 4 is stale.
         assert!(progress.is_stale(4) && !progress.is_stale(6));
     }
 
     #[test]
-    fn it_never_goes_back_behind_what_is_matched() {
+    fn next_index_stays_above_match_index() {
         let mut progress = Progress::new(10, 0);
         progress.accepted(7);
         progress.become_probe(3);

@@ -1,9 +1,8 @@
-//! Reads that see every write completed before them, without going through the log: ReadIndex (thesis, section 6.4) and
-//! leases (6.4.1).
+//! Linearizable reads without log entries: ReadIndex (thesis, section 6.4) and leader leases (section 6.4.1).
 //!
-//! A leader that has committed an entry of its own term knows what is committed. If a quorum answers a round that it sent
-//! after the read was asked for, nobody else had been elected by then, and its commit index is recent enough. All reads that
-//! wait share one round.
+//! A leader knows the commit index once it has committed an entry of its own term. When a quorum acknowledges a heartbeat
+//! round that was sent after a read arrived, no later leader had been elected when the read arrived. The commit index at
+//! that time is therefore the read index. All pending reads share one round.
 
 use std::collections::VecDeque;
 
@@ -12,24 +11,24 @@ use sim::planted;
 use super::core::{Core, ReadReady, Role};
 use super::message::{Body, Id, Index};
 
-/// Who asked.
+/// The origin of a read-index request, with the origin's request number.
 #[derive(Clone, Copy, Debug)]
 enum Asker {
-    Here(u64),
-    At(Id, u64),
+    Local(u64),
+    Remote(Id, u64),
 }
 
-/// The reads that a leader has not answered.
+/// The read-index requests that a leader has not answered.
 #[derive(Clone, Debug, Default)]
 pub struct Reads {
-    /// Not begun: the round that will prove them has not been sent.
+    /// Requests for which no round has been sent.
     new: Vec<Asker>,
-    /// By the round that proves them, and the commit index at that time.
+    /// The round that confirms each request, and the commit index when the round was sent.
     waiting: VecDeque<(u64, Index, Asker)>,
 }
 
 impl Reads {
-    /// Tells everybody that there is no answer.
+    /// Answers every pending request with `None`.
     pub fn abandon(self, core: &mut Core) {
         for asker in self.new.into_iter().chain(self.waiting.into_iter().map(|(_, _, asker)| asker)) {
             core.answer(asker, None);
@@ -38,34 +37,36 @@ impl Reads {
 }
 
 impl Core {
-    /// Asks for the index that must be applied before a read, under a number of the caller's: the answer is in a later
-    /// output. A follower asks its leader. Without an answer, ask again.
+    /// Requests a read index. `request` is the caller's number for the request; a later [`Output`](super::core::Output)
+    /// carries the result. A follower forwards the request to its leader. A lost message means no result, so the caller
+    /// needs a timeout.
     pub fn read(&mut self, request: u64) {
         match (&mut self.role, self.leader) {
-            (Role::Leader(leader), _) => leader.reads.new.push(Asker::Here(request)),
+            (Role::Leader(leader), _) => leader.reads.new.push(Asker::Local(request)),
             (_, Some(leader)) => self.send(leader, Body::ReadIndex { request }),
-            (_, None) => self.answer(Asker::Here(request), None),
+            (_, None) => self.answer(Asker::Local(request), None),
         }
     }
 
     pub(super) fn on_read_index(&mut self, from: Id, request: u64) {
         match &mut self.role {
-            // One that is no member hears of no more entries, and would wait for them.
+            // A server outside the membership receives no entries, so it could never apply the read index.
             Role::Leader(leader) if leader.progress.contains_key(&from) => {
-                leader.reads.new.push(Asker::At(from, request));
+                leader.reads.new.push(Asker::Remote(from, request));
             }
-            _ => self.answer(Asker::At(from, request), None),
+            _ => self.answer(Asker::Remote(from, request), None),
         }
     }
 
     fn answer(&mut self, asker: Asker, index: Option<Index>) {
         match asker {
-            Asker::Here(request) => self.output.reads.push(ReadReady { request, index }),
-            Asker::At(to, request) => self.send(to, Body::ReadIndexReply { request, index }),
+            Asker::Local(request) => self.output.reads.push(ReadReady { request, index }),
+            Asker::Remote(to, request) => self.send(to, Body::ReadIndexReply { request, index }),
         }
     }
 
-    /// Sends the round that proves the new reads, if the leader knows what is committed; with a lease it needs no proof.
+    /// Starts the round that confirms the new requests, once the leader knows the commit index. With a valid lease the leader
+    /// answers them at once.
     pub(super) fn begin_reads(&mut self) {
         let (committed, leased) = (self.log.commit_index(), self.holds_leader_lease());
         let Role::Leader(leader) = &mut self.role else { return };
@@ -83,22 +84,23 @@ impl Core {
         self.answer_reads();
     }
 
-    /// Answers the reads whose round a quorum has answered.
+    /// Answers the requests whose round a quorum has acknowledged.
     pub(super) fn answer_reads(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
-        let proved = self.membership().voters.reached(|id| {
+        let confirmed = self.membership().voters.reached(|id| {
             if id == self.id { leader.round } else { leader.progress.get(&id).map_or(0, |of| of.acked_round) }
         });
         loop {
             let Role::Leader(leader) = &mut self.role else { return };
-            let Some((_, index, asker)) = leader.reads.waiting.pop_front_if(|(round, ..)| *round <= proved) else {
+            let Some((_, index, asker)) = leader.reads.waiting.pop_front_if(|(round, ..)| *round <= confirmed) else {
                 return;
             };
             self.answer(asker, Some(index));
         }
     }
 
-    /// Whether no other leader can have been elected by now, if clocks drift no more than they may.
+    /// Whether the leader's lease is valid: no other leader can have been elected yet, as long as clocks drift by at most
+    /// [`clock_drift`](super::Config::clock_drift).
     fn holds_leader_lease(&self) -> bool {
         let Role::Leader(leader) = &self.role else { return false };
         self.config.lease_reads

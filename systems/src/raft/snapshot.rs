@@ -1,5 +1,5 @@
-//! Snapshots for servers that are too far behind (section 7, Figure 13), in parts, each of which is acknowledged: after an
-//! interruption the sender goes on where the receiver has come to.
+//! `InstallSnapshot` (section 7, Figure 13): snapshots for servers that lag behind the leader's log. The receiver
+//! acknowledges each part, and after an interruption the sender resumes at the last acknowledged byte.
 
 use bytes::Bytes;
 use sim::planted;
@@ -13,20 +13,21 @@ use super::progress::ReplicationState;
 pub struct Receiving {
     from: Id,
     meta: SnapshotMeta,
-    /// The bytes that are on the disk, without a gap.
+    /// The number of bytes stored, from the first on.
     stored: u64,
-    /// A part is being stored.
+    /// The driver is storing a part.
     storing: bool,
     round: u64,
 }
 
 impl Core {
-    /// The entries up to `index` are not needed any more: the driver has a durable snapshot of the state after it.
+    /// Discards the log entries up to `index`. The driver must have a durable snapshot of the state after that entry.
     pub fn compact(&mut self, index: Index) {
         self.log.compact(index);
     }
 
-    /// The part that was wanted. `last` says of which snapshot it really is: a newer one than was wanted begins anew.
+    /// Sends a requested part of a snapshot. If `meta` is another snapshot than the requested one, the transfer starts over
+    /// with that snapshot.
     pub fn send_chunk(&mut self, to: Id, meta: SnapshotMeta, offset: u64, data: Bytes, done: bool) {
         let Role::Leader(leader) = &mut self.role else { return };
         let round = leader.round;
@@ -48,7 +49,7 @@ impl Core {
                 .send_after_sync(from, Body::InstallSnapshotReply { last, received: Received::Bytes(0), round: 0 });
         }
         self.accept_leader(from);
-        // One that is older than what the server has would take it back (a late message).
+        // A delayed message: installing an older snapshot would take the server back.
         if last.index <= self.log.commit_index() && !planted!("raft.stale-snapshot-taken") {
             return self
                 .send_after_sync(from, Body::InstallSnapshotReply { last, received: Received::Installed, round });
@@ -70,7 +71,7 @@ impl Core {
         }
     }
 
-    /// The driver has a part; with it `total` bytes, from the first on.
+    /// Reports that the driver has stored a part, and has `total` bytes of the snapshot from the first on.
     pub fn stored_chunk(&mut self, last: Position, total: u64) {
         let Some(receiving) = self.receiving.as_mut().filter(|receiving| receiving.meta.last == last) else { return };
         receiving.storing = false;
@@ -79,8 +80,8 @@ impl Core {
         self.send_after_sync(to, Body::InstallSnapshotReply { last, received: Received::Bytes(total), round });
     }
 
-    /// The driver has the whole snapshot on its disk. True if it is the state now: everything up to its last entry counts as
-    /// applied. False if the log has got further meanwhile.
+    /// Reports that the whole snapshot is durable. Returns true if the snapshot becomes the state: `lastApplied` is then its
+    /// last entry. Returns false if the server has committed later entries in the meantime.
     pub fn installed(&mut self, meta: SnapshotMeta) -> bool {
         let last = meta.last;
         if let Some(receiving) = self.receiving.take_if(|receiving| receiving.meta.last == last) {
@@ -104,8 +105,9 @@ impl Core {
         }
         match received {
             Received::Bytes(stored) => {
-                // Only news asks for the next part at once. If every answer did, repeated ones would multiply: each brings a
-                // part, and each part an answer. One that has less than before began anew, and is served at the next heartbeat.
+                // Only progress triggers the next part at once. If every reply did, duplicated replies would multiply: each
+                // would trigger a part, and each part a reply. A receiver with fewer bytes than before has started over; the
+                // next heartbeat serves it.
                 *awaiting_reply &= stored <= *offset;
                 *offset = stored;
             }

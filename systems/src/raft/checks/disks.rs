@@ -1,4 +1,4 @@
-//! Disks: what is committed is on enough of them.
+//! Committed entries are on the disks of a quorum.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::super::events::{Appended, Committed, Compacted, Installed, Members, W
 use super::super::message::Position;
 use super::memberships::{Memberships, Voters};
 
-/// Where an entry is on a disk.
+/// The place of an entry on a disk.
 struct Place {
     term: u64,
     path: String,
@@ -20,15 +20,15 @@ struct Place {
     len: u64,
 }
 
-/// What a leader calls committed is on the disks of a quorum at that moment: a loss of power everywhere would not lose it.
+/// When a leader commits an entry, the entry is on the disks of a quorum: a crash of all servers would not lose it.
 ///
-/// What a fault has destroyed since it was written counts as if it were there: when the server starts again it finds that out
-/// and takes no part any more, so whoever is elected then has the votes of others, and one of those is in each quorum too. That
-/// it takes no part is for other invariants to check.
+/// Bytes that a fault destroyed after they were written count as present. The server finds the damage when it restarts and
+/// then takes no part in elections, so every later leader is elected by a quorum of undamaged servers. [`super::DurableVote`]
+/// and [`super::Remembers`] check that a damaged server takes no part.
 #[derive(Default)]
 pub struct CommittedOnDisks {
     places: BTreeMap<(NodeId, u64), Place>,
-    /// Up to where snapshots stand for entries.
+    /// The last entry that each server's snapshot includes.
     snapshots: BTreeMap<NodeId, u64>,
     memberships: Memberships,
 }
@@ -76,13 +76,13 @@ impl Invariant for CommittedOnDisks {
             if event.leads == 0 {
                 return Ok(());
             }
-            // The latest in the leader's log decides, be it committed or not.
+            // The latest membership in the leader's log decides, committed or not.
             let Some(voters) = this.memberships.in_force(moment.node) else { return Ok(()) };
             if voters.decided(|id| this.is_on_disk(NodeId::new(id as u16), event.index, event.term)) {
                 return Ok(());
             }
             Err(Violation::new(format!(
-                "calls entry {} of term {} committed, which is not on the disks of a quorum of {voters:?}",
+                "commits entry {} of term {}, which is not on the disks of a quorum of {voters:?}",
                 event.index, event.term
             )))
         });
@@ -93,22 +93,22 @@ impl Invariant for CommittedOnDisks {
 mod tests {
     use sim::observe;
 
-    use super::super::testing::{History, at, committed, told};
+    use super::super::testing::{History, at, committed, violations_of};
     use super::*;
 
     #[test]
-    fn what_is_on_no_disk_is_not_committed_and_what_snapshots_have_is() {
+    fn committed_entries_must_be_on_disk_or_in_snapshots() {
         let members =
             || observe!(Members { index: 0, base: true, incoming: vec![0, 1, 2], outgoing: vec![], learners: vec![] });
-        let says = || observe!(Wrote { index: 3, term: 1, path: "log".into(), offset: 0, len: 4 });
+        let wrote = || observe!(Wrote { index: 3, term: 1, path: "log".into(), offset: 0, len: 4 });
         let history = |snapshots: usize| -> History {
-            let mut history = vec![at(0, members), at(0, says), at(1, says)];
+            let mut history = vec![at(0, members), at(0, wrote), at(1, wrote)];
             history.extend((0..snapshots).map(|server| at(server, || observe!(Compacted { index: 3, applied: 3 }))));
             history.push(at(0, committed(3, 1)));
             history
         };
-        // Nobody has written such a file.
-        assert_eq!(told::<CommittedOnDisks>(history(1)), ["committed-on-disks"]);
-        assert!(told::<CommittedOnDisks>(history(2)).is_empty());
+        // The events claim a write, but the file does not exist.
+        assert_eq!(violations_of::<CommittedOnDisks>(history(1)), ["committed-on-disks"]);
+        assert!(violations_of::<CommittedOnDisks>(history(2)).is_empty());
     }
 }

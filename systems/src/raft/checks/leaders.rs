@@ -1,4 +1,4 @@
-//! Leaders: at most one in a term, and each has all that is committed.
+//! Election Safety and Leader Completeness, and the selector `leader`.
 
 use std::collections::BTreeMap;
 
@@ -27,12 +27,12 @@ impl Invariant for ElectionSafety {
     }
 }
 
-/// Leader Completeness: what is committed is in the log of every leader of a later term (section 5.4).
+/// Leader Completeness: the log of every leader has all entries committed in earlier terms (section 5.4).
 #[derive(Default)]
 pub struct LeaderCompleteness {
-    /// The term of each committed entry, and in which term that became known.
+    /// By index: the term of each committed entry, and the term in which it was committed.
     committed: BTreeMap<u64, (u64, u64)>,
-    /// The terms of the entries in each server's log, and up to where a snapshot stands for them.
+    /// By server: the terms of the entries in its log, and the last entry that its snapshot includes.
     logs: BTreeMap<NodeId, (BTreeMap<u64, u64>, u64)>,
 }
 
@@ -47,7 +47,7 @@ impl Invariant for LeaderCompleteness {
             Ok(())
         });
         on.event::<Restored>(|this, moment, event| {
-            // Says afterwards which entries it has.
+            // `Appended` events for the restored entries follow.
             this.logs.insert(moment.node, (BTreeMap::new(), event.snapshot));
             Ok(())
         });
@@ -83,7 +83,7 @@ impl Invariant for LeaderCompleteness {
     }
 }
 
-/// Who was elected last, as long as it has not crashed since.
+/// The selector `leader`: the server elected in the highest term, unless it has crashed since.
 #[derive(Default)]
 pub struct Leader {
     leader: Option<NodeId>,
@@ -115,7 +115,7 @@ impl Selector for Leader {
 mod tests {
     use sim::observe;
 
-    use super::super::testing::{History, appended, at, committed, told};
+    use super::super::testing::{History, appended, at, committed, violations_of};
     use super::*;
 
     fn leads(term: u64) -> impl Fn() + Send + 'static {
@@ -124,12 +124,12 @@ mod tests {
 
     #[test]
     fn a_term_has_one_leader() {
-        assert!(told::<ElectionSafety>(vec![at(0, leads(2)), at(1, leads(3)), at(0, leads(4))]).is_empty());
-        assert_eq!(told::<ElectionSafety>(vec![at(0, leads(2)), at(1, leads(2))]), ["election-safety"]);
+        assert!(violations_of::<ElectionSafety>(vec![at(0, leads(2)), at(1, leads(3)), at(0, leads(4))]).is_empty());
+        assert_eq!(violations_of::<ElectionSafety>(vec![at(0, leads(2)), at(1, leads(2))]), ["election-safety"]);
     }
 
     #[test]
-    fn a_leader_has_what_was_committed_in_earlier_terms() {
+    fn a_leader_has_all_entries_committed_in_earlier_terms() {
         let history = |entry: u64| -> History {
             vec![
                 at(0, appended(1, (0, 1), 7, 1)),
@@ -138,14 +138,14 @@ mod tests {
                 at(1, leads(2)),
             ]
         };
-        assert!(told::<LeaderCompleteness>(history(1)).is_empty());
-        assert_eq!(told::<LeaderCompleteness>(history(2)), ["leader-completeness"]);
+        assert!(violations_of::<LeaderCompleteness>(history(1)).is_empty());
+        assert_eq!(violations_of::<LeaderCompleteness>(history(2)), ["leader-completeness"]);
         let snapshot = vec![
             at(0, appended(1, (0, 1), 7, 1)),
             at(0, committed(1, 1)),
             at(1, || observe!(Installed { index: 1, term: 1, last: 1 })),
             at(1, leads(2)),
         ];
-        assert!(told::<LeaderCompleteness>(snapshot).is_empty());
+        assert!(violations_of::<LeaderCompleteness>(snapshot).is_empty());
     }
 }

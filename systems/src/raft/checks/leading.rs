@@ -76,7 +76,7 @@ impl Invariant for HandsOver {
 mod tests {
     use sim::observe;
 
-    use super::super::testing::{History, at, told};
+    use super::super::testing::{History, at, violations_of};
     use super::*;
 
     #[test]
@@ -86,8 +86,8 @@ mod tests {
             at(0, move || observe!(BackedUp { term, follower, refused, theirs, again }))
         };
         let right = vec![refused(None, true), refused(Some(4), true), refused(Some(2), true), refused(Some(2), false)];
-        assert!(told::<BacksUp>(right).is_empty());
-        assert_eq!(told::<BacksUp>(vec![refused(Some(4), false), refused(Some(4), true)]), ["backs-up"]);
+        assert!(violations_of::<BacksUp>(right).is_empty());
+        assert_eq!(violations_of::<BacksUp>(vec![refused(Some(4), false), refused(Some(4), true)]), ["backs-up"]);
     }
 
     #[test]
@@ -98,7 +98,7 @@ mod tests {
                 at(0, || observe!(ToldToStand { to: 1, last: 7 })),
             ]
         };
-        assert!(told::<HandsOver>(history(7)).is_empty());
-        assert_eq!(told::<HandsOver>(history(6)), ["hands-over"]);
+        assert!(violations_of::<HandsOver>(history(7)).is_empty());
+        assert_eq!(violations_of::<HandsOver>(history(6)), ["hands-over"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Logs: leaders only append to theirs, equal entries have equal pasts, and nobody applies anything else than the others.
+//! Leader Append-Only, Log Matching and State Machine Safety (Figure 3).
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ impl Invariant for LeaderAppendOnly {
             let before = this.0.insert(moment.node, (event.leads, event.index));
             match before {
                 Some((leads, last)) if event.leads > 0 && leads == event.leads && event.index <= last => {
-                    let text = format!("leads term {leads}, and replaced entry {} of a log up to {last}", event.index);
+                    let text = format!("leads term {leads} but replaced entry {} of its log up to {last}", event.index);
                     Err(Violation::new(text))
                 }
                 _ => Ok(()),
@@ -33,8 +33,8 @@ impl Invariant for LeaderAppendOnly {
     }
 }
 
-/// Log Matching: two logs with an entry of the same index and term are the same up to it (section 5.3). Entries of the same
-/// index and term say the same, and follow an entry of the same term; the rest is induction.
+/// Log Matching: two logs with an entry of the same index and term agree up to that entry (section 5.3). It suffices, by
+/// induction, that entries of the same index and term have the same content and follow an entry of the same term.
 #[derive(Default)]
 pub struct LogMatching(BTreeMap<(u64, u64), (u64, u64)>);
 
@@ -53,15 +53,15 @@ impl Invariant for LogMatching {
                 return Err(Violation::new(text));
             }
             if first.1 != hash {
-                return Err(Violation::new(format!("entry {index} of term {term} says something else elsewhere")));
+                return Err(Violation::new(format!("entry {index} of term {term} has another content elsewhere")));
             }
             Ok(())
         });
     }
 }
 
-/// State Machine Safety: if a server has applied an entry at an index, no other ever applies another one there
-/// (section 5.4.3); and each applies all of them, in order, once in each life.
+/// State Machine Safety: no two servers apply different entries at the same index (section 5.4.3). In each incarnation a
+/// server applies every entry once, in order (`order`), and never installs a snapshot older than its state (`back`).
 #[derive(Default)]
 pub struct StateMachineSafety {
     entries: BTreeMap<u64, (u64, u64)>,
@@ -98,7 +98,7 @@ impl Invariant for StateMachineSafety {
                 return Ok(());
             }
             Err(Violation::new(format!(
-                "applied another entry {index}, of term {term}, than was applied before, of term {}",
+                "applied an entry of term {term} at index {index}, where another server applied one of term {}",
                 first.0
             )))
         });
@@ -109,34 +109,34 @@ impl Invariant for StateMachineSafety {
 mod tests {
     use sim::observe;
 
-    use super::super::testing::{History, appended, at, told};
+    use super::super::testing::{History, appended, at, violations_of};
     use super::*;
 
     #[test]
     fn a_leader_only_appends() {
         let history = |leads| vec![at(0, appended(5, (1, 2), 1, 2)), at(0, appended(5, (1, 2), 1, leads))];
-        assert_eq!(told::<LeaderAppendOnly>(history(2)), ["leader-append-only"]);
-        // As a follower it may replace what it had.
-        assert!(told::<LeaderAppendOnly>(history(0)).is_empty());
+        assert_eq!(violations_of::<LeaderAppendOnly>(history(2)), ["leader-append-only"]);
+        // A follower may replace entries.
+        assert!(violations_of::<LeaderAppendOnly>(history(0)).is_empty());
     }
 
     #[test]
-    fn equal_entries_say_the_same_and_follow_the_same() {
+    fn equal_entries_have_equal_contents_and_predecessors() {
         let history = |prev, hash| vec![at(0, appended(5, (1, 2), 9, 2)), at(1, appended(5, (prev, 2), hash, 0))];
-        assert!(told::<LogMatching>(history(1, 9)).is_empty());
-        assert_eq!(told::<LogMatching>(history(2, 9)), ["log-matching"]);
-        assert_eq!(told::<LogMatching>(history(1, 8)), ["log-matching"]);
+        assert!(violations_of::<LogMatching>(history(1, 9)).is_empty());
+        assert_eq!(violations_of::<LogMatching>(history(2, 9)), ["log-matching"]);
+        assert_eq!(violations_of::<LogMatching>(history(1, 8)), ["log-matching"]);
     }
 
     #[test]
-    fn everybody_applies_the_same_in_order() {
+    fn all_servers_apply_the_same_entries_in_order() {
         let applied = |index, hash| move || observe!(Applied { index, term: 1, hash });
         let history =
             |index, hash| -> History { vec![at(0, applied(1, 9)), at(0, applied(2, 9)), at(1, applied(index, hash))] };
-        assert!(told::<StateMachineSafety>(history(1, 9)).is_empty());
-        assert_eq!(told::<StateMachineSafety>(history(1, 8)), ["state-machine-safety"]);
-        assert_eq!(told::<StateMachineSafety>(history(2, 9)), ["state-machine-safety:order"]);
+        assert!(violations_of::<StateMachineSafety>(history(1, 9)).is_empty());
+        assert_eq!(violations_of::<StateMachineSafety>(history(1, 8)), ["state-machine-safety"]);
+        assert_eq!(violations_of::<StateMachineSafety>(history(2, 9)), ["state-machine-safety:order"]);
         let back = vec![at(0, applied(1, 9)), at(0, || observe!(Installed { index: 1, term: 1, last: 1 }))];
-        assert_eq!(told::<StateMachineSafety>(back), ["state-machine-safety:back"]);
+        assert_eq!(violations_of::<StateMachineSafety>(back), ["state-machine-safety:back"]);
     }
 }

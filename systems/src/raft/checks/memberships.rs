@@ -1,28 +1,28 @@
-//! The memberships in each server's log, as its entries have them: what the server itself makes of them is not asked.
+//! The memberships in each server's log, rebuilt from its entries, independently of the server's own view.
 
 use std::collections::BTreeMap;
 
 use sim::NodeId;
 
-/// A membership: who decides, and who learns.
+/// A membership.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Voters {
-    /// Who votes, or will.
+    /// The voters; in a joint membership the new ones.
     pub incoming: Vec<u64>,
-    /// Who voted, if a change is half done.
+    /// The old voters of a joint membership; otherwise empty.
     pub outgoing: Vec<u64>,
-    /// Who learns.
+    /// The learners.
     pub learners: Vec<u64>,
 }
 
 impl Voters {
-    /// Whether those who say yes are a majority of each of the two sets.
+    /// Whether the servers for which `yes` is true are a majority of both sets.
     pub fn decided(&self, yes: impl Fn(u64) -> bool) -> bool {
         let majority = |of: &[u64]| of.is_empty() || 2 * of.iter().filter(|&&id| yes(id)).count() > of.len();
         majority(&self.incoming) && majority(&self.outgoing)
     }
 
-    /// Whether every quorum of this one has a server in common with every quorum of `other`.
+    /// Whether every quorum of this membership shares a server with every quorum of `other`.
     pub fn overlaps(&self, other: &Voters) -> bool {
         let mut all: Vec<u64> =
             [&self.incoming, &self.outgoing, &other.incoming, &other.outgoing].into_iter().flatten().copied().collect();
@@ -33,19 +33,19 @@ impl Voters {
     }
 }
 
-/// See the module.
+/// The memberships in each server's log, by index.
 #[derive(Default)]
 pub struct Memberships(BTreeMap<NodeId, BTreeMap<u64, Voters>>);
 
 impl Memberships {
-    /// An entry is in a server's log: what was there or behind it is not any more.
+    /// Records that an entry was appended at `index`: earlier entries from `index` on are gone.
     pub fn appended(&mut self, node: NodeId, index: u64) {
         if let Some(log) = self.0.get_mut(&node) {
             log.split_off(&index);
         }
     }
 
-    /// A membership is in a server's log. As the base it is all that the server has, until it says more.
+    /// Records a membership in a server's log. `base` marks the membership of the snapshot, which replaces all earlier ones.
     pub fn has(&mut self, node: NodeId, index: u64, base: bool, voters: Voters) {
         let log = self.0.entry(node).or_default();
         if base {
@@ -54,7 +54,7 @@ impl Memberships {
         log.insert(index, voters);
     }
 
-    /// The last one in a server's log.
+    /// The latest membership in a server's log.
     pub fn in_force(&self, node: NodeId) -> Option<&Voters> {
         self.0.get(&node)?.values().next_back()
     }

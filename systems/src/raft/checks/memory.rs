@@ -1,4 +1,4 @@
-//! What each server must not forget nor take back: votes, terms, what it has on its disk, how far it has come.
+//! The state of each server: votes, terms, indexes and durable entries must survive crashes and never go back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +11,8 @@ use super::super::events::{
     Acted, Appended, BecameLeader, Committed, Compacted, Forgotten, Installed, Restored, Voted, Wrote,
 };
 
-/// Each server votes for at most one candidate in a term, in all its lives (Figure 2, RequestVote), and knows for which one
-/// when it starts again.
+/// A server votes for at most one candidate in a term, across all its incarnations (Figure 2, RequestVote RPC), and restarts
+/// with its last vote.
 #[derive(Default)]
 pub struct DurableVote(BTreeMap<(NodeId, u64), u64>);
 
@@ -32,7 +32,7 @@ impl Invariant for DurableVote {
         });
         on.event::<Restored>(|this, moment, event| match this.0.get(&(moment.node, event.term)) {
             Some(voted) if event.voted_for != Some(*voted) => Err(Violation::new(format!(
-                "starts in term {} with the vote {:?}, and had voted for {voted}",
+                "restarts in term {} with the vote {:?}, but had voted for {voted}",
                 event.term, event.voted_for
             ))),
             _ => Ok(()),
@@ -40,7 +40,7 @@ impl Invariant for DurableVote {
     }
 }
 
-/// Terms never go back, not even with a crash, and commit indexes do not within a life.
+/// A server's term never decreases, not even in a crash. Its commit index never decreases within an incarnation.
 #[derive(Default)]
 pub struct Monotonic {
     /// The highest term that each server has acted in.
@@ -77,7 +77,7 @@ impl Invariant for Monotonic {
         on.event::<Committed>(|this, moment, event| {
             let committed = this.committed.entry(moment.node).or_default();
             if event.index < *committed {
-                return Err(Violation::new(format!("commits up to {} after {committed}", event.index)));
+                return Err(Violation::new(format!("commit index went back from {committed} to {}", event.index)));
             }
             *committed = event.index;
             Ok(())
@@ -90,7 +90,7 @@ impl Invariant for Monotonic {
     }
 }
 
-/// Snapshot <= applied <= committed <= last entry, on each server.
+/// On each server, last entry of the snapshot <= `lastApplied` <= `commitIndex` <= last entry of the log.
 #[derive(Default)]
 pub struct Ordering;
 
@@ -111,20 +111,21 @@ impl Invariant for Ordering {
             if event.index <= event.applied {
                 return Ok(());
             }
-            Err(Violation::new(format!("forgot entries up to {} when {} were applied", event.index, event.applied)))
+            let Compacted { index, applied } = event;
+            Err(Violation::new(format!("compacted the log up to entry {index}, but applied only up to {applied}")))
         });
     }
 }
 
-/// What was on a server's disk is there when it starts again, unless it was replaced: nothing of an acknowledged log is lost
-/// by a crash. A server that says it has forgotten something has a disk that a fault has damaged.
+/// A server restarts with every entry that was durable and was not replaced since. A server that reports lost records has a
+/// disk that a fault has damaged or wiped.
 #[derive(Default)]
 pub struct Remembers {
-    /// The last entry that was durable: index and term.
+    /// Index and term of the last durable entry.
     durable: BTreeMap<NodeId, (u64, u64)>,
-    /// Servers whose disk was taken away.
+    /// Whether the server's disk was ever wiped.
     wiped: BTreeMap<NodeId, bool>,
-    /// Servers that have ever started: one that has not cannot have promised anything.
+    /// Servers that have started at least once. Other servers cannot have promised anything.
     started: BTreeSet<NodeId>,
 }
 
@@ -141,8 +142,8 @@ impl Invariant for Remembers {
             Ok(())
         });
         on.event::<Appended>(|this, moment, event| {
-            // What replaces an entry may be on the disk before the server knows, and be of an earlier term, with the rest of
-            // that leader's log still to come: only what is in front of it is sure.
+            // The replacing entry may reach the disk before the server learns of it, and may be of an earlier term, with the
+            // rest of the leader's log still to come. Only the entries before it are surely durable.
             if let Some((index, term)) = this.durable.get_mut(&moment.node)
                 && event.index <= *index
                 && (event.index, event.term) != (*index, *term)
@@ -153,7 +154,7 @@ impl Invariant for Remembers {
         });
         on.event::<Installed>(|this, moment, event| {
             let (index, term) = this.durable.get(&moment.node).copied().unwrap_or_default();
-            // Of a log that goes on behind the snapshot, what was durable still is.
+            // Durable entries after the snapshot stay durable if the log keeps them.
             let kept = index > event.index && event.last > event.index;
             let now = if kept { (index.min(event.last), term) } else { (event.index, event.term) };
             this.durable.insert(moment.node, now);
@@ -162,10 +163,10 @@ impl Invariant for Remembers {
         on.event::<Restored>(|this, moment, event| {
             this.started.insert(moment.node);
             let Some(&(index, term)) = this.durable.get(&moment.node) else { return Ok(()) };
-            // What replaces durable entries is of a higher term.
+            // A log that replaced durable entries ends in a higher term.
             if (event.last_term, event.last) < (term, index) {
                 return Err(Violation::new(format!(
-                    "starts with a log up to {} of term {}, and had {index} of term {term} on its disk",
+                    "restarts with a log up to entry {} of term {}, but had entry {index} of term {term} on its disk",
                     event.last, event.last_term
                 )));
             }
@@ -180,8 +181,10 @@ impl Invariant for Remembers {
             if image.files().any(damaged) || this.wiped.get(&moment.node).is_some_and(|wiped| *wiped) {
                 return Ok(());
             }
-            let text =
-                format!("has forgotten records {} to {} of its log, and its disk is whole", event.first, event.last);
+            let text = format!(
+                "reports records {} to {} of its log as lost, but its disk is undamaged",
+                event.first, event.last
+            );
             Err(Violation { about: "forgotten".into(), ..Violation::new(text) })
         });
     }
@@ -191,7 +194,7 @@ impl Invariant for Remembers {
 mod tests {
     use sim::observe;
 
-    use super::super::testing::{History, appended, at, committed, told};
+    use super::super::testing::{History, appended, at, committed, violations_of};
     use super::*;
 
     fn voted(term: u64, candidate: u64) -> impl Fn() + Send + 'static {
@@ -209,21 +212,24 @@ mod tests {
     #[test]
     fn a_server_votes_once_in_a_term_and_remembers() {
         let twice = |candidate| vec![at(0, voted(2, 1)), at(0, voted(2, candidate)), at(0, voted(3, 9))];
-        assert!(told::<DurableVote>(twice(1)).is_empty());
-        assert_eq!(told::<DurableVote>(twice(2)), ["durable-vote"]);
+        assert!(violations_of::<DurableVote>(twice(1)).is_empty());
+        assert_eq!(violations_of::<DurableVote>(twice(2)), ["durable-vote"]);
         let again = |term, vote| vec![at(0, voted(2, 1)), at(0, restored(term, vote, 0, 0))];
-        assert!(told::<DurableVote>(again(2, Some(1))).is_empty() && told::<DurableVote>(again(3, None)).is_empty());
-        assert_eq!(told::<DurableVote>(again(2, None)), ["durable-vote"]);
+        assert!(
+            violations_of::<DurableVote>(again(2, Some(1))).is_empty()
+                && violations_of::<DurableVote>(again(3, None)).is_empty()
+        );
+        assert_eq!(violations_of::<DurableVote>(again(2, None)), ["durable-vote"]);
     }
 
     #[test]
     fn terms_and_commits_do_not_go_back() {
         let acts = |then| vec![at(0, || observe!(Acted { term: 5 })), at(0, restored(then, None, 0, 0))];
-        assert!(told::<Monotonic>(acts(5)).is_empty());
-        assert_eq!(told::<Monotonic>(acts(4)), ["monotonic"]);
+        assert!(violations_of::<Monotonic>(acts(5)).is_empty());
+        assert_eq!(violations_of::<Monotonic>(acts(4)), ["monotonic"]);
         let commits = |then| vec![at(0, committed(5, 1)), at(0, committed(then, 1))];
-        assert!(told::<Monotonic>(commits(6)).is_empty());
-        assert_eq!(told::<Monotonic>(commits(4)), ["monotonic"]);
+        assert!(violations_of::<Monotonic>(commits(6)).is_empty());
+        assert_eq!(violations_of::<Monotonic>(commits(4)), ["monotonic"]);
     }
 
     #[test]
@@ -231,40 +237,45 @@ mod tests {
         let of = |snapshot, applied, index, last| -> History {
             vec![at(0, move || observe!(Committed { index, term: 1, leads: 0, snapshot, applied, last }))]
         };
-        assert!(told::<Ordering>(of(1, 2, 2, 3)).is_empty());
+        assert!(violations_of::<Ordering>(of(1, 2, 2, 3)).is_empty());
         for wrong in [of(3, 2, 2, 3), of(1, 3, 2, 3), of(1, 2, 4, 3)] {
-            assert_eq!(told::<Ordering>(wrong), ["ordering"]);
+            assert_eq!(violations_of::<Ordering>(wrong), ["ordering"]);
         }
         let compacted = |index| -> History { vec![at(0, move || observe!(Compacted { index, applied: 4 }))] };
-        assert!(told::<Ordering>(compacted(4)).is_empty());
-        assert_eq!(told::<Ordering>(compacted(5)), ["ordering"]);
+        assert!(violations_of::<Ordering>(compacted(4)).is_empty());
+        assert_eq!(violations_of::<Ordering>(compacted(5)), ["ordering"]);
     }
 
     #[test]
-    fn what_was_durable_is_there_again() {
+    fn durable_entries_survive_a_restart() {
         let again = |last, term| vec![at(0, wrote(7, 2)), at(0, restored(3, None, last, term))];
-        assert!(told::<Remembers>(again(7, 2)).is_empty() && told::<Remembers>(again(5, 3)).is_empty());
-        assert_eq!(told::<Remembers>(again(6, 2)), ["remembers"]);
-        // A leader of a later term brings its log, part by part, and that is of an earlier term at first.
+        assert!(
+            violations_of::<Remembers>(again(7, 2)).is_empty() && violations_of::<Remembers>(again(5, 3)).is_empty()
+        );
+        assert_eq!(violations_of::<Remembers>(again(6, 2)), ["remembers"]);
+        // A leader of a later term replaces the log part by part, first with entries of an earlier term.
         let replaced = |last, term| {
             let part = appended(6, (1, 1), 9, 0);
             vec![at(0, wrote(7, 2)), at(0, part), at(0, restored(4, None, last, term))]
         };
-        assert!(told::<Remembers>(replaced(6, 1)).is_empty() && told::<Remembers>(replaced(7, 2)).is_empty());
-        assert_eq!(told::<Remembers>(replaced(4, 1)), ["remembers"]);
+        assert!(
+            violations_of::<Remembers>(replaced(6, 1)).is_empty()
+                && violations_of::<Remembers>(replaced(7, 2)).is_empty()
+        );
+        assert_eq!(violations_of::<Remembers>(replaced(4, 1)), ["remembers"]);
         let installed = vec![
             at(0, wrote(7, 2)),
             at(0, || observe!(Installed { index: 9, term: 3, last: 9 })),
             at(0, restored(3, None, 7, 2)),
         ];
-        assert_eq!(told::<Remembers>(installed), ["remembers"]);
+        assert_eq!(violations_of::<Remembers>(installed), ["remembers"]);
     }
 
     #[test]
-    fn nobody_forgets_anything_on_a_disk_that_is_whole() {
+    fn lost_records_on_an_undamaged_disk_are_a_violation() {
         let forgot = || at(0, || observe!(Forgotten { first: 1, last: 2 }));
-        assert_eq!(told::<Remembers>(vec![at(0, restored(0, None, 0, 0)), forgot()]), ["remembers:forgotten"]);
-        // It died before its disk was marked, so that it takes it for a lost one.
-        assert!(told::<Remembers>(vec![forgot()]).is_empty());
+        assert_eq!(violations_of::<Remembers>(vec![at(0, restored(0, None, 0, 0)), forgot()]), ["remembers:forgotten"]);
+        // The server crashed before it marked its disk, so at the restart it takes the empty disk for a lost one.
+        assert!(violations_of::<Remembers>(vec![forgot()]).is_empty());
     }
 }

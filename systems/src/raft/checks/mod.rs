@@ -1,13 +1,13 @@
-//! What must hold at every moment of every run, judged from what servers say and from what is on their disks.
+//! The invariants of Raft. They are checked at every event of every run, from the servers' events and their disks.
 //!
-//! | check | what it is about |
+//! | check | subject |
 //! |---|---|
 //! | [`ElectionSafety`], [`LeaderAppendOnly`], [`LogMatching`], [`LeaderCompleteness`], [`StateMachineSafety`] | the paper's Figure 3 |
-//! | [`Quorums`] | votes, memberships that follow each other, members in snapshots |
-//! | [`DurableVote`], [`Monotonic`], [`Ordering`], [`Remembers`] | what each server must keep, also through a crash |
-//! | [`CommittedOnDisks`] | what is committed is on the disks of a quorum |
-//! | [`BacksUp`], [`HandsOver`] | that followers are brought into line, and leadership is handed over, without detours |
-//! | [`FreshReads`], [`SameState`], [`AckedIsApplied`] | what clients are told |
+//! | [`Quorums`] | votes, successive memberships, memberships in snapshots |
+//! | [`DurableVote`], [`Monotonic`], [`Ordering`], [`Remembers`] | the state of each server, also across crashes |
+//! | [`CommittedOnDisks`] | committed entries are on the disks of a quorum |
+//! | [`BacksUp`], [`HandsOver`] | fast backup of diverged followers; the target of a leadership transfer is up to date |
+//! | [`FreshReads`], [`SameState`], [`AckedIsApplied`] | reads, replicated states, acknowledged commands |
 
 mod disks;
 mod leaders;

@@ -1,4 +1,4 @@
-//! Quorums: who decides, and that no two of them can decide past each other.
+//! Quorums: leaders have one, and successive memberships have no disjoint ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,13 +12,15 @@ fn violation(about: &str, explanation: String) -> Result<(), Violation> {
     Err(Violation { about: about.into(), ..Violation::new(explanation) })
 }
 
-/// A leader has the votes of a quorum of the membership in its log; memberships that follow each other have no disjoint
-/// quorums (section 6); and a snapshot has the membership that was committed up to it.
+/// Three properties of quorums:
+/// - `elected`: a leader has the votes of a quorum of the membership in its log;
+/// - `disjoint`: successive memberships have no disjoint quorums (section 6);
+/// - `snapshot`: a snapshot has the latest membership committed up to its last entry.
 #[derive(Default)]
 pub struct Quorums {
     memberships: Memberships,
     votes: BTreeMap<(u64, u64), BTreeSet<u64>>,
-    /// By index, from 0: who the members were at the beginning.
+    /// The committed memberships by index. The initial membership has index 0.
     committed: BTreeMap<u64, Voters>,
 }
 
@@ -50,7 +52,8 @@ impl Invariant for Quorums {
                     Some(&*known)
                 };
                 if known.is_some_and(|known| *known != voters) {
-                    let text = format!("has {voters:?} as of entry {index}, which are not the members committed then");
+                    let text =
+                        format!("has {voters:?} as of entry {index}, but the membership committed then is different");
                     return violation("snapshot", text);
                 }
             } else if let Some(before) = this.memberships.in_force(moment.node)
@@ -68,7 +71,7 @@ impl Invariant for Quorums {
             match this.memberships.in_force(moment.node) {
                 Some(voters) if !voters.decided(|id| id == me || votes.contains(&id)) => violation(
                     "elected",
-                    format!("leads term {} with the votes of {votes:?}, which are no quorum of {voters:?}", event.term),
+                    format!("leads term {} with the votes of {votes:?}, not a quorum of {voters:?}", event.term),
                 ),
                 _ => Ok(()),
             }
@@ -80,7 +83,7 @@ impl Invariant for Quorums {
 mod tests {
     use sim::observe;
 
-    use super::super::testing::{History, at, told};
+    use super::super::testing::{History, at, violations_of};
     use super::*;
 
     fn members(index: u64, base: bool, incoming: &[u64]) -> impl Fn() + Send + 'static {
@@ -97,28 +100,28 @@ mod tests {
     #[test]
     fn a_leader_needs_the_votes_of_a_quorum() {
         let base = || members(0, true, &[0, 1, 2]);
-        assert!(told::<Quorums>(vec![at(0, base()), at(1, voted(0)), at(0, LEADS)]).is_empty());
-        let alone = told::<Quorums>(vec![at(0, base()), at(1, voted(2)), at(0, LEADS)]);
+        assert!(violations_of::<Quorums>(vec![at(0, base()), at(1, voted(0)), at(0, LEADS)]).is_empty());
+        let alone = violations_of::<Quorums>(vec![at(0, base()), at(1, voted(2)), at(0, LEADS)]);
         assert_eq!(alone, ["quorums:elected"]);
     }
 
     #[test]
-    fn memberships_that_follow_each_other_overlap() {
+    fn successive_memberships_overlap() {
         let base = || members(0, true, &[0, 1, 2]);
         let one = vec![at(0, base()), at(0, members(1, false, &[0, 1, 2, 3]))];
-        assert!(told::<Quorums>(one).is_empty());
+        assert!(violations_of::<Quorums>(one).is_empty());
         let two = vec![at(0, base()), at(0, members(1, false, &[3, 4]))];
-        assert_eq!(told::<Quorums>(two), ["quorums:disjoint"]);
+        assert_eq!(violations_of::<Quorums>(two), ["quorums:disjoint"]);
     }
 
     #[test]
-    fn a_snapshot_has_the_members_that_were_committed() {
+    fn a_snapshot_has_the_committed_membership() {
         let applied =
             || observe!(MembersApplied { index: 5, incoming: vec![0, 1], outgoing: vec![], learners: vec![] });
         let history = |later: &[u64]| -> History {
             vec![at(0, members(0, true, &[0, 1, 2])), at(0, applied), at(1, members(9, true, later))]
         };
-        assert!(told::<Quorums>(history(&[0, 1])).is_empty());
-        assert_eq!(told::<Quorums>(history(&[0, 1, 2])), ["quorums:snapshot"]);
+        assert!(violations_of::<Quorums>(history(&[0, 1])).is_empty());
+        assert_eq!(violations_of::<Quorums>(history(&[0, 1, 2])), ["quorums:snapshot"]);
     }
 }

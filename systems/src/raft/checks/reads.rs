@@ -1,4 +1,4 @@
-//! Reads: an index that a server reads at covers all that was committed before it was asked (thesis, section 6.4).
+//! Read indexes: see [`FreshReads`].
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,12 @@ use sim::event::On;
 
 use super::super::events::{Committed, ReadAsked, ReadReady};
 
-/// See the module. With leases it holds as long as clocks drift no more than is declared.
+/// A read index is at least as high as every commit index known when the read was requested (thesis, section 6.4). With
+/// leases this holds as long as clocks drift by at most [`clock_drift`](crate::raft::Config::clock_drift).
 #[derive(Default)]
 pub struct FreshReads {
     committed: u64,
-    /// What was committed when a server was asked.
+    /// The highest commit index when each read was requested.
     asked: BTreeMap<(NodeId, u64), u64>,
 }
 
@@ -30,7 +31,7 @@ impl Invariant for FreshReads {
         });
         on.event::<ReadReady>(|this, moment, event| match this.asked.remove(&(moment.node, event.request)) {
             Some(committed) if event.index < committed => Err(Violation::new(format!(
-                "reads at {}, and was asked when everything up to {committed} was committed",
+                "reads at index {}, but entry {committed} was committed before the read was requested",
                 event.index
             ))),
             _ => Ok(()),
@@ -42,11 +43,11 @@ impl Invariant for FreshReads {
 mod tests {
     use sim::observe;
 
-    use super::super::testing::{History, at, committed, told};
+    use super::super::testing::{History, at, committed, violations_of};
     use super::*;
 
     #[test]
-    fn a_read_sees_what_was_committed_before_it_and_need_not_see_more() {
+    fn a_read_covers_entries_committed_before_it_and_need_not_cover_more() {
         let history = |index| -> History {
             vec![
                 at(0, committed(4, 1)),
@@ -55,7 +56,7 @@ mod tests {
                 at(1, move || observe!(ReadReady { request: 7, index })),
             ]
         };
-        assert!(told::<FreshReads>(history(4)).is_empty());
-        assert_eq!(told::<FreshReads>(history(3)), ["fresh-reads"]);
+        assert!(violations_of::<FreshReads>(history(4)).is_empty());
+        assert_eq!(violations_of::<FreshReads>(history(3)), ["fresh-reads"]);
     }
 }

@@ -1,4 +1,4 @@
-//! States: servers that have applied as much are the same, and what a client was told is what was applied.
+//! Replicated states and acknowledged commands.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use sim::event::On;
 
 use super::super::events::{Acked, Applied, State};
 
-/// State machines that have come to the same index have executed the same commands: also those that began with a snapshot.
+/// State machines at the same index have executed the same commands, also those restored from a snapshot.
 #[derive(Default)]
 pub struct SameState(BTreeMap<u64, (u64, u64)>);
 
@@ -22,14 +22,14 @@ impl Invariant for SameState {
                 return Ok(());
             }
             Err(Violation::new(format!(
-                "the state after entry {index} is one of {count} commands with the hash {hash:x}, and was one of {} with {:x}",
+                "the state after entry {index} has {count} commands and hash {hash:x}; elsewhere it has {} and {:x}",
                 first.0, first.1
             )))
         });
     }
 }
 
-/// A command that a client was told is committed is the one that is applied at its index.
+/// An acknowledged command is the command applied at its index.
 #[derive(Default)]
 pub struct AckedIsApplied(BTreeMap<u64, u64>);
 
@@ -44,9 +44,9 @@ impl Invariant for AckedIsApplied {
         on.event::<Acked>(|this, _, event| match this.0.get(&event.index) {
             Some(hash) if *hash == event.hash => Ok(()),
             Some(_) => {
-                Err(Violation::new(format!("a client was told of another command at {} than is there", event.index)))
+                Err(Violation::new(format!("acknowledged another command than the one applied at {}", event.index)))
             }
-            None => Err(Violation::new(format!("a client was told of a command at {}, where nothing is", event.index))),
+            None => Err(Violation::new(format!("acknowledged a command at {}, where none is applied", event.index))),
         });
     }
 }
@@ -55,27 +55,27 @@ impl Invariant for AckedIsApplied {
 mod tests {
     use sim::observe;
 
-    use super::super::testing::{History, at, told};
+    use super::super::testing::{History, at, violations_of};
     use super::*;
 
     #[test]
     fn the_same_index_is_the_same_state() {
         let state = |count| move || observe!(State { index: 3, count, hash: 9 });
         let history = |count| -> History { vec![at(0, state(2)), at(1, state(count))] };
-        assert!(told::<SameState>(history(2)).is_empty());
-        assert_eq!(told::<SameState>(history(3)), ["same-state"]);
+        assert!(violations_of::<SameState>(history(2)).is_empty());
+        assert_eq!(violations_of::<SameState>(history(3)), ["same-state"]);
     }
 
     #[test]
-    fn clients_are_told_of_what_is_there() {
+    fn an_acknowledged_command_is_the_one_applied() {
         let history = |index, hash| -> History {
             vec![
                 at(0, || observe!(Applied { index: 3, term: 1, hash: 9 })),
                 at(0, move || observe!(Acked { index, hash })),
             ]
         };
-        assert!(told::<AckedIsApplied>(history(3, 9)).is_empty());
-        assert_eq!(told::<AckedIsApplied>(history(3, 8)), ["acked-is-applied"]);
-        assert_eq!(told::<AckedIsApplied>(history(4, 9)), ["acked-is-applied"]);
+        assert!(violations_of::<AckedIsApplied>(history(3, 9)).is_empty());
+        assert_eq!(violations_of::<AckedIsApplied>(history(3, 8)), ["acked-is-applied"]);
+        assert_eq!(violations_of::<AckedIsApplied>(history(4, 9)), ["acked-is-applied"]);
     }
 }

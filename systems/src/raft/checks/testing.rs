@@ -1,4 +1,4 @@
-//! Histories for the tests of the checks: what which server says, one after another.
+//! Event histories for the tests of the checks.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use sim::{observe, time};
 
 use super::super::events::{Appended, Committed};
 
-/// Which server does what next.
+/// A sequence of events, each with the index of its server.
 pub type History = Vec<(usize, Box<dyn Fn() + Send>)>;
 
-/// The next thing that happens, on that server.
+/// The next event of a history, on that server.
 pub fn at(server: usize, what: impl Fn() + Send + 'static) -> (usize, Box<dyn Fn() + Send>) {
     (server, Box::new(what))
 }
 
-/// The signatures of what an invariant finds wrong with a history.
-pub fn told<I: Invariant>(history: History) -> Vec<String> {
+/// The signatures of the violations that an invariant finds in a history.
+pub fn violations_of<I: Invariant>(history: History) -> Vec<String> {
     let run = sim::simulate(1, move |sim| {
         sim.watch::<I>();
         let servers = history.iter().map(|(server, _)| *server).max().unwrap_or(0);
@@ -41,12 +41,12 @@ pub fn told<I: Invariant>(history: History) -> Vec<String> {
     run.expect("the world runs").failures.into_iter().map(|failure| failure.signature).collect()
 }
 
-/// Commits up to `index`, whose entry is of `term`, by the leader of that term.
+/// The leader of `term` commits up to `index`, whose entry is of the same term.
 pub fn committed(index: u64, term: u64) -> impl Fn() + Send + 'static {
     move || observe!(Committed { index, term, leads: term, snapshot: 0, applied: index, last: index })
 }
 
-/// Appends an entry, whose predecessor is of `prev_term`, and which says `hash`.
+/// A server appends an entry with the content `hash`, after an entry of `prev_term`.
 pub fn appended(index: u64, (prev_term, term): (u64, u64), hash: u64, leads: u64) -> impl Fn() + Send + 'static {
     move || observe!(Appended { index, term, prev_term, hash, leads })
 }

@@ -6,32 +6,32 @@ use sim::planted;
 use super::{Majority, VoteResult};
 use crate::raft::Id;
 
-/// The voters of a configuration. While it changes, the outgoing ones have to agree too.
+/// The voters of a membership. During a change a quorum needs a majority of both sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Joint {
-    /// The voters to be.
+    /// The new voters.
     pub incoming: Majority,
-    /// The voters that were; empty when no change is under way.
+    /// The old voters; empty when no change is in progress.
     pub outgoing: Majority,
 }
 
 impl Joint {
-    /// Whether a change is under way.
+    /// Whether a change is in progress.
     pub fn is_joint(&self) -> bool {
         !self.outgoing.voters().is_empty()
     }
 
-    /// Whether it has a vote in either set.
+    /// Whether the server is a voter in either set.
     pub fn has(&self, id: Id) -> bool {
         self.incoming.voters().contains(&id) || self.outgoing.voters().contains(&id)
     }
 
-    /// All who vote in either set, each once.
+    /// The voters of both sets, each once.
     pub fn voters(&self) -> impl Iterator<Item = Id> + '_ {
         self.incoming.voters().union(self.outgoing.voters()).copied()
     }
 
-    /// The highest number that a quorum of both has reached.
+    /// The highest number that a majority of both sets has reached.
     pub fn reached(&self, mut reached: impl FnMut(Id) -> u64) -> u64 {
         if planted!("raft.joint-is-one-majority") {
             return self.incoming.reached(&mut reached);
@@ -39,7 +39,7 @@ impl Joint {
         self.incoming.reached(&mut reached).min(self.outgoing.reached(&mut reached))
     }
 
-    /// What the votes come to.
+    /// Counts the votes: both sets must be won.
     pub fn tally(&self, mut vote: impl FnMut(Id) -> Option<bool>) -> VoteResult {
         if planted!("raft.joint-is-one-majority") {
             return self.incoming.tally(&mut vote);
@@ -65,7 +65,7 @@ mod tests {
     fn both_majorities_must_have_it() {
         let reached = |id: Id| if id.0 <= 3 { 9 } else { 2 };
         assert_eq!(joint(&[1, 2, 3], &[]).reached(reached), 9);
-        // The outgoing ones are behind, and all that count.
+        // The outgoing voters lag behind.
         assert_eq!(joint(&[1, 2, 3], &[3, 4, 5]).reached(reached), 2);
     }
 

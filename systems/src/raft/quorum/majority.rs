@@ -1,4 +1,4 @@
-//! More than half of a set of voters.
+//! A majority: more than half of a set of voters.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ impl Majority {
         &self.0
     }
 
-    /// How many make a quorum: of four voters three, since two would be two halves.
+    /// The size of a quorum: more than half of the voters, so 3 of 4.
     pub fn size(&self) -> usize {
         if planted!("raft.half-is-a-quorum") {
             return self.0.len().div_ceil(2);
@@ -26,10 +26,10 @@ impl Majority {
         self.0.len() / 2 + 1
     }
 
-    /// The highest number that a quorum has reached, each voter having reached `reached(voter)`. The empty set stands in
-    /// nobody's way.
+    /// The highest number that a quorum has reached, where each voter has reached `reached(voter)`. For the empty set
+    /// `u64::MAX`, so that the empty half of a joint quorum imposes no limit.
     pub fn reached(&self, mut reached: impl FnMut(Id) -> u64) -> u64 {
-        // Nearly every cluster has at most seven voters: no allocation for those.
+        // Nearly all clusters have at most seven voters, which need no allocation.
         let mut few = [0; 7];
         let mut many;
         let of: &mut [u64] = if self.0.len() <= few.len() {
@@ -48,7 +48,7 @@ impl Majority {
         of[of.len() - self.size()]
     }
 
-    /// What the votes come to; who has not answered is `None`.
+    /// Counts the votes. A voter that has not answered is `None`. The empty set is won.
     pub fn tally(&self, mut vote: impl FnMut(Id) -> Option<bool>) -> VoteResult {
         let (mut yes, mut no) = (0, 0);
         for &voter in &self.0 {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_in_the_way() {
+    fn the_empty_set_imposes_no_limit() {
         assert_eq!(of(0).reached(|_| 0), u64::MAX);
         assert_eq!(of(0).tally(|_| None), VoteResult::Won);
     }

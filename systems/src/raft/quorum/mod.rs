@@ -1,4 +1,4 @@
-//! Quorums: who must agree before something is decided.
+//! Quorums: the sets of voters whose agreement decides.
 //!
 //! A [`Majority`] is more than half of a set of voters. While the membership changes there are two such sets, and a
 //! [`Joint`] quorum is a majority of each (Ongaro's thesis, section 4.3; section 6 of the paper).
@@ -9,13 +9,13 @@ mod majority;
 pub use joint::Joint;
 pub use majority::Majority;
 
-/// What an election has come to.
+/// The result of counting votes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VoteResult {
-    /// Enough yeses.
+    /// A quorum voted yes.
     Won,
-    /// So many noes that there never will be enough yeses.
+    /// So many voters voted no that a quorum of yes votes is impossible.
     Lost,
-    /// It may go either way.
+    /// Neither, as long as voters are missing.
     Pending,
 }
