@@ -177,12 +177,24 @@ impl<T: 'static> On<T> {
         On { state, owner }
     }
 
-    /// Calls `step` at each event of type `E`.
+    /// Calls `step` at each event of type `E`. It may object.
     pub fn event<E: Event>(&mut self, step: fn(&mut T, &Moment, &E) -> Result<(), Violation>) -> &mut Self {
         let state = self.state.clone();
         subscribe(E::kind(), self.owner, move |moment, event| match event.as_any().downcast_ref::<E>() {
             Some(event) => step(&mut state.borrow_mut(), moment, event),
             None => Ok(()),
+        });
+        self
+    }
+
+    /// As [`On::event`], where `step` only takes note and has nothing to object to.
+    pub fn fold<E: Event>(&mut self, step: fn(&mut T, &Moment, &E)) -> &mut Self {
+        let state = self.state.clone();
+        subscribe(E::kind(), self.owner, move |moment, event| {
+            if let Some(event) = event.as_any().downcast_ref::<E>() {
+                step(&mut state.borrow_mut(), moment, event);
+            }
+            Ok(())
         });
         self
     }

@@ -42,6 +42,17 @@ pub enum Ended {
     Unknown,
 }
 
+/// Why an operation has no result. See [`Client::record`](crate::Client::record).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpError {
+    /// It certainly had no effect, and never will.
+    #[error("failed, without effect")]
+    Failed,
+    /// It may have had an effect, or may yet.
+    #[error("outcome unknown")]
+    Unknown,
+}
+
 /// One operation of the history, whatever its type.
 #[derive(Clone)]
 pub struct Entry {
@@ -192,6 +203,15 @@ impl<O: Op> Call<O> {
     /// Nobody knows whether it had an effect.
     pub fn unknown(mut self) {
         self.end(Ended::Unknown, 0, String::new(), None);
+    }
+
+    /// It ended so.
+    pub fn end_with(self, outcome: Result<O::Ret, OpError>) {
+        match outcome {
+            Ok(ret) => self.ok(ret),
+            Err(OpError::Failed) => self.fail(),
+            Err(OpError::Unknown) => self.unknown(),
+        }
     }
 
     fn end(&mut self, how: Ended, what: u64, text: String, ret: Option<Rc<dyn Value>>) {

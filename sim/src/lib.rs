@@ -8,6 +8,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`host`] | [`simulate`]: a world of one's own, driven from outside |
+//! | [`lab`] | experiments in such a world: test code on nodes of its own, waiting for it, cutting nodes apart |
 //! | [`run()`], [`timeline`] | a scenario and a seed in, a [`Report`] out; and what a seed will do, before it is run |
 //! | [`system`] | what a system under test implements |
 //! | [`time`], [`task`], [`net`], [`rpc`], [`fs`], [`rand`], [`sync`], [`node`] | the world, as the code on a node sees it |
@@ -59,6 +60,7 @@ pub mod fs;
 pub mod history;
 pub mod host;
 mod kernel;
+pub mod lab;
 pub mod local;
 pub mod metric;
 pub mod net;
@@ -75,9 +77,11 @@ pub mod task;
 pub mod time;
 pub mod trace;
 
+pub use history::OpError;
 pub use host::{Injected, Sim, Simulated, simulate};
 pub use kernel::boundary::HarnessError;
 pub use kernel::{CpuModel, LIVELOCK_POLLS, Policy};
+pub use lab::{Job, WaitError};
 pub use metric::Metrics;
 pub use node::{Addr, NodeId};
 pub use run::dose::Dose;

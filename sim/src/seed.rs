@@ -29,6 +29,8 @@ pub enum Purpose {
     Scenario,
     /// Which buggify points are enabled, and when they fire.
     Buggify,
+    /// What a program outside of the world chooses.
+    Host,
 }
 
 impl Purpose {
@@ -42,6 +44,7 @@ impl Purpose {
             Purpose::Nemesis => "nemesis",
             Purpose::Scenario => "scenario",
             Purpose::Buggify => "buggify",
+            Purpose::Host => "host",
         }
     }
 }
@@ -63,6 +66,10 @@ impl Seed {
     }
 }
 
+/// The golden ratio in 64 bits: odd, so that multiplying by it is a permutation, and with no pattern of its own. It keeps small
+/// inputs of [`fold`] far apart.
+pub(crate) const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+
 /// The key of one stream of draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key(u64, u64);
@@ -78,10 +85,38 @@ impl Key {
     /// The `i`-th draw about `entity`: 64 uniform bits.
     #[inline]
     pub fn draw(self, entity: u64, i: u64) -> Draw {
-        // Odd constants: the golden ratio and its like, only there to keep small inputs far apart.
-        let x =
-            fold(self.0 ^ entity.wrapping_mul(0x9E37_79B9_7F4A_7C15), self.1 ^ i.wrapping_mul(0xD6E8_FEB8_6659_FD93));
+        // Another odd constant of the same use, so that (entity, i) and (i, entity) differ.
+        let x = fold(self.0 ^ entity.wrapping_mul(SPREAD), self.1 ^ i.wrapping_mul(0xD6E8_FEB8_6659_FD93));
         Draw(fold(x ^ self.1, self.0 ^ 0xA076_1D64_78BD_642F))
+    }
+}
+
+/// Draws one after another, for a program outside of the world: what an experiment does at random. Code on a node has
+/// [`sim::rand`](crate::rand).
+///
+/// ```
+/// use sim::seed::{Seed, Sequence};
+///
+/// let (mut one, mut other) = (Sequence::of(Seed(7)), Sequence::of(Seed(7)));
+/// assert_eq!(one.draw(), other.draw());
+/// assert!(one.draw().below(6) < 6);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    key: Key,
+    drawn: u64,
+}
+
+impl Sequence {
+    /// The sequence of a seed.
+    pub fn of(seed: Seed) -> Sequence {
+        Sequence { key: seed.key(Purpose::Host, ""), drawn: 0 }
+    }
+
+    /// The next one.
+    pub fn draw(&mut self) -> Draw {
+        self.drawn += 1;
+        self.key.draw(0, self.drawn)
     }
 }
 

@@ -4,6 +4,7 @@
 //! at the finished run: its history. A verdict of `unknown` is never a pass.
 
 pub mod linearizable;
+pub mod ordered;
 
 use std::fmt::Display;
 use std::marker::PhantomData;
@@ -33,6 +34,18 @@ impl Violation {
     /// A violation that needs no telling apart.
     pub fn new(explanation: impl Into<String>) -> Violation {
         Violation { about: String::new(), at_ns: None, explanation: explanation.into(), details: None }
+    }
+
+    /// A violation that is told apart from the oracle's others: `about` is part of the signature, so it is the same for the same
+    /// bug over all seeds.
+    pub fn about(about: impl Into<String>, explanation: impl Into<String>) -> Violation {
+        Violation { about: about.into(), ..Violation::new(explanation) }
+    }
+
+    /// The same, true since that virtual nanosecond and not only now.
+    #[must_use]
+    pub fn at(self, at_ns: u64) -> Violation {
+        Violation { at_ns: Some(at_ns), ..self }
     }
 
     /// The failure's signature: the oracle's name, and what it is about.

@@ -1,10 +1,10 @@
 //! What a crash draws: one mode for the disk, and one draw for each sector, length and name.
 
-use crate::seed::{Draw, Key, Probability, fold};
+use crate::seed::{Draw, Key, Probability, SPREAD, fold};
 
 /// An independent draw for the n-th thing that one draw decides about.
 pub(super) fn split(draw: Draw, n: u64) -> Draw {
-    Draw(fold(draw.0 ^ n.wrapping_mul(0x9E37_79B9_7F4A_7C15), 0xA076_1D64_78BD_642F)).again()
+    Draw(fold(draw.0 ^ n.wrapping_mul(SPREAD), 0xA076_1D64_78BD_642F)).again()
 }
 
 /// What a crash leaves of what is not durable.

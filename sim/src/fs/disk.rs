@@ -18,7 +18,7 @@ use super::{Loss, Metadata, path};
 use crate::kernel::State;
 use crate::node::NodeId;
 use crate::scenario::target::glob_matches;
-use crate::seed::{Draw, Key, Purpose, Seed, fold};
+use crate::seed::{Draw, Key, Purpose, SPREAD, Seed, fold};
 use crate::trace::digest::{Tag, hash_bytes};
 use crate::trace::record::Kind;
 
@@ -317,9 +317,6 @@ impl Disk {
         self.space.set_limit(bytes);
     }
 }
-
-/// Keeps small numbers apart in a hash.
-const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 fn nth(places: &[(String, Rc<Inode>, u64)], mut n: u64) -> Option<Place> {
     for (path, inode, sectors) in places {

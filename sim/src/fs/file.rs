@@ -9,7 +9,7 @@ use super::open::{Access, OpenOptions};
 use super::{error, on_disk};
 use crate::kernel::State;
 use crate::node::NodeId;
-use crate::seed::fold;
+use crate::seed::{SPREAD, fold};
 use crate::trace::digest::hash_bytes;
 
 /// An open file. It belongs to the incarnation that opened it: in another one, all that is done with it fails (EBADF).
@@ -262,9 +262,6 @@ impl File {
         self.with(|_, inode| Ok(Metadata { len: inode.content.borrow().len(), is_dir: false })).await
     }
 }
-
-/// Keeps small numbers apart in a hash.
-const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// A sync under way. When nobody waits for it any more, nothing is certain.
 struct UnderWay<'a>(&'a Inode);

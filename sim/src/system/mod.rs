@@ -9,13 +9,14 @@ mod description;
 mod instance;
 mod manifest;
 
+use std::future::Future;
 use std::rc::Rc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::event::On;
-use crate::history::{self, Call, Op};
+use crate::history::{self, Call, Op, OpError};
 use crate::node::NodeId;
 
 pub use description::{Description, EventInfo, PlantedInfo, Suggested};
@@ -117,6 +118,32 @@ impl<P> Client<P> {
     /// Whether to go on: false once the workload's phase is over and nothing more is asked of it.
     pub fn running(&self) -> bool {
         !self.stop.get()
+    }
+
+    /// Performs an operation and writes it into the history: it begins now and ends, as it ends, when `work` does. If the
+    /// client crashes before, nobody knows how it ended.
+    ///
+    /// ```
+    /// # use sim::{Client, OpError, check::linearizable::models::{KvOp, KvRet}};
+    /// # async fn ask(op: &KvOp) -> Option<KvRet> { None }
+    /// async fn workload(cx: Client<()>, _: toml::Table) {
+    ///     let op = KvOp::Get { key: "k".into() };
+    ///     // Without an answer, it may still be executed later.
+    ///     let _value = cx.record(op.clone(), async { ask(&op).await.ok_or(OpError::Unknown) }).await;
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The error of `work`.
+    pub async fn record<O: Op>(
+        &self,
+        op: O,
+        work: impl Future<Output = Result<O::Ret, OpError>>,
+    ) -> Result<O::Ret, OpError> {
+        let call = self.invoke(op);
+        let outcome = work.await;
+        call.end_with(outcome.clone());
+        outcome
     }
 
     /// Begins an operation.
