@@ -12,10 +12,9 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use crate::check::{Violation, guarded};
+use crate::base::{Failure, NodeId, Violation};
+use crate::check::guarded;
 use crate::kernel;
-use crate::node::NodeId;
-use crate::run::failure::Failure;
 use crate::trace::digest::ValueHasher;
 use crate::trace::record::Kind;
 

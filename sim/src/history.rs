@@ -13,10 +13,10 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::NodeId;
 use crate::check::linearizable::{Operation, Outcome};
 use crate::event::{self, Moment};
 use crate::kernel;
-use crate::node::NodeId;
 use crate::trace::digest::{Tag, ValueHasher};
 use crate::trace::record::Kind;
 

@@ -38,6 +38,8 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::base::seed::Seed;
+use crate::base::{Failure, NodeId};
 use crate::check::Invariant;
 use crate::event::{self, Booted, Crashed, On};
 use crate::fault::{self, Fault, Stage};
@@ -46,9 +48,6 @@ use crate::history;
 use crate::kernel::boundary::{self, HarnessError};
 use crate::kernel::{self, CpuModel, Policy, State, Stop, panics};
 use crate::net::LinkConfig;
-use crate::node::NodeId;
-use crate::run::failure::Failure;
-use crate::seed::Seed;
 use crate::system::RoleMain;
 use crate::time::nanos;
 use crate::trace::record::{Kind, Recorder};
@@ -253,7 +252,7 @@ impl Sim {
 
     /// A count of the dose, by the name that scenario files use: `net.partitioned`.
     pub fn effect(&self, name: &str) -> u64 {
-        let mut dose = crate::run::dose::Dose::new();
+        let mut dose = crate::base::Dose::new();
         kernel::with(|state| state.effects.add_to(&mut dose));
         dose.get(name).copied().unwrap_or(0)
     }

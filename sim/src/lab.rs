@@ -49,10 +49,10 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::base::NodeId;
 use crate::fault::{Fault, InFlight};
 use crate::host::{Injected, Sim};
 use crate::kernel::{self, Stop};
-use crate::node::NodeId;
 use crate::time::nanos;
 
 /// The role of the nodes that [`Sim::client`] adds.

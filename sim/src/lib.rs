@@ -17,6 +17,7 @@
 //! | [`metric`] | how well it did: consistency latency, recovery time, load balance |
 //! | [`scenario`], [`fault`] | scenario files, and faults as data |
 //! | [`trace`] | the recorder: what happened, line by line |
+//! | [`Time`], [`Rate`], [`NodeId`], [`Phase`] .. | the vocabulary of all of these |
 //! | [`seed`] | one seed, many keyed streams |
 //! | [`codec`] | the one place where values become bytes |
 //!
@@ -52,8 +53,8 @@ compile_error!(
 // `event!` names the crate in an attribute, where `$crate` cannot stand.
 extern crate self as sim;
 
+mod base;
 pub mod check;
-pub mod codec;
 pub mod event;
 pub mod fault;
 pub mod fs;
@@ -70,22 +71,19 @@ pub mod rand;
 pub mod rpc;
 mod run;
 pub mod scenario;
-pub mod seed;
 pub mod sync;
 pub mod system;
 pub mod task;
 pub mod time;
 pub mod trace;
 
+pub use base::{Addr, Capacity, Dose, Failure, Iops, Latency, NodeId, Offset, Phase, Rate, Size, Time, codec, seed};
 pub use history::OpError;
 pub use host::{Injected, Sim, Simulated, simulate};
 pub use kernel::boundary::HarnessError;
 pub use kernel::{CpuModel, LIVELOCK_POLLS, Policy};
 pub use lab::{Job, WaitError};
 pub use metric::Metrics;
-pub use node::{Addr, NodeId};
-pub use run::dose::Dose;
-pub use run::failure::Failure;
 pub use run::report::{Outcome, Report};
 pub use run::timeline::{Planned, timeline};
 pub use run::{RunError, RunOptions, run, validate};

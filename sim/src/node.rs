@@ -3,71 +3,18 @@
 use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fmt;
-use std::net::Ipv4Addr;
 use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
-
+use crate::base::NodeId;
+use crate::base::seed::Key;
 use crate::kernel::{self, Clock, Ready};
 use crate::net::Sockets;
-use crate::seed::Key;
 use crate::system::RoleMain;
 
-/// A node of the cluster: its index, in the order in which nodes were added.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct NodeId(pub(crate) u16);
-
 impl NodeId {
-    /// Not a node: the host program that drives the simulation.
-    pub(crate) const HOST: NodeId = NodeId(u16::MAX);
-
-    /// The `index`-th node of the cluster.
-    pub const fn new(index: u16) -> NodeId {
-        NodeId(index)
-    }
-
-    /// Its position in the order in which nodes were added.
-    pub fn index(self) -> usize {
-        usize::from(self.0)
-    }
-
     /// Its name, as in `server-0`. Only inside a simulation.
     pub fn name(self) -> String {
         kernel::with(|state| state.name_of(self))
-    }
-
-    /// Its address, the same in all its incarnations: 10.0.x.y.
-    pub fn ip(self) -> Ipv4Addr {
-        let host = self.0 + 1;
-        Ipv4Addr::new(10, 0, (host >> 8) as u8, host as u8)
-    }
-
-    /// The address of `port` on this node.
-    pub fn port(self, port: u16) -> Addr {
-        Addr { node: self, port }
-    }
-}
-
-impl fmt::Debug for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node {}", self.0)
-    }
-}
-
-/// Where a datagram goes to or came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Addr {
-    /// The machine.
-    pub node: NodeId,
-    /// The service on it. Several services share a node.
-    pub port: u16,
-}
-
-impl fmt::Display for Addr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.node.ip(), self.port)
     }
 }
 
@@ -168,7 +115,7 @@ impl kernel::State {
             spawned: 0,
             sockets: Sockets::default(),
             clock: Clock::default(),
-            random: self.seed.key(crate::seed::Purpose::Node, name),
+            random: self.seed.key(crate::base::seed::Purpose::Node, name),
             draws: 0,
             locals: Vec::new(),
         });

@@ -16,11 +16,10 @@
 
 use std::cell::Cell;
 
+use crate::base::seed::{Key, Probability, Purpose, Seed};
+use crate::base::{Failure, NodeId};
 use crate::event::{EVENTS, EventKind, Moment, Told};
 use crate::kernel::{self, State};
-use crate::node::NodeId;
-use crate::run::failure::Failure;
-use crate::seed::{Key, Probability, Purpose, Seed};
 use crate::trace::digest::{Tag, hash_bytes};
 use crate::trace::record::Kind;
 

@@ -2,8 +2,8 @@
 
 use rand_chacha::rand_core::{self, RngCore};
 
+use crate::base::seed::Draw;
 use crate::kernel;
-use crate::seed::Draw;
 
 /// The node's next draw.
 pub fn draw() -> Draw {
@@ -39,7 +39,7 @@ pub fn duration(low: std::time::Duration, high: std::time::Duration) -> std::tim
 
 /// True with probability `p`.
 pub fn chance(p: f64) -> bool {
-    draw().chance(crate::seed::Probability::new(p))
+    draw().chance(crate::base::seed::Probability::new(p))
 }
 
 /// The same stream as an `RngCore`, for crates that ask for one.

@@ -14,8 +14,8 @@ pub use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::NodeId;
 use crate::kernel::{self, TimerId};
-use crate::node::NodeId;
 
 /// A moment of a node's monotonic clock. Moments of different nodes have nothing to do with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -9,9 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sim::event::{Crashed, On};
 use sim::history::Op;
-use sim::node::NodeId;
 use sim::system::Protect;
-use sim::{Client, Cluster, Manifest, Report, RunOptions, Scenario, System, fs, node, observe, time};
+use sim::{Client, Cluster, Manifest, NodeId, Report, RunOptions, Scenario, System, fs, node, observe, time};
 
 struct Copies;
 

@@ -8,10 +8,7 @@ use std::time::Duration;
 
 use sim::fault::Fault;
 use sim::fs::{self, DiskConfig, DiskPatch, OpenOptions};
-use sim::net::Latency;
-use sim::node::NodeId;
-use sim::scenario::units::{Capacity, Iops, Rate, Size, Time};
-use sim::{Sim, simulate, time};
+use sim::{Capacity, Iops, Latency, NodeId, Rate, Sim, Size, Time, simulate, time};
 
 type Resolved = Fault<Vec<NodeId>>;
 

@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use sim::fault::Fault;
 use sim::fs::{DiskConfig, DiskPatch, OpenOptions};
-use sim::net::Latency;
-use sim::node::NodeId;
-use sim::scenario::units::{Iops, Rate, Time};
-use sim::{Sim, simulate, time};
+use sim::{Iops, Latency, NodeId, Rate, Sim, Time, simulate, time};
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)

@@ -174,7 +174,7 @@ async fn gauge(params: Rc<Params>) {
         // Events have at most a millisecond: the hundredth is at one second, whatever the kernel's jitter.
         observe!(Tick { run, gauge: me, monotonic, skew: skew / 1_000_000_000, spin, fired: buggify!("gauge.point") });
         for peer in (0..3).filter(|&peer| peer != me) {
-            socket.send_to(codec::encode(&number).unwrap(), sim::node::NodeId::new(peer).port(1));
+            socket.send_to(codec::encode(&number).unwrap(), sim::NodeId::new(peer).port(1));
         }
     }
 }

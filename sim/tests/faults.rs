@@ -8,11 +8,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sim::fault::{Fault, InFlight};
-use sim::net::{Latency, LinkConfig, LinkPatch, UdpSocket};
-use sim::node::NodeId;
-use sim::scenario::units::{Offset, Rate, Size, Time};
+use sim::net::{LinkConfig, LinkPatch, UdpSocket};
 use sim::time::{Instant, SystemTime};
-use sim::{Sim, buggify, codec, fs, node, simulate, task, time};
+use sim::{Latency, NodeId, Offset, Rate, Sim, Size, Time, buggify, codec, fs, node, simulate, task, time};
 
 type Resolved = Fault<Vec<NodeId>>;
 

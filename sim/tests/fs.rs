@@ -6,10 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sim::fs::{self, DiskConfig, File, OpenOptions};
-use sim::net::Latency;
-use sim::node::NodeId;
-use sim::scenario::units::Time;
-use sim::{Sim, node, simulate, time};
+use sim::{Latency, NodeId, Sim, Time, node, simulate, time};
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)

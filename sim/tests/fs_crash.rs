@@ -9,10 +9,7 @@ use std::time::Duration;
 
 use sim::fault::Fault;
 use sim::fs::{self, CrashImage, DiskConfig, DiskPatch, File, Loss, OpenOptions, crash_image, durable_bytes};
-use sim::net::Latency;
-use sim::node::NodeId;
-use sim::scenario::units::Time;
-use sim::{Sim, node, simulate, task, time};
+use sim::{Latency, NodeId, Sim, Time, node, simulate, task, time};
 
 const SEEDS: u64 = 1_000;
 const SECTOR: usize = 512;

@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use sim::fault::Fault;
 use sim::fs::{self, DiskConfig, DiskPatch, File};
-use sim::net::Latency;
-use sim::node::NodeId;
-use sim::scenario::units::{Size, Time};
-use sim::{Sim, simulate, task, time};
+use sim::{Latency, NodeId, Sim, Size, Time, simulate, task, time};
 
 const NODE: NodeId = NodeId::new(0);
 

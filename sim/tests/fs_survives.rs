@@ -8,10 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use sim::fs::{self, CrashImage, DiskConfig, File, Loss, OpenOptions, crash_image, survives};
-use sim::net::Latency;
-use sim::node::NodeId;
-use sim::scenario::units::Time;
-use sim::{Sim, simulate, task, time};
+use sim::{Latency, NodeId, Sim, Time, simulate, task, time};
 
 const SECTOR: usize = 512;
 const PATHS: [&str; 5] = ["a", "b", "d/a", "d/e/a", "e/b"];

@@ -7,9 +7,8 @@ use std::time::Duration;
 use counting::{Count, Request, lan, ms, unreliable, with_client};
 use sim::fault::Fault;
 use sim::net::LinkPatch;
-use sim::node::NodeId;
 use sim::rpc::{self, RpcError};
-use sim::{task, time};
+use sim::{NodeId, task, time};
 
 #[test]
 fn counts_seventeen_calls_are_seventeen_requests() {

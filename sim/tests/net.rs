@@ -6,11 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sim::fault::{Fault, InFlight};
-use sim::net::{BindError, Latency, LinkConfig, LinkPatch, UdpSocket};
-use sim::node::NodeId;
-use sim::scenario::units::Time;
+use sim::net::{BindError, LinkConfig, LinkPatch, UdpSocket};
 use sim::time::Instant;
-use sim::{CpuModel, Policy, Sim, codec, simulate, time};
+use sim::{CpuModel, Latency, NodeId, Policy, Sim, Time, codec, simulate, time};
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)

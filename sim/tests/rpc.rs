@@ -9,11 +9,9 @@ use std::time::Duration;
 
 use counting::{Count, Executed, Request, lan, ms, server, unreliable, with_client};
 use sim::fault::{Fault, InFlight};
-use sim::net::{Latency, LinkConfig, UdpSocket};
-use sim::node::NodeId;
+use sim::net::{LinkConfig, UdpSocket};
 use sim::rpc::{self, CallOptions, RpcError, Service};
-use sim::scenario::units::Time;
-use sim::{node, simulate, task, time};
+use sim::{Latency, NodeId, Time, node, simulate, task, time};
 
 #[test]
 fn a_plain_call_is_executed_once_and_gets_its_answer() {

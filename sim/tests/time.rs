@@ -5,9 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sim::fault::Fault;
-use sim::scenario::units::Offset;
 use sim::time::{self, Elapsed, Instant, MissedTickBehavior, SystemTime};
-use sim::{CpuModel, Policy, simulate, task};
+use sim::{CpuModel, Offset, Policy, simulate, task};
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)

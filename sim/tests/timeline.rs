@@ -52,8 +52,7 @@ fn happened(scenario: &Scenario, seed: u64) -> Vec<String> {
 
 fn as_line(planned: &Planned) -> Option<String> {
     let at = planned.at_ns?;
-    let lasts =
-        planned.lasts_ns.map_or(String::new(), |ns| format!(" for {:#}", sim::scenario::units::Time::from_nanos(ns)));
+    let lasts = planned.lasts_ns.map_or(String::new(), |ns| format!(" for {:#}", sim::Time::from_nanos(ns)));
     Some(format!("{}.{:09}s {}: {}{lasts}", at / 1_000_000_000, at % 1_000_000_000, planned.rule, planned.what))
 }
 

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use sim::check::{Check, Finished, Invariant, Verdict, Violation};
 use sim::event::{Booted, On};
 use sim::history::Op;
-use sim::node::NodeId;
 use sim::system::Selector;
 use sim::{
-    Client, Cluster, Manifest, Outcome, Report, RunOptions, Scenario, System, always, node, observe, rpc, task, time,
+    Client, Cluster, Manifest, NodeId, Outcome, Report, RunOptions, Scenario, System, always, node, observe, rpc, task,
+    time,
 };
 
 struct Fragile;

@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use sim::fault::Fault;
 use sim::fs::{self, CrashImage, DiskConfig, Loss};
-use sim::scenario::units::Capacity;
-use sim::{NodeId, rand, simulate, time};
+use sim::{Capacity, NodeId, rand, simulate, time};
 use systems::storage::StorageError;
 use systems::storage::wal::{self, Finding, HEADER, Location, Marking, Options, Read, Recovery, Wal};
 

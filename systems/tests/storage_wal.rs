@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use sim::fault::Fault;
 use sim::fs::{self, DiskConfig, DiskPatch, OpenOptions};
-use sim::net::Latency;
-use sim::scenario::units::{Capacity, Time};
-use sim::{NodeId, Sim, node, simulate, task, time};
+use sim::{Capacity, Latency, NodeId, Sim, Time, node, simulate, task, time};
 use systems::storage::StorageError;
 use systems::storage::wal::{Finding, Location, Marking, Options, Read, Recovery, Wal};
 

@@ -10,49 +10,11 @@ use std::fmt::Display;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::base::NodeId;
+pub use crate::base::Violation;
 use crate::event::On;
 use crate::history::{History, Op};
 use crate::kernel::{self, panics};
-use crate::node::NodeId;
-use linearizable::Explanation;
-
-/// What an oracle found wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// What it is about, if the oracle tells bugs apart: part of the failure's signature, so the same for the same bug
-    /// over all seeds. Often empty.
-    pub about: String,
-    /// When it became true, if not now.
-    pub at_ns: Option<u64>,
-    /// What happened, for a reader.
-    pub explanation: String,
-    /// The same as data, if the oracle has it.
-    pub details: Option<Box<Explanation>>,
-}
-
-impl Violation {
-    /// A violation that needs no telling apart.
-    pub fn new(explanation: impl Into<String>) -> Violation {
-        Violation { about: String::new(), at_ns: None, explanation: explanation.into(), details: None }
-    }
-
-    /// A violation that is told apart from the oracle's others: `about` is part of the signature, so it is the same for the same
-    /// bug over all seeds.
-    pub fn about(about: impl Into<String>, explanation: impl Into<String>) -> Violation {
-        Violation { about: about.into(), ..Violation::new(explanation) }
-    }
-
-    /// The same, true since that virtual nanosecond and not only now.
-    #[must_use]
-    pub fn at(self, at_ns: u64) -> Violation {
-        Violation { at_ns: Some(at_ns), ..self }
-    }
-
-    /// The failure's signature: the oracle's name, and what it is about.
-    pub(crate) fn signature(&self, oracle: &str) -> String {
-        if self.about.is_empty() { oracle.to_owned() } else { format!("{oracle}:{}", self.about) }
-    }
-}
 
 /// What a check says of a finished run.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,10 +4,9 @@ use std::task::Waker;
 
 use super::describe::describe;
 use super::{Fault, InFlight};
+use crate::base::{NodeId, glob_matches};
 use crate::host::{self, Death};
 use crate::kernel::{self, BoxFuture, State};
-use crate::node::NodeId;
-use crate::scenario::target::glob_matches;
 use crate::system::RoleMain;
 use crate::trace::digest::{Tag, hash_bytes};
 use crate::trace::record::Kind;

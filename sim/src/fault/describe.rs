@@ -1,8 +1,8 @@
 //! Faults in words, as traces and reports have them.
 
 use super::{Fault, InFlight, Nemesis};
+use crate::base::NodeId;
 use crate::kernel::State;
-use crate::node::NodeId;
 
 /// A fault that is resolved: `crash server-0`, `partition {server-0 | server-1 server-2}`.
 pub(crate) fn describe(state: &State, fault: &Fault<Vec<NodeId>>) -> String {

@@ -14,11 +14,9 @@ pub(crate) use apply::{Stage, apply, undo};
 pub(crate) use describe::describe;
 pub use nemesis::Nemesis;
 
+use crate::base::{Effects, NodeId, Offset, Size, Time};
 use crate::fs::DiskPatch;
 use crate::net::LinkPatch;
-use crate::node::NodeId;
-use crate::run::dose::Effects;
-use crate::scenario::units::{Offset, Size, Time};
 
 /// What a fault does. Each is undone when its `for` is over, and at the latest when the run heals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

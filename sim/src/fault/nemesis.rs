@@ -6,9 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, InFlight};
-use crate::node::NodeId;
-use crate::scenario::units::Time;
-use crate::seed::Draw;
+use crate::base::seed::Draw;
+use crate::base::{NodeId, Time};
 
 /// A generator of faults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -208,7 +207,7 @@ pub(crate) fn shuffled(mut nodes: Vec<NodeId>, draw: &mut dyn FnMut() -> Draw) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seed::{Purpose, Seed};
+    use crate::base::seed::{Purpose, Seed};
 
     fn nodes(n: u16) -> Vec<NodeId> {
         (0..n).map(NodeId::new).collect()

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::net::Latency;
-use crate::scenario::units::{Capacity, Iops, Rate, Time};
+use crate::base::{Capacity, Iops, Latency, Rate, Time};
 
 /// What a disk is like: the table `[disk]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use super::content::{Content, Damage};
 use super::dice::{About, Dice, Mode, split};
 use super::sector::{self, Block, SECTOR};
 use super::shadow::Shadow;
-use crate::seed::Draw;
+use crate::base::seed::Draw;
 
 /// What is left of a file.
 pub(super) struct Survival {

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::base::NodeId;
+use crate::base::seed::Draw;
 use crate::kernel::State;
-use crate::node::NodeId;
-use crate::seed::Draw;
 use crate::trace::digest::{Tag, hash_bytes};
 use crate::trace::record::Kind;
 

@@ -15,10 +15,9 @@ use std::task::Waker;
 use super::config::{DiskConfig, DiskPatch};
 use super::error;
 use super::serving::{Operation, Serving, UnderWay};
+use crate::base::seed::{Draw, Key, Probability, Purpose, Seed};
+use crate::base::{Iops, NodeId, Rate};
 use crate::kernel::{self, State};
-use crate::node::NodeId;
-use crate::scenario::units::{Iops, Rate};
-use crate::seed::{Draw, Key, Probability, Purpose, Seed};
 use crate::trace::digest::{Tag, hash_bytes};
 use crate::trace::record::Kind;
 

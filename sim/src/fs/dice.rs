@@ -1,6 +1,6 @@
 //! What a crash draws: one mode for the disk, and one draw for each sector, length and name.
 
-use crate::seed::{Draw, Key, Probability, SPREAD, fold};
+use crate::base::seed::{Draw, Key, Probability, SPREAD, fold};
 
 /// An independent draw for the n-th thing that one draw decides about.
 pub(super) fn split(draw: Draw, n: u64) -> Draw {

@@ -15,10 +15,9 @@ use super::sector::Block;
 use super::shadow::Stamp;
 use super::space::Space;
 use super::{Loss, Metadata, path};
+use crate::base::seed::{Draw, Key, Purpose, SPREAD, Seed, fold};
+use crate::base::{NodeId, glob_matches};
 use crate::kernel::State;
-use crate::node::NodeId;
-use crate::scenario::target::glob_matches;
-use crate::seed::{Draw, Key, Purpose, SPREAD, Seed, fold};
 use crate::trace::digest::{Tag, hash_bytes};
 use crate::trace::record::Kind;
 

@@ -7,9 +7,9 @@ use super::device::{self, Synced};
 use super::inode::Inode;
 use super::open::{Access, OpenOptions};
 use super::{error, on_disk};
+use crate::base::NodeId;
+use crate::base::seed::{SPREAD, fold};
 use crate::kernel::State;
-use crate::node::NodeId;
-use crate::seed::{SPREAD, fold};
 use crate::trace::digest::hash_bytes;
 
 /// An open file. It belongs to the incarnation that opened it: in another one, all that is done with it fails (EBADF).

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::NodeId;
 use crate::kernel;
-use crate::node::NodeId;
 
 /// What becomes of what is not durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::content::{Content, Damage};
 use super::inode::Inode;
 use super::sector::{self, SECTOR};
-use crate::seed::Draw;
+use crate::base::seed::Draw;
 
 /// A durable sector whose cached bytes are the same: there is something to lose.
 pub(super) struct Place {

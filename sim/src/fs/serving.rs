@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use super::device::Waiting;
+use crate::base::NodeId;
 use crate::kernel::{self, State, TimerId};
-use crate::node::NodeId;
 
 /// What a file system asks of its device, and of how many bytes that is.
 #[derive(Clone, Copy, Debug)]

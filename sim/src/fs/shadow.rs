@@ -2,7 +2,7 @@
 
 use super::dice::split;
 use super::sector::{self, Block};
-use crate::seed::Draw;
+use crate::base::seed::Draw;
 
 /// When something is written, in the count of its disk, and the draw that goes with it.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use super::device::Strays;
 use super::dice::split;
 use super::sector::{self, Block, SECTOR};
 use super::shadow::{Shadow, Version};
-use crate::seed::Draw;
+use crate::base::seed::Draw;
 
 /// A sector that landed in the place of another one.
 pub(super) struct Stray {

@@ -16,7 +16,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::{STATE, State, panics};
-use crate::seed::Seed;
+use crate::base::seed::Seed;
 
 /// The harness itself failed: nothing is known about the system.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,8 +9,7 @@ use std::time::Duration;
 use super::queue::Event;
 use super::tasks::{BoxFuture, Current, TaskId};
 use super::{Ready, Remains, State, panics, waker, with};
-use crate::node::NodeId;
-use crate::run::failure::Failure;
+use crate::base::{Failure, NodeId};
 use crate::trace::digest::Tag;
 use crate::trace::record::Kind;
 

@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use super::tasks::{BoxFuture, Current, Task, TaskId};
 use super::{Remains, State};
-use crate::node::NodeId;
+use crate::base::NodeId;
 use crate::trace::digest::Tag;
 use crate::trace::record::Kind;
 

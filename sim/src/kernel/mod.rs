@@ -52,13 +52,12 @@ pub(crate) use drive::{Stop, bury, run_to};
 pub(crate) use tasks::{BoxFuture, Current, TaskId};
 pub(crate) use timers::TimerId;
 
+use crate::base::seed::{Draw, Key, Purpose, Seed};
+use crate::base::{Effects, Failure, NodeId};
 use crate::fs::{Devices, Disks};
 use crate::net::Net;
-use crate::node::{Node, NodeId};
+use crate::node::Node;
 use crate::probe::ProbeState;
-use crate::run::dose::Effects;
-use crate::run::failure::Failure;
-use crate::seed::{Draw, Key, Purpose, Seed};
 use crate::trace::digest::{Digest, Tag};
 use crate::trace::record::{Kind, Recorder};
 use queue::{Event, Queue};

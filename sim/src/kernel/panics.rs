@@ -6,8 +6,7 @@ use std::sync::Once;
 
 use super::tasks::Current;
 use super::with;
-use crate::node::NodeId;
-use crate::run::failure::Failure;
+use crate::base::{Failure, NodeId};
 use crate::trace::record::Kind;
 
 thread_local! {

@@ -8,7 +8,7 @@ use dary_heap::QuaternaryHeap;
 
 use super::tasks::TaskId;
 use super::timers::TimerId;
-use crate::node::NodeId;
+use crate::base::NodeId;
 
 /// What happens when an entry's time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 
-use crate::node::NodeId;
+use crate::base::NodeId;
 
 /// A future that the kernel can poll.
 pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = ()>>>;

@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::{Histogram, Visibility};
+use crate::base::NodeId;
 use crate::check::guarded;
 use crate::event::{self, Event, Moment};
 use crate::history::{self, Ended, History};
 use crate::kernel;
-use crate::node::NodeId;
 
 /// Knows when an operation is visible everywhere it must be. A fold over events and notes.
 ///

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use super::consistency::Spans;
 use super::{Metrics, balance, recovery};
+use crate::base::NodeId;
 use crate::check::Finished;
 use crate::event::{self, EventKind};
 use crate::kernel;
-use crate::node::NodeId;
 use crate::system::OPERATOR;
 
 /// Everything that watches one run.

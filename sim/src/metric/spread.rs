@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
 use super::{Consistency, Spans, Watch};
+use crate::base::NodeId;
 use crate::event::{Event, Moment};
-use crate::node::{self, NodeId};
+use crate::node;
 
 /// An event about one operation.
 pub trait Keyed: Event {

@@ -16,13 +16,13 @@ mod socket;
 use std::task::Waker;
 
 pub(crate) use link::Link;
-pub use link::{Latency, LinkConfig, LinkPatch};
+pub use link::{LinkConfig, LinkPatch};
 pub(crate) use socket::Sockets;
 pub use socket::{BindError, Datagram, UdpSocket};
 
+use crate::base::seed::{Draw, Purpose, Seed};
+use crate::base::{Addr, NodeId};
 use crate::kernel::State;
-use crate::node::{Addr, NodeId};
-use crate::seed::{Draw, Purpose, Seed};
 use crate::trace::digest::{Tag, hash_bytes};
 use crate::trace::record::Kind;
 

@@ -6,9 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use super::REPLY_PORT;
-use crate::codec;
+use crate::base::{Addr, NodeId, codec};
 use crate::kernel::{self, State};
-use crate::node::{Addr, NodeId};
 use crate::rpc::Calls;
 
 /// A datagram as it was received.

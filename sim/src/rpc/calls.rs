@@ -3,8 +3,8 @@
 use std::task::Waker;
 
 use super::wire::{self, CallId, Frame};
+use crate::base::NodeId;
 use crate::kernel;
-use crate::node::NodeId;
 
 enum Slot {
     Free,

@@ -6,10 +6,10 @@ use super::Service;
 use super::calls::Call;
 use super::once;
 use super::wire::{self, CallId, Frame};
-use crate::codec::{self, CodecError};
+use crate::base::Addr;
+use crate::base::codec::{self, CodecError};
 use crate::kernel;
 use crate::net::REPLY_PORT;
-use crate::node::Addr;
 use crate::time::{self, Instant};
 
 /// Why a call has no reply.

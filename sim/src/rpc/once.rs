@@ -11,7 +11,8 @@ use std::rc::Rc;
 use super::calls::Call;
 use super::client::{CallOptions, RpcError, bind, exchange};
 use super::wire::{self, Frame};
-use crate::node::{self, Addr, NodeId};
+use crate::base::{Addr, NodeId};
+use crate::node;
 use crate::time::Instant;
 
 /// What a client knows of one server.

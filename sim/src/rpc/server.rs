@@ -7,10 +7,10 @@ use std::rc::Rc;
 use super::Service;
 use super::once::{self, Admission, Table};
 use super::wire::{self, CallId, Frame};
-use crate::codec;
+use crate::base::{Addr, codec};
 use crate::kernel;
 use crate::net::{BindError, REPLY_PORT, UdpSocket};
-use crate::node::{self, Addr};
+use crate::node;
 
 /// Receives the requests of a service at a port.
 pub struct Server<S: Service> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec;
+use crate::base::codec;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,6 @@
 
 pub(crate) mod director;
 pub(crate) mod dose;
-pub(crate) mod failure;
 pub(crate) mod report;
 pub(crate) mod timeline;
 
@@ -23,6 +22,8 @@ use std::rc::Rc;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::base::seed::Seed;
+use crate::base::{Dose, Failure, NodeId, Phase, Time};
 use crate::check::{Finished, Verdict};
 use crate::event;
 use crate::fault::Fault;
@@ -30,17 +31,13 @@ use crate::history;
 use crate::host::{self, Sim};
 use crate::kernel::boundary::HarnessError;
 use crate::kernel::{self, CpuModel, panics};
-use crate::node::NodeId;
 use crate::probe::ProbeKind;
-use crate::scenario::plan::DECLARED;
-use crate::scenario::plan::{Frozen, Phase, What};
+use crate::scenario::plan::{DECLARED, Frozen, What};
 use crate::scenario::{self, Plan, Scenario, ScenarioError};
-use crate::seed::Seed;
 use crate::system::{ClientSlot, DynSystem, Instance};
 use crate::trace::record::{Kind, Recorder};
 use director::{Director, NodeEntry, deadlock};
-use dose::{Dose, ONLY_BY_RULES};
-use failure::Failure;
+use dose::ONLY_BY_RULES;
 use report::{Outcome, Report};
 
 /// How to run, besides scenario and seed.
@@ -410,7 +407,7 @@ impl Run<'_> {
         }
         kernel::with(|state| {
             let who: Vec<String> = running.clients.borrow().iter().map(|&node| state.name_of(node)).collect();
-            let within = crate::scenario::units::Time::from_nanos(bound);
+            let within = Time::from_nanos(bound);
             let text = format!("the {what} workloads of {} were not done within {within:#}", who.join(", "));
             state.fail(Failure::new(format!("liveness:{what}"), state.now, text));
         });

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::dose::Dose;
-use super::failure::Failure;
+use crate::base::{Dose, Failure};
 use crate::history;
 use crate::metric::Metrics;
 

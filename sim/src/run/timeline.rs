@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::director::Rule;
+use crate::base::Time;
+use crate::base::seed::Seed;
 use crate::scenario::plan::{What, When};
-use crate::scenario::units::Time;
 use crate::scenario::{Plan, Targets};
-use crate::seed::Seed;
 
 /// One thing that a rule will do.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::{MaxDown, Plan};
-use super::target::{Target, Targets, ZONES, glob_matches, zones_of};
+use super::target::{Target, Targets, ZONES, zones_of};
+use crate::base::glob_matches;
 use crate::system::{Description, Instance};
 
 /// The nodes of a cluster, by their numbers.

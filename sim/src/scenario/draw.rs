@@ -16,8 +16,8 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::error::Diagnostic;
 use super::sources::Sources;
-use super::units::{Offset, Time};
-use crate::seed::{Draw, Probability, Purpose, Seed};
+use crate::base::seed::{Draw, Probability, Purpose, Seed};
+use crate::base::{Offset, Time};
 
 /// Who decides.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use toml::ser::ValueSerializer;
 
 use super::parse::Scenario;
 use super::plan::{Exact, Expect, Frozen, Plan, RunTable, WorkloadTable};
-use super::units::Time;
+use crate::base::Time;
 use crate::fault::Fault;
 use crate::fs::DiskConfig;
 use crate::net::LinkConfig;

@@ -22,7 +22,6 @@ mod sources;
 pub mod target;
 mod tolerant;
 mod translate;
-pub mod units;
 mod warnings;
 
 pub use check::check;

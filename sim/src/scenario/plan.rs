@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
 
 use super::target::Targets;
-use super::units::Time;
+use crate::base::{Phase, Time};
 use crate::fault::{Fault, Nemesis};
 use crate::fs::DiskConfig;
 use crate::kernel::Policy;
@@ -166,19 +166,6 @@ pub struct WorkloadTable {
     /// The workload's own arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Spanned<toml::Table>>,
-}
-
-/// The phases that workloads run in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Before any fault.
-    Setup,
-    /// While faults happen, and on into the quiet phase until there is progress.
-    #[default]
-    Main,
-    /// After everything is healed.
-    Final,
 }
 
 /// `[[fault]]`: what goes wrong, and when.

@@ -12,7 +12,7 @@ use super::locate::{Item, find, key_at, target_span, value_at};
 use super::plan::{Action, Every, FaultRule, Plan, What, When};
 use super::target::{Target, Targets};
 use super::tolerant::Doubts;
-use super::units::Time;
+use crate::base::Time;
 use crate::fault::{Fault, LEAST_DRIFT_PPM, MOST_DRIFT_PPM, Nemesis};
 use crate::fs::{DiskConfig, DiskPatch, Problem};
 use crate::net::LinkConfig;

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::run::failure::is_of;
-use crate::scenario::plan::Phase;
+use crate::base::Phase;
+use crate::base::failure::is_of;
 
 /// What there is to know about a system without running it.
 #[derive(Clone, Debug, Default, Serialize)]

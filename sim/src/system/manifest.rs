@@ -8,13 +8,12 @@ use serde::de::DeserializeOwned;
 
 use super::description::{Description, EventInfo, PlantedInfo, Suggested};
 use super::{Client, OPERATOR, Protect, Protected, Selector, System};
+use crate::base::{NodeId, Phase};
 use crate::check::{Check, Finished, Invariant, Verdict};
 use crate::event::{Event, EventKind, On};
 use crate::history::Op;
 use crate::kernel::BoxFuture;
 use crate::metric::{self, Consistency, Spans};
-use crate::node::NodeId;
-use crate::scenario::plan::Phase;
 
 pub(super) type Boot<P> = Rc<dyn Fn(Rc<P>) -> BoxFuture>;
 pub(super) type Start<P> = Rc<dyn Fn(Client<P>, toml::Table) -> Result<BoxFuture, toml::de::Error>>;

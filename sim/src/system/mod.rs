@@ -15,9 +15,9 @@ use std::rc::Rc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::base::NodeId;
 use crate::event::On;
 use crate::history::{self, Call, Op, OpError};
-use crate::node::NodeId;
 
 pub use description::{Description, EventInfo, PlantedInfo, Suggested};
 #[doc(hidden)]

@@ -8,11 +8,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sim::net::{Latency, LinkConfig};
-use sim::node::NodeId;
+use sim::net::LinkConfig;
 use sim::rpc::{Server, Service};
-use sim::scenario::units::Time;
-use sim::{Sim, simulate, task, time};
+use sim::{Latency, NodeId, Sim, Time, simulate, task, time};
 
 pub fn ms(n: u64) -> Duration {
     Duration::from_millis(n)

@@ -11,12 +11,11 @@ use serde::{Deserialize, Serialize};
 use sim::check::{Check, Finished, Invariant, Verdict, Violation};
 use sim::event::{Booted, Crashed, On};
 use sim::history::Op;
-use sim::node::NodeId;
 use sim::system::{Protect, Selector};
 use sim::time::SystemTime;
 use sim::{
-    Client, Cluster, Manifest, Report, RunOptions, Scenario, System, buggify, fs, node, observe, planted, rand, rpc,
-    task, time,
+    Client, Cluster, Manifest, NodeId, Report, RunOptions, Scenario, System, buggify, fs, node, observe, planted, rand,
+    rpc, task, time,
 };
 
 pub struct Toy;

@@ -1,8 +1,7 @@
 //! The system as `sim` sees it.
 
 use serde::{Deserialize, Serialize};
-use sim::scenario::plan::Phase;
-use sim::{Cluster, Manifest, System};
+use sim::{Cluster, Manifest, Phase, System};
 
 use super::checks::{Durable, ReadBack, TheOnlyDisk};
 use super::events::{

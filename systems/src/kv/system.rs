@@ -4,8 +4,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use sim::check::Linearizable;
 use sim::check::linearizable::models::{self, StoreOp};
-use sim::scenario::plan::Phase;
-use sim::{Client, Cluster, Manifest, System};
+use sim::{Client, Cluster, Manifest, Phase, System};
 
 use super::store::Store;
 use super::{known_bugs, server, workload};

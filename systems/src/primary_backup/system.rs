@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sim::check::Linearizable;
 use sim::check::linearizable::models::{Kv, KvOp};
-use sim::scenario::plan::Phase;
-use sim::{Cluster, Manifest, System};
+use sim::{Cluster, Manifest, Phase, System};
 
 use super::checks::{
     Acked, Applied, Backup, BecamePrimary, Completed, Heard, Holders, OneServerPerView, Primary, PrimaryHasState,

@@ -4,9 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sim::net::{Latency, LinkConfig};
-use sim::scenario::units::Time;
-use sim::{rand, time};
+use sim::net::LinkConfig;
+use sim::{Latency, Time, rand, time};
 
 use crate::lab::{Lab, Needs, notices, servers, shows};
 use crate::tester::{ELECTION, Servers, Step, ensure, ms};

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use sim::fault::{Fault, InFlight};
 use sim::fs::DiskConfig;
-use sim::net::{Latency, LinkConfig, LinkPatch};
-use sim::scenario::units::Time;
+use sim::net::{LinkConfig, LinkPatch};
 use sim::sync::mpsc;
-use sim::{Injected, Sim, Simulated, simulate};
+use sim::{Injected, Latency, Sim, Simulated, Time, simulate};
 use systems::raft::{Config, Index, Term};
 
 use crate::dice::Dice;

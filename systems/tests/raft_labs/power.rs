@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sim::fs::DiskConfig;
-use sim::net::Latency;
-use sim::scenario::units::Time;
+use sim::{Latency, Time};
 use systems::raft::Term;
 
 use crate::lab::{Lab, Needs, notices, servers, shows};

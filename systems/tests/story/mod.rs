@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sim::fs::DiskConfig;
-use sim::net::{Latency, LinkConfig};
-use sim::scenario::units::Time;
+use sim::net::LinkConfig;
 use sim::trace::record::{Kind as Of, Record, Recorder};
-use sim::{CpuModel, Policy, Sim};
+use sim::{CpuModel, Latency, Policy, Sim, Time};
 
 /// A network and disks of which nothing is drawn: a message takes a millisecond, and so does a write.
 pub fn of_milliseconds(sim: &Sim) {

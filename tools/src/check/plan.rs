@@ -4,9 +4,8 @@ use anyhow::Result;
 use owo_colors::OwoColorize;
 use serde_json::json;
 use sim::scenario::Plan;
-use sim::scenario::plan::{Phase, WorkloadTable};
-use sim::scenario::units::Time;
-use sim::{Planned, timeline};
+use sim::scenario::plan::WorkloadTable;
+use sim::{Phase, Planned, Time, timeline};
 
 use crate::console::Console;
 use crate::exit::{BadInput, BadScenarios, Exit};

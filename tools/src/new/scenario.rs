@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use sim::scenario::plan::Phase;
+use sim::Phase;
 use sim::system::{Description, EventInfo, Instance, Suggested};
 use toml::{Table, Value};
 

@@ -29,7 +29,8 @@ mod projected;
 mod reference;
 mod search;
 
-pub use explain::{Explanation, Reason, Step, Unplaced, Violation};
+pub use crate::base::{Explanation, Step};
+pub use explain::{Reason, Unplaced, Violation};
 
 use std::fmt::{Debug, Display};
 use std::hash::Hash;

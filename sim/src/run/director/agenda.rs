@@ -7,11 +7,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use super::rule::Rule;
+use crate::base::NodeId;
 use crate::event::Moment;
 use crate::fault::Fault;
 use crate::fault::nemesis::Course;
 use crate::kernel;
-use crate::node::NodeId;
 use crate::scenario::plan::Exact;
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]

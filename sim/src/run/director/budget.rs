@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Director;
+use crate::base::NodeId;
 use crate::check::guarded;
 use crate::fault::Fault;
 use crate::kernel;
-use crate::node::NodeId;
 use crate::scenario::plan::MaxDown;
 use crate::system::Protected;
 

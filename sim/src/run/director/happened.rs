@@ -2,12 +2,11 @@
 
 use super::agenda::Happened;
 use super::{Director, Rule};
+use crate::base::{Dose, NodeId, Time};
 use crate::fault;
 use crate::kernel;
-use crate::node::NodeId;
-use crate::run::dose::{Dose, counted_as};
+use crate::run::dose::counted_as;
 use crate::scenario::freeze::FrozenFault;
-use crate::scenario::units::Time;
 
 impl Director {
     pub fn add_to(&self, dose: &mut Dose) {

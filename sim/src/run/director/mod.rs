@@ -18,12 +18,11 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::rc::Rc;
 
+use crate::base::seed::Seed;
+use crate::base::{Failure, NodeId};
 use crate::kernel::{self, Stop};
-use crate::node::NodeId;
-use crate::run::failure::Failure;
 use crate::scenario::Plan;
 use crate::scenario::plan::MaxDown;
-use crate::seed::Seed;
 use crate::system::{Instance, Protected};
 use agenda::{Due, State};
 pub(crate) use rule::Rule;

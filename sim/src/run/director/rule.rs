@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::seed::{Draw, Key, Purpose, Seed};
 use crate::scenario::plan::{Action, Every, FaultRule, What};
-use crate::seed::{Draw, Key, Purpose, Seed};
 
 /// Which draw of a rule's stream is for what; targets and nemeses use the slots from `TARGETS` on.
 pub(super) mod slot {

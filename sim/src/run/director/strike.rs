@@ -3,11 +3,11 @@
 use super::agenda::{Active, Due, Firing, Happened};
 use super::rule::slot;
 use super::{Director, targets};
+use crate::base::NodeId;
 use crate::event::Moment;
 use crate::fault::nemesis::{Course, Step};
 use crate::fault::{self, Fault, Nemesis, Stage};
 use crate::kernel::{self, BoxFuture};
-use crate::node::NodeId;
 use crate::scenario::plan::{Exact, What};
 use crate::scenario::target::Targets;
 use crate::system::{OPERATOR, RoleMain};

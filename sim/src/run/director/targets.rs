@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use super::rule::slot;
 use super::{Director, NodeEntry};
+use crate::base::seed::Draw;
+use crate::base::{NodeId, glob_matches};
 use crate::check::guarded;
 use crate::fault::Fault;
 use crate::fault::nemesis::shuffled;
 use crate::kernel;
-use crate::node::NodeId;
-use crate::scenario::target::{Count, Target, Targets, ZONES, glob_matches, zones_of};
-use crate::seed::Draw;
+use crate::scenario::target::{Count, Target, Targets, ZONES, zones_of};
 
 /// Where the i-th draw comes from.
 type Draws<'a> = &'a mut dyn FnMut() -> Draw;

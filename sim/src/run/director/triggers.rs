@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use super::Director;
+use crate::base::NodeId;
+use crate::base::seed::Draw;
 use crate::event::{self, AnyEvent, EVENTS, Moment};
 use crate::history;
 use crate::kernel;
-use crate::node::NodeId;
 use crate::scenario::plan::Exact;
-use crate::seed::Draw;
 
 impl Director {
     /// Subscribes the triggers, and the exact faults that strike inside a poll.

@@ -1,10 +1,10 @@
 use super::{FULL, HEADER, description, nodes, scenario};
+use crate::base::{Capacity, Iops, Latency, Offset, Size, Time};
 use crate::fault::{Fault, InFlight};
 use crate::fs::DiskPatch;
-use crate::net::{Latency, LinkPatch};
+use crate::net::LinkPatch;
 use crate::scenario::freeze::FrozenFault;
 use crate::scenario::plan::{Action, Exact, Frozen, What};
-use crate::scenario::units::{Capacity, Iops, Offset, Size, Time};
 use crate::scenario::{check, freeze};
 
 fn frozen() -> Frozen {

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use super::{HEADER, description, nodes};
-use crate::net::Latency;
-use crate::scenario::units::Time;
+use crate::base::{Latency, Time};
 use crate::scenario::{Draft, Plan, Scenario, Source, check, examine};
 
 fn source(path: &str, text: &str) -> Source {

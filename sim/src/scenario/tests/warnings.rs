@@ -5,8 +5,8 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::HEADER;
+use crate::base::NodeId;
 use crate::event::On;
-use crate::node::NodeId;
 use crate::scenario::{Draft, Level, ScenarioError, Source, examine};
 use crate::system::Selector;
 use crate::{Client, Cluster, Manifest};
