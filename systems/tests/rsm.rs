@@ -358,3 +358,26 @@ fn queries_are_not_stale() {
         lab.wait(&job, Duration::from_secs(60))
     });
 }
+
+/// The log's time goes on with entries: by what has passed since the last one, if the same leader took both, and not at all from
+/// one leader to the next.
+#[test]
+fn the_logs_time_never_goes_faster_than_clocks() {
+    const PAUSE: Duration = Duration::from_secs(5);
+    shows(LinkConfig::default(), &Some((true, true, true)), |lab| {
+        let time = || lab.replicas.borrow().iter().flatten().map(|replica| replica.peek(|state| state.now())).max();
+        lab.add(1)?;
+        let start = time()?;
+        lab.sim.run_for(PAUSE);
+        let stood_still = time()? == start;
+        lab.add(1)?;
+        let caught_up = (PAUSE..PAUSE + ms(100)).contains(&(time()? - start));
+        let before = time()?;
+        lab.sim.crash(lab.servers[lab.leader()?]);
+        lab.sim.run_for(PAUSE);
+        lab.add(1)?;
+        let left_out = (before..before + ms(500)).contains(&time()?);
+        lab.boot_all();
+        Some((stood_still, caught_up, left_out))
+    });
+}

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sim::codec;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::rsm::StateMachine;
+use crate::rsm::{At, StateMachine};
 
 /// How much a store may hold. All replicas must be given the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,7 +124,7 @@ impl StateMachine for Store {
     type Query = Query;
     type Answer = Answer;
 
-    fn apply(&mut self, command: Command) -> Reply {
+    fn apply(&mut self, _: &At, command: Command) -> Reply {
         match command {
             Command::Put(key, value) => self.set(key, value, Reply::Done),
             Command::Append(key, value) => {
@@ -169,14 +169,20 @@ impl StateMachine for Store {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn store() -> Store {
         Store::new(Limits { value: 8, total: 2 * PAIR + 20 })
     }
 
+    fn apply(store: &mut Store, command: Command) -> Reply {
+        store.apply(&At { index: 1, now: Duration::ZERO }, command)
+    }
+
     fn put(store: &mut Store, key: &str, value: &str) -> Reply {
-        store.apply(Command::Put(key.into(), value.into()))
+        apply(store, Command::Put(key.into(), value.into()))
     }
 
     fn get(store: &Store, key: &str) -> Option<String> {
@@ -190,14 +196,14 @@ mod tests {
     fn values_are_put_extended_swapped_and_deleted() {
         let mut store = store();
         assert_eq!(put(&mut store, "a", "1"), Reply::Done);
-        assert_eq!(store.apply(Command::Append("a".into(), "2".into())), Reply::Done);
+        assert_eq!(apply(&mut store, Command::Append("a".into(), "2".into())), Reply::Done);
         assert_eq!(get(&store, "a").as_deref(), Some("12"));
         let cas = |expected: Option<&str>, new: &str| Command::Cas("a".into(), expected.map(str::to_owned), new.into());
-        assert_eq!(store.apply(cas(None, "x")), Reply::Swapped(false));
-        assert_eq!(store.apply(cas(Some("12"), "x")), Reply::Swapped(true));
-        assert_eq!(store.apply(Command::Delete("a".into())), Reply::Deleted(true));
-        assert_eq!(store.apply(Command::Delete("a".into())), Reply::Deleted(false));
-        assert_eq!(store.apply(cas(None, "y")), Reply::Swapped(true));
+        assert_eq!(apply(&mut store, cas(None, "x")), Reply::Swapped(false));
+        assert_eq!(apply(&mut store, cas(Some("12"), "x")), Reply::Swapped(true));
+        assert_eq!(apply(&mut store, Command::Delete("a".into())), Reply::Deleted(true));
+        assert_eq!(apply(&mut store, Command::Delete("a".into())), Reply::Deleted(false));
+        assert_eq!(apply(&mut store, cas(None, "y")), Reply::Swapped(true));
         assert_eq!(get(&store, "a").as_deref(), Some("y"));
     }
 
@@ -222,7 +228,7 @@ mod tests {
         let mut store = store();
         assert_eq!(put(&mut store, "a", "123456789"), Reply::Refused);
         assert_eq!(put(&mut store, "a", "12345678"), Reply::Done);
-        assert_eq!(store.apply(Command::Append("a".into(), "9".into())), Reply::Refused);
+        assert_eq!(apply(&mut store, Command::Append("a".into(), "9".into())), Reply::Refused);
         assert_eq!(put(&mut store, "b", "12345678"), Reply::Done);
         assert_eq!(store.bytes(), 2 * PAIR + 18);
         let full = store.clone();
@@ -230,7 +236,7 @@ mod tests {
         assert_eq!(store, full);
         // What takes another's place needs no room of its own.
         assert_eq!(put(&mut store, "b", "87654321"), Reply::Done);
-        store.apply(Command::Delete("a".into()));
+        apply(&mut store, Command::Delete("a".into()));
         assert_eq!(put(&mut store, "c", "12"), Reply::Done);
         assert_eq!(store.bytes(), 2 * PAIR + 12);
     }
@@ -245,8 +251,8 @@ mod tests {
         assert_ne!(one.digest(), other.digest());
         put(&mut other, "a", "1");
         assert_eq!(one.digest(), other.digest());
-        one.apply(Command::Delete("a".into()));
-        one.apply(Command::Delete("b".into()));
+        apply(&mut one, Command::Delete("a".into()));
+        apply(&mut one, Command::Delete("b".into()));
         assert_eq!(one.digest(), store().digest());
     }
 }

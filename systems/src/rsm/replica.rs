@@ -217,7 +217,7 @@ impl<S: StateMachine> Replica<S> {
     /// term, and as much more as its own clock has gone on since.
     fn log_time(&self) -> u64 {
         let inner = &*self.0;
-        let (term, now, applied) = (inner.raft.status().0, time::now(), inner.state.borrow().now());
+        let (term, now, applied) = (inner.raft.status().0, time::now(), inner.state.borrow().now().as_nanos() as u64);
         let (of, since, at) = inner.clock.get();
         let counted = at + now.duration_since(since).as_nanos() as u64;
         if of == term && counted >= applied {

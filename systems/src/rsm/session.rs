@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sim::{planted, time};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::StateMachine;
+use super::{At, StateMachine};
 use crate::raft::Index;
 
 /// When sessions end. All replicas must be given the same.
@@ -146,9 +146,9 @@ impl<S: StateMachine> Sessions<S> {
         self.sessions.is_empty()
     }
 
-    /// The log's time, in nanoseconds: see the module.
-    pub(super) fn now(&self) -> u64 {
-        self.now
+    /// The log's time as of the last entry that was applied: see the [module](super).
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(self.now)
     }
 
     /// How many commands were executed, and a hash that differs if the past or the state does.
@@ -165,7 +165,8 @@ impl<S: StateMachine> Sessions<S> {
     pub(super) fn apply(&mut self, index: Index, Stamped { at, request }: Stamped<S>, encoded: &[u8]) -> Outcome<S> {
         self.now = self.now.max(if planted!("rsm.sessions-end-by-local-clock") { time::now().as_nanos() } else { at });
         self.end_idle();
-        let outcome = self.apply_request(index, request);
+        let at = At { index, now: Duration::from_nanos(self.now) };
+        let outcome = self.apply_request(&at, request);
         let came_of_it = match &outcome {
             Outcome::Opened(_) => 1,
             Outcome::Executed(_) => 2,
@@ -177,22 +178,22 @@ impl<S: StateMachine> Sessions<S> {
         outcome
     }
 
-    fn apply_request(&mut self, index: Index, request: Request<S>) -> Outcome<S> {
+    fn apply_request(&mut self, at: &At, request: Request<S>) -> Outcome<S> {
         match request {
             Request::Open => {
-                let id = if planted!("rsm.session-ids-reused") { self.sessions.len() as u64 } else { index };
+                let id = if planted!("rsm.session-ids-reused") { self.sessions.len() as u64 } else { at.index };
                 self.begin(id);
                 if self.sessions.len() > self.limits.sessions.max(1) {
                     self.end_oldest();
                 }
                 Outcome::Opened(id)
             }
-            Request::Execute { session, number, command } => self.execute(session, number, command),
+            Request::Execute { session, number, command } => self.execute(at, session, number, command),
             Request::Query(query) => Outcome::Answered(self.state.query(&query)),
         }
     }
 
-    fn execute(&mut self, id: u64, number: u64, command: S::Command) -> Outcome<S> {
+    fn execute(&mut self, at: &At, id: u64, number: u64, command: S::Command) -> Outcome<S> {
         if !self.sessions.contains_key(&id) && planted!("rsm.ended-session-comes-back") {
             self.begin(id);
         }
@@ -202,14 +203,14 @@ impl<S: StateMachine> Sessions<S> {
         session.used = self.now;
         match &session.last {
             Some((last, _)) if *last == number && planted!("rsm.replies-anew") => {
-                Outcome::Executed(self.state.clone().apply(command))
+                Outcome::Executed(self.state.clone().apply(at, command))
             }
             Some((last, reply)) if *last == number && !planted!("rsm.executes-again") => {
                 Outcome::Executed(reply.clone())
             }
             Some((last, _)) if *last > number && !planted!("rsm.late-command-executed") => Outcome::Superseded,
             _ => {
-                let reply = self.state.apply(command);
+                let reply = self.state.apply(at, command);
                 session.last = Some((number, reply.clone()));
                 self.executed += 1;
                 Outcome::Executed(reply)
@@ -252,7 +253,7 @@ mod tests {
         type Query = ();
         type Answer = u64;
 
-        fn apply(&mut self, by: u64) -> u64 {
+        fn apply(&mut self, _: &At, by: u64) -> u64 {
             self.0 += by;
             self.0
         }
@@ -278,6 +279,36 @@ mod tests {
 
     fn open(state: &mut Sessions<Counter>, at: u64, index: Index) {
         assert_eq!(apply(state, index, at, Request::Open), Outcome::Opened(index));
+    }
+
+    #[test]
+    fn a_command_is_told_its_index_and_a_time_that_never_goes_back() {
+        /// Remembers where its commands were.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        struct Places(Vec<(Index, Duration)>);
+
+        impl StateMachine for Places {
+            type Command = ();
+            type Reply = ();
+            type Query = ();
+            type Answer = ();
+
+            fn apply(&mut self, at: &At, (): ()) {
+                self.0.push((at.index, at.now));
+            }
+
+            fn query(&self, (): &()) {}
+        }
+
+        let mut state = Sessions::new(Places::default(), Limits::default());
+        let requests = [Request::Open, Request::Query(()), Request::Open].into_iter();
+        let commands = (1..=3).map(|number| Request::Execute { session: 1, number, command: () });
+        for ((request, index), at) in requests.chain(commands).zip(1..).zip([7, 8, 20, 15, 30, 29]) {
+            state.apply(index, Stamped { at, request }, &[]);
+        }
+        let ns = Duration::from_nanos;
+        assert_eq!(state.state().0, [(4, ns(20)), (5, ns(30)), (6, ns(30))]);
+        assert_eq!(state.now(), ns(30));
     }
 
     #[test]

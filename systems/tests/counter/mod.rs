@@ -1,7 +1,7 @@
 //! The least state machine: a number that commands add to.
 
 use serde::{Deserialize, Serialize};
-use systems::rsm::StateMachine;
+use systems::rsm::{At, StateMachine};
 
 /// Counts, and remembers what it counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ impl StateMachine for Counter {
     type Query = ();
     type Answer = u64;
 
-    fn apply(&mut self, by: u64) -> u64 {
+    fn apply(&mut self, _: &At, by: u64) -> u64 {
         self.commands += 1;
         self.sum += by;
         self.sum
