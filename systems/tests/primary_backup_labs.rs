@@ -14,7 +14,7 @@ use sim::{NodeId, Sim, Simulated, node, rand, rpc, simulate, time};
 use systems::primary_backup::client::Clerk;
 use systems::primary_backup::server::{self, Answer, Call};
 use systems::primary_backup::store::{Request, Session};
-use systems::primary_backup::view::{DEAD, PING};
+use systems::primary_backup::view::{FAILURE_TIMEOUT, PING};
 use systems::primary_backup::view_service::{self, Reply, ViewService};
 
 /// How long a client tries before it gives up: longer than any single fault here takes to be repaired.
@@ -266,7 +266,7 @@ mod basic_fail {
             let (decided, served, value) = run.value.expect("the backup takes over");
             assert_eq!(value, "1");
             // A sign of life is as old as the answer that the last ping echoed: up to a ping before the crash, or two.
-            assert!(decided >= DEAD - 2 * PING, "a view after {decided:?}: nobody was silent for so long");
+            assert!(decided >= FAILURE_TIMEOUT - 2 * PING, "a view after {decided:?}: nobody was silent for so long");
             assert!(decided <= 10 * PING, "a view after {decided:?}");
             // For a client that asks the dead one until then, one more attempt (200 ms) and its rest (30 ms) are added.
             assert!(served <= 10 * PING + ms(230), "an answer after {served:?}");
@@ -587,7 +587,7 @@ mod partition {
     use super::*;
 
     fn read(key: &str) -> Call {
-        let session = Session { node: node::this(), life: node::incarnation(), clerk: 0 };
+        let session = Session { node: node::this(), incarnation: node::incarnation(), clerk: 0 };
         Call::Execute(Request { session, seq: 1, op: KvOp::Get { key: key.to_owned() } })
     }
 

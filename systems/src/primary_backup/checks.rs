@@ -1,4 +1,4 @@
-//! What servers and view service say about themselves, and the invariants over it.
+//! The events of the servers and the view service, and the invariants, selectors and protections built on them.
 
 use std::collections::BTreeMap;
 
@@ -7,84 +7,84 @@ use sim::event::{Crashed, On};
 use sim::system::{Protect, Selector};
 use sim::{NodeId, event, time};
 
-use super::view::{DEAD, FRESH, View};
+use super::view::{ALIVE_WINDOW, FAILURE_TIMEOUT, View};
 
 event! {
-    /// The view service made up its mind about the next view, which is not durable yet and known to nobody.
+    /// The view service chose the next view, which is neither durable nor announced yet.
     "pb.proposed" => pub struct Proposed {
-        /// Its number.
+        /// The number of the view.
         pub number: u64,
-        /// Its primary.
+        /// The primary of the view.
         pub primary: NodeId,
-        /// Which life of the primary.
-        pub primary_life: u32,
+        /// The incarnation of the primary.
+        pub primary_incarnation: u32,
     }
 
-    /// The view service decided on a view: it is durable.
+    /// The view service decided on a view, which is now durable. A restarted view service reports its last decision again.
     "pb.view" => pub struct ViewDecided {
-        /// Its number.
+        /// The number of the view.
         pub number: u64,
-        /// Its primary.
+        /// The primary of the view.
         pub primary: NodeId,
-        /// Which life of the primary.
-        pub primary_life: u32,
-        /// Its backup.
+        /// The incarnation of the primary.
+        pub primary_incarnation: u32,
+        /// The backup of the view.
         pub backup: Option<NodeId>,
-        /// Which life of the backup.
-        pub backup_life: u32,
+        /// The incarnation of the backup; 0 without a backup.
+        pub backup_incarnation: u32,
     }
 
-    /// The view service learned that the primary is in the view.
+    /// The primary acknowledged a view to the view service.
     "pb.acked" => pub struct Acked {
-        /// The view.
+        /// The number of the view.
         pub number: u64,
     }
 
-    /// The view service learned that the backup has the whole state: from now on it may take over.
+    /// The view service learned that the backup has the whole state: the backup may take over from now on.
     "pb.ready" => pub struct Ready {
-        /// The view.
+        /// The number of the view.
         pub number: u64,
     }
 
-    /// The view service heard from a server.
+    /// The view service received a ping.
     "pb.heard" => pub struct Heard {
-        /// The server.
+        /// The sender's node.
         pub server: NodeId,
-        /// Which life of it.
-        pub life: u32,
-        /// When it certainly was alive, on the view service's clock; 0 if the ping proved nothing.
+        /// The sender's incarnation.
+        pub incarnation: u32,
+        /// The time at which the sender surely was alive, on the view service's clock; 0 if the ping proves nothing.
         pub alive_ns: u64,
     }
 
     /// A server learned that it is primary.
     "pb.became_primary" => pub struct BecamePrimary {
-        /// The view.
+        /// The number of the view.
         pub view: u64,
-        /// Whether it has the service's state.
+        /// Whether the server has the service's state.
         pub initialised: bool,
     }
 
     /// A backup received the whole state.
     "pb.synced" => pub struct Synced {
-        /// The view.
+        /// The number of the view.
         pub view: u64,
     }
 
     /// A server applied an operation.
     "pb.applied" => pub struct Applied {
-        /// The view that it is in.
+        /// The number of the server's view.
         pub view: u64,
-        /// The how-manieth operation.
+        /// The index of the operation, from 1.
         pub index: u64,
-        /// The hash of all operations up to it, in order.
+        /// The hash of all operations up to this one, in order.
         pub digest: u64,
-        /// Whether it is confirmed: the primary applies it when the backup has it, the backup before that.
+        /// Whether the operation is confirmed: true on the primary, which applies after the backup; false on the backup.
         pub confirmed: bool,
     }
 
-    /// A server answered a client's new request.
+    /// A primary executed a client's new request.
     "pb.completed" => pub struct Completed {
-        /// The view in which it did.
+        /// The number of the primary's view.
         pub view: u64,
     }
 }
@@ -93,7 +93,7 @@ impl Proposed {
     /// The event for a view that has a primary.
     pub fn new(view: &View) -> Proposed {
         let primary = view.primary.expect("a proposed view has a primary");
-        Proposed { number: view.number, primary: primary.node, primary_life: primary.life }
+        Proposed { number: view.number, primary: primary.node, primary_incarnation: primary.incarnation }
     }
 }
 
@@ -104,14 +104,14 @@ impl ViewDecided {
         ViewDecided {
             number: view.number,
             primary: primary.node,
-            primary_life: primary.life,
+            primary_incarnation: primary.incarnation,
             backup: view.backup.map(|backup| backup.node),
-            backup_life: view.backup.map_or(0, |backup| backup.life),
+            backup_incarnation: view.backup.map_or(0, |backup| backup.incarnation),
         }
     }
 }
 
-/// In each view at most one server, in one life, answers clients.
+/// In each view at most one incarnation of one server answers clients.
 #[derive(Default)]
 pub struct OneServerPerView(BTreeMap<u64, (NodeId, u32)>);
 
@@ -120,13 +120,13 @@ impl Invariant for OneServerPerView {
 
     fn subscribe(on: &mut On<Self>) {
         on.event::<Completed>(|this, moment, event| {
-            let this_one = (moment.node, moment.incarnation);
-            let first = *this.0.entry(event.view).or_insert(this_one);
-            if first == this_one {
+            let server = (moment.node, moment.incarnation);
+            let first = *this.0.entry(event.view).or_insert(server);
+            if first == server {
                 return Ok(());
             }
             Err(Violation::new(format!(
-                "answered a client in view {}, in which {} (life {}) already had",
+                "answered a client in view {}, in which {} (incarnation {}) had already answered",
                 event.view,
                 first.0.name(),
                 first.1
@@ -135,8 +135,7 @@ impl Invariant for OneServerPerView {
     }
 }
 
-/// Views follow each other as they must: numbers without gaps, each acknowledged before the next, and each primary
-/// taken from the view before.
+/// View numbers have no gaps, each view is acknowledged before the next, and each primary had a role in the view before.
 #[derive(Default)]
 pub struct ViewOrder {
     last: Option<ViewDecided>,
@@ -154,7 +153,7 @@ impl Invariant for ViewOrder {
         on.event::<ViewDecided>(|this, _, event| {
             let problem = match &this.last {
                 None => None,
-                // Said again after a restart.
+                // A restarted view service reports its last view again.
                 Some(last) if event == last => None,
                 Some(last) if event.number != last.number + 1 => Some("does not follow"),
                 Some(last) if this.acked < last.number => Some("came before the acknowledgement of"),
@@ -187,10 +186,11 @@ impl Invariant for PrimaryHasState {
     }
 }
 
-/// Servers apply the same operations in the same order: in one view always, and for ever once the primary has applied one.
+/// Servers apply the same operations in the same order: within a view always, and across views once the primary has applied
+/// an operation.
 ///
-/// What only a backup has applied is not confirmed: if the backup dies before it says so and the primary is deposed before
-/// another has it, nobody was ever answered, and the next primary may put something else in its place.
+/// An operation that only a backup has applied is unconfirmed: no client has an answer. If the backup crashes and the primary
+/// is deposed, the next primary may put another operation at that index.
 #[derive(Default)]
 pub struct ReplicasAgree {
     confirmed: BTreeMap<u64, u64>,
@@ -211,7 +211,7 @@ impl Invariant for ReplicasAgree {
             if here == digest && ever == digest {
                 return Ok(());
             }
-            Err(Violation::new(format!("applied another operation {index} than was applied before")))
+            Err(Violation::new(format!("applied another operation {index} than another server did")))
         });
     }
 }
@@ -254,18 +254,20 @@ impl Selector for Backup {
     }
 }
 
-/// What a fault must not destroy: the data's last copy. Primary and, once the view service knows that it is ready, backup
-/// hold one each; and either may lose it only while the view service is sure of the other. Otherwise it could dismiss the
-/// living one and, having heard of the dead one just before its death, wait for that one forever.
+/// Protects the last copy of the data from faults. The primary has a copy, and so has the backup once the view service knows
+/// that it is ready. A fault may destroy one copy only while the view service is sure that the other server is alive.
+/// Otherwise the view service could replace the live server and wait forever for the crashed one.
 #[derive(Default)]
 pub struct Holders {
-    /// The last durable view, and whether it is durable that its backup is ready.
+    /// The last durable view.
     view: Option<ViewDecided>,
+    /// Whether the backup of that view is durably known to be ready.
     ready: bool,
-    /// The view service's node, and the primary of the view that it is about to make durable.
+    /// The view service's node.
     service: Option<NodeId>,
+    /// The primary of the proposed view, which is not durable yet.
     proposed: Option<(NodeId, u32)>,
-    /// The last lost life of each node.
+    /// The last crashed incarnation of each node.
     lost: BTreeMap<NodeId, u32>,
     alive_ns: BTreeMap<NodeId, u64>,
 }
@@ -274,7 +276,7 @@ impl Protect for Holders {
     fn subscribe(on: &mut On<Self>) {
         on.event::<Proposed>(|this, moment, event| {
             this.service = Some(moment.node);
-            this.proposed = Some((event.primary, event.primary_life));
+            this.proposed = Some((event.primary, event.primary_incarnation));
             Ok(())
         });
         on.event::<ViewDecided>(|this, _, event| {
@@ -296,7 +298,7 @@ impl Protect for Holders {
         on.event::<Crashed>(|this, moment, event| {
             this.lost.insert(moment.node, event.incarnation);
             if this.service == Some(moment.node) {
-                // What was not durable is forgotten.
+                // The proposed view was not durable.
                 this.proposed = None;
             }
             Ok(())
@@ -304,15 +306,15 @@ impl Protect for Holders {
     }
 
     fn groups(&self) -> Vec<Vec<NodeId>> {
-        let keeps = |node: NodeId, life: u32| self.lost.get(&node).is_none_or(|&lost| lost < life);
-        if let Some((node, life)) = self.proposed {
-            return if keeps(node, life) { vec![vec![node]] } else { Vec::new() };
+        let keeps = |node: NodeId, incarnation: u32| self.lost.get(&node).is_none_or(|&lost| lost < incarnation);
+        if let Some((node, incarnation)) = self.proposed {
+            return if keeps(node, incarnation) { vec![vec![node]] } else { Vec::new() };
         }
         let Some(view) = &self.view else { return Vec::new() };
-        let primary = Some(view.primary).filter(|&node| keeps(node, view.primary_life));
-        let backup = view.backup.filter(|&node| self.ready && keeps(node, view.backup_life));
-        let margin = (DEAD - FRESH).as_nanos() as u64;
-        // By the clock that the view service judges by, which may be wrong.
+        let primary = Some(view.primary).filter(|&node| keeps(node, view.primary_incarnation));
+        let backup = view.backup.filter(|&node| self.ready && keeps(node, view.backup_incarnation));
+        let margin = (FAILURE_TIMEOUT - ALIVE_WINDOW).as_nanos() as u64;
+        // The view service judges by its own clock, which may be wrong.
         let Some(service) = self.service else { return Vec::new() };
         let now = time::shown_by(service).as_nanos();
         let sure_of = |node: NodeId| now - self.alive_ns.get(&node).copied().unwrap_or(0) <= margin;
@@ -332,7 +334,7 @@ impl Protect for Holders {
 mod tests {
     use super::*;
 
-    /// Feeds a list of (view, index, digest, confirmed) to the invariant, in a world of its own.
+    /// The number of violations that the invariant finds in events of (view, index, digest, confirmed).
     fn violations(events: &'static [(u64, u64, u64, bool)]) -> usize {
         let run = sim::simulate(1, move |sim| {
             sim.watch::<ReplicasAgree>();
@@ -347,20 +349,20 @@ mod tests {
     }
 
     #[test]
-    fn what_was_confirmed_stands_for_ever() {
+    fn a_confirmed_operation_is_never_replaced() {
         assert_eq!(violations(&[(1, 1, 7, false), (1, 1, 7, true), (2, 1, 7, false)]), 0);
         assert_eq!(violations(&[(1, 1, 7, false), (1, 1, 7, true), (2, 1, 8, false)]), 1);
     }
 
     #[test]
-    fn what_only_a_backup_applied_may_be_replaced_but_not_in_the_same_view() {
+    fn an_unconfirmed_operation_may_be_replaced_only_in_a_later_view() {
         assert_eq!(violations(&[(1, 1, 7, false), (2, 1, 8, false), (2, 1, 8, true)]), 0);
         assert_eq!(violations(&[(1, 1, 7, false), (1, 1, 8, true)]), 1);
     }
 
     #[test]
     fn a_view_event_names_both_roles() {
-        let server = |index, life| super::super::view::Server { node: NodeId::new(index), life };
+        let server = |index, incarnation| super::super::view::Server { node: NodeId::new(index), incarnation };
         let view = View { number: 3, primary: Some(server(1, 2)), backup: Some(server(2, 1)) };
         let event = ViewDecided::new(&view);
         assert_eq!((event.number, event.primary, event.backup), (3, NodeId::new(1), Some(NodeId::new(2))));

@@ -37,7 +37,11 @@ impl Default for Clerk {
     fn default() -> Self {
         // A clerk starts to count anew: it must not be taken for an earlier one of the same client.
         let clerk = CLERKS.with(|clerks| clerks.replace(clerks.get() + 1));
-        Clerk { session: Session { node: node::this(), life: node::incarnation(), clerk }, seq: 0, primary: None }
+        Clerk {
+            session: Session { node: node::this(), incarnation: node::incarnation(), clerk },
+            seq: 0,
+            primary: None,
+        }
     }
 }
 

@@ -1,41 +1,42 @@
 //! Primary/backup replication of a key/value store, with a view service.
 //!
-//! The classic design of the MIT 6.824 labs of 2012–2015, after Alsberg & Day ("A principle for resilient sharing of
-//! distributed resources", ICSE 1976) and Bressoud & Schneider's fault-tolerant virtual machines (1996): a *view service*
-//! decides who is primary and who is backup; the primary answers clients after the backup has every operation; when the
-//! primary dies the backup takes over.
+//! The design is that of the MIT 6.824 labs of 2012–2015, after Alsberg & Day ("A principle for resilient sharing of
+//! distributed resources", ICSE 1976) and Bressoud & Schneider's fault-tolerant virtual machines (1996). A *view service*
+//! assigns the roles of primary and backup. The primary answers a client once the backup has the operation. If the primary
+//! crashes, the backup takes over.
 //!
 //! # Guarantees
 //!
-//! - Get, put and append are linearizable, and each takes effect at most once however often a client sends it.
-//! - In each view at most one server answers clients.
-//! - No data is lost as long as one of primary and backup of the last acknowledged view keeps its memory. Servers keep
-//!   their data in memory only: when both have lost it, it is lost, and no server will ever serve again.
+//! - Get, put and append are linearizable, and a retried request takes effect at most once
+//!   ([`Linearizable`](sim::check::Linearizable)).
+//! - In each view at most one server answers clients ([`OneServerPerView`](checks::OneServerPerView)).
+//! - No data is lost as long as the primary or the backup of the last acknowledged view keeps its memory
+//!   ([`PrimaryHasState`](checks::PrimaryHasState)). Servers keep their data only in memory. If both crash, the data is lost and
+//!   the service stops for good.
 //!
-//! # How
+//! # Rules
 //!
-//! | rule | where |
-//! |---|---|
-//! | View i+1 comes only after the primary of view i acknowledged i | [`view`] |
-//! | The primary of view i+1 was primary or backup of view i | [`view`] |
-//! | A new view is durable before anybody hears of it | [`view_service`] |
-//! | A backup takes over only after its primary said that it has the whole state, the table of answered requests included | [`view`], [`server`] |
-//! | Every operation, reads too, is confirmed by the backup before it is answered | [`server`] |
-//! | A backup accepts operations only from the primary of the view that it is in | [`server`] |
+//! | rule | code | check |
+//! |---|---|---|
+//! | View i+1 follows only after the primary of view i acknowledged view i | [`view`] | [`ViewOrder`](checks::ViewOrder) |
+//! | The primary of view i+1 was primary or backup in view i | [`view`] | [`ViewOrder`](checks::ViewOrder) |
+//! | A new view is durable before the view service announces it | [`view_service`] | [`ViewOrder`](checks::ViewOrder) |
+//! | A backup takes over only after its primary has declared it ready: it has the whole state, with the table of answered requests | [`view`], [`server`] | [`PrimaryHasState`](checks::PrimaryHasState) |
+//! | The primary answers an operation, even a read, only after the backup has confirmed it | [`server`] | [`ReplicasAgree`](checks::ReplicasAgree) |
+//! | A backup accepts operations only from the primary of its own view | [`server`] | [`ReplicasAgree`](checks::ReplicasAgree) |
 //!
-//! A server that restarted is a new server: views name a server by node *and* life, so that one which lost its memory
-//! never keeps a role.
+//! Views name a server by node and incarnation, so a restarted server, which has lost its memory, does not keep a role.
 //!
-//! # Where it deviates
+//! # Differences from the labs
 //!
-//! In the labs a primary acknowledges a view in one step. Here there are two: it acknowledges a view when it is in it, and
-//! declares its backup *ready* when that has the state. With one step a backup that dies before it has the state would
-//! leave a view that can never be acknowledged.
+//! In the labs a primary acknowledges a view in one step. Here the primary takes two steps: it acknowledges a view when it
+//! enters the view, and declares its backup *ready* when the backup has the state. With a single step, a backup that crashes
+//! before it has the state would leave a view that is never acknowledged.
 //!
-//! In the labs a ping proves that a server was alive when the ping *arrives*. Here it carries back the time stamp of the
-//! last answer, so it proves that the server was alive at that time of the view service's own clock; a ping that was
-//! delayed proves nothing about the present. A dead backup is dismissed only while the primary is known to be alive: a
-//! view whose primary is dead already can never be acknowledged, and nothing could follow it.
+//! In the labs a ping proves that a server is alive when the ping arrives. Here a ping echoes the time stamp of the last
+//! answer, so it proves that the server was alive at that time on the view service's clock. A delayed ping therefore proves
+//! nothing about the present. The view service replaces a failed backup only while it knows that the primary is alive: a view
+//! with a crashed primary is never acknowledged, so no view could follow it.
 
 pub mod checks;
 pub mod client;

@@ -1,7 +1,7 @@
-//! A server: primary, backup or idle, as the view says.
+//! A server. The view makes it primary, backup or idle.
 //!
-//! Operations go one at a time through a *lane*: forward to the backup, wait until it has it, apply, answer. A transfer of
-//! the whole state to a new backup takes the lane too, so no operation slips past it.
+//! The primary executes one operation at a time, under a lock: forward to the backup, wait for the confirmation, apply,
+//! answer. A transfer of the whole state to a new backup takes the same lock, so no operation overtakes the transfer.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -20,47 +20,47 @@ use super::view::{PING, Server as ServerId, View};
 use super::view_service::{self, Stamp, ViewService};
 use super::visible;
 
-/// Where servers listen.
+/// The port of the servers.
 pub const PORT: u16 = 1;
 
-/// How long one attempt to reach the backup may take before the view is looked at again.
+/// The timeout of one attempt to reach the backup. After each attempt the primary checks the view again.
 const ATTEMPT: Duration = Duration::from_millis(100);
-/// How often a message is sent again within an attempt.
+/// The interval of retransmissions within an attempt.
 const RETRY: Duration = Duration::from_millis(30);
 
-/// What a server is asked.
+/// A request to a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Call {
     /// A client's request.
     Execute(Request),
     /// The primary's next operation, for the backup.
     Forward {
-        /// The view that the primary is in.
+        /// The primary's view.
         view: u64,
-        /// The how-manieth operation it is.
+        /// The index of the operation in the order of all operations, from 1.
         index: u64,
         /// The operation.
         request: Request,
     },
     /// The primary's whole state, for a new backup.
     Transfer {
-        /// The view that the primary is in.
+        /// The primary's view.
         view: u64,
         /// The state.
         store: Store,
     },
 }
 
-/// What it answers.
+/// The answer of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// The client's result.
+    /// The result of a client's request.
     Done(KvRet),
-    /// To a client: ask somebody else.
+    /// This server is not the primary.
     NotPrimary,
-    /// The backup has it.
+    /// The backup has the operation or the state.
     Accepted,
-    /// The backup is not in that role in that view.
+    /// The receiver is not the backup of the sender's view.
     Refused,
 }
 
@@ -76,30 +76,31 @@ struct Server {
     me: ServerId,
     view: Cell<View>,
     store: RefCell<Store>,
-    /// Whether the store holds the service's state: as first primary, or since a transfer.
+    /// Whether `store` has the service's state: true for the first primary, and after a transfer.
     initialised: Cell<bool>,
-    /// As backup: the view in which the state was received.
+    /// On a backup: the last view in which the server received the state.
     synced: Cell<u64>,
-    /// As primary: the view whose backup has been sent the state.
+    /// On a primary: the last view whose backup has received the state.
     transferred: Cell<u64>,
-    lane: Mutex<()>,
-    /// Somebody has reason to believe that there is a newer view.
+    /// Serialises operations and state transfers.
+    op_lock: Mutex<()>,
+    /// Triggers a ping before the next interval, because there may be a newer view.
     ping_now: Notify,
 }
 
-/// The code of a server's node.
+/// The boot function of a server's node.
 pub async fn boot(_: Rc<Params>) {
     let server = Rc::new(Server {
-        me: ServerId { node: node::this(), life: node::incarnation() },
+        me: ServerId { node: node::this(), incarnation: node::incarnation() },
         view: Cell::default(),
         store: RefCell::default(),
         initialised: Cell::new(false),
         synced: Cell::new(0),
         transferred: Cell::new(0),
-        lane: Mutex::new(()),
+        op_lock: Mutex::new(()),
         ping_now: Notify::new(),
     });
-    task::spawn(server.clone().keep_pinging());
+    task::spawn(server.clone().send_pings());
     let mut calls = rpc::Server::<Service>::bind(PORT).expect("nobody else binds the port");
     loop {
         let call = calls.recv().await;
@@ -118,7 +119,7 @@ pub async fn boot(_: Rc<Params>) {
 impl Server {
     // ---- views ------------------------------------------------------------------------------------------------
 
-    async fn keep_pinging(self: Rc<Self>) {
+    async fn send_pings(self: Rc<Self>) {
         let service = node::lookup("view-0").expect("there is a view service").port(view_service::PORT);
         let mut tick = time::interval(PING);
         tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -141,7 +142,7 @@ impl Server {
         }
     }
 
-    /// Whether the backup of the present view, if there is one, has the state.
+    /// Whether the present view has a backup with the state.
     fn backup_is_ready(&self) -> bool {
         let view = self.view.get();
         view.backup.is_some() && (self.transferred.get() == view.number || planted!("pb.ready-before-transfer"))
@@ -155,7 +156,7 @@ impl Server {
         self.view.set(view);
         sometimes!(was_primary && !view.is_primary(self.me), "pb: a primary learns that it was deposed");
         if view.is_primary(self.me) {
-            // The first primary ever starts from nothing; any other was a backup with the state.
+            // The primary of view 1 starts with an empty state; every later primary was a backup with the state.
             self.initialised.set(self.initialised.get() || view.number == 1);
             if !was_primary {
                 observe!(BecamePrimary { view: view.number, initialised: self.initialised.get() });
@@ -166,19 +167,19 @@ impl Server {
         }
     }
 
-    /// Brings the view's backup up to date, and keeps operations out until it is.
+    /// Transfers the state to the view's backup, and blocks operations meanwhile.
     async fn transfer(self: Rc<Self>, view: View) {
-        let lane = match planted!("pb.transfer-beside-operations") {
+        let op_lock = match planted!("pb.transfer-beside-operations") {
             true => None,
-            false => Some(self.lane.lock().await),
+            false => Some(self.op_lock.lock().await),
         };
         while self.view.get() == view && self.transferred.get() < view.number {
             self.send_state(view).await;
         }
-        drop(lane);
+        drop(op_lock);
     }
 
-    /// Tries once to send the whole state to the view's backup.
+    /// Makes one attempt to send the whole state to the view's backup.
     async fn send_state(&self, view: View) {
         let Some(backup) = view.backup else { return };
         let mut store = self.store.borrow().clone();
@@ -187,7 +188,7 @@ impl Server {
         }
         if self.ask(backup, &Call::Transfer { view: view.number, store }).await == Some(Answer::Accepted) {
             self.transferred.set(self.transferred.get().max(view.number));
-            // The view service waits to hear it.
+            // The next ping declares the backup ready.
             self.ping_now.notify_one();
         } else {
             time::sleep(RETRY).await;
@@ -208,18 +209,18 @@ impl Server {
         {
             return responder.send(&Answer::Done(self.store.borrow().peek(key)));
         }
-        let lane = match planted!("pb.operations-side-by-side") {
+        let op_lock = match planted!("pb.operations-side-by-side") {
             true => None,
-            false => Some(self.lane.lock().await),
+            false => Some(self.op_lock.lock().await),
         };
         let answer = self.run(&request).await;
-        drop(lane);
+        drop(op_lock);
         if let Some(answer) = answer {
             responder.send(&answer);
         }
     }
 
-    /// Executes a request, once the backup has it. `None` if nobody waits for the answer any more.
+    /// Executes a request once the backup has confirmed it. `None` for an outdated request of a session that has moved on.
     async fn run(&self, request: &Request) -> Option<Answer> {
         loop {
             let view = self.view.get();
@@ -239,7 +240,7 @@ impl Server {
                 None => true,
                 Some(_) if self.transferred.get() < view.number => {
                     if !planted!("pb.transfer-beside-operations") {
-                        // The view began while this operation was in the lane, and the transfer waits for the lane.
+                        // The view began while this operation held the lock, and the transfer waits for the lock.
                         self.send_state(view).await;
                         continue;
                     }
@@ -278,7 +279,7 @@ impl Server {
 
     // ---- as backup --------------------------------------------------------------------------------------------
 
-    /// Whether this server is the backup of that view. If the view is news, it asks for it.
+    /// Whether this server is the backup of `view`. A newer view than the server's own triggers a ping.
     fn is_backup_in(&self, view: u64) -> bool {
         if view > self.view.get().number {
             self.ping_now.notify_one();
@@ -303,7 +304,7 @@ impl Server {
         if !self.is_backup_in(view) {
             return Answer::Refused;
         }
-        // A copy that arrives again must not undo what was forwarded since.
+        // A duplicate of the state must not overwrite operations forwarded since.
         if self.synced.get() != view {
             *self.store.borrow_mut() = store;
             self.synced.set(view);

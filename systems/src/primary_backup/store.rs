@@ -1,4 +1,4 @@
-//! What a server holds: the data, and the answers that make retries harmless.
+//! A server's replicated state: the data, and the table of answered requests that filters out duplicates.
 
 use std::collections::BTreeMap;
 
@@ -7,36 +7,36 @@ use sim::check::linearizable::models::{KvOp, KvRet};
 use sim::codec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// A clerk: it has one request outstanding at a time.
+/// The session of one clerk. A session has at most one outstanding request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Session {
-    /// The client's machine.
+    /// The client's node.
     pub node: sim::NodeId,
-    /// Which incarnation of it.
-    pub life: u32,
-    /// Which clerk of that incarnation.
+    /// The incarnation of the node.
+    pub incarnation: u32,
+    /// The number of the clerk within the incarnation, from 0.
     pub clerk: u32,
 }
 
-/// A request, as the primary gets it from a client and the backup from the primary.
+/// A request, from a client to the primary or from the primary to the backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// Who asks.
+    /// The client's session.
     pub session: Session,
-    /// The how-manieth request of the session.
+    /// The number of the request within its session, from 1.
     pub seq: u64,
-    /// What is asked.
+    /// The operation.
     pub op: KvOp,
 }
 
 /// Whether a request was seen before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// Never.
+    /// The request is new.
     No,
-    /// It is the session's latest, and this was the answer.
+    /// The request is the latest of its session, and this was the answer.
     Answered(KvRet),
-    /// The session has moved on: nobody waits for the answer, and it must not be executed.
+    /// The session has sent a later request. The client no longer waits, and the request must not be executed.
     Stale,
 }
 
@@ -46,14 +46,14 @@ pub struct Store {
     data: BTreeMap<String, String>,
     /// The latest request of each session, and its answer.
     sessions: BTreeMap<Session, (u64, KvRet)>,
-    /// How many operations are in it.
+    /// The number of applied operations.
     applied: u64,
-    /// A hash of all operations in order: equal exactly if the states are.
+    /// A hash of all operations in order. Equal states have equal digests, and vice versa.
     digest: u64,
 }
 
 impl Store {
-    /// How many operations were applied.
+    /// The number of applied operations.
     pub fn applied(&self) -> u64 {
         self.applied
     }
@@ -63,7 +63,7 @@ impl Store {
         self.digest
     }
 
-    /// Forgets which requests were answered.
+    /// Clears the table of answered requests.
     pub fn forget_sessions(&mut self) {
         self.sessions.clear();
     }
@@ -77,12 +77,12 @@ impl Store {
         }
     }
 
-    /// What a read would return, without taking part in the order of operations.
+    /// The value of a key, read outside the order of operations.
     pub fn peek(&self, key: &str) -> KvRet {
         KvRet::Value(self.data.get(key).cloned().unwrap_or_default())
     }
 
-    /// Executes a request that was not seen before.
+    /// Executes a new request.
     pub fn apply(&mut self, request: &Request) -> KvRet {
         let answer = match &request.op {
             KvOp::Get { key } => self.peek(key),
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn append(seq: u64, value: &str) -> Request {
-        let session = Session { node: sim::NodeId::new(3), life: 1, clerk: 1 };
+        let session = Session { node: sim::NodeId::new(3), incarnation: 1, clerk: 1 };
         Request { session, seq, op: KvOp::Append { key: "k".into(), value: value.into() } }
     }
 
@@ -125,7 +125,8 @@ mod tests {
     #[test]
     fn the_digest_tells_orders_apart() {
         let (mut ab, mut ba) = (Store::default(), Store::default());
-        let other = Request { session: Session { node: sim::NodeId::new(4), life: 1, clerk: 1 }, ..append(1, "b") };
+        let other =
+            Request { session: Session { node: sim::NodeId::new(4), incarnation: 1, clerk: 1 }, ..append(1, "b") };
         ab.apply(&append(1, "a"));
         ab.apply(&other);
         ba.apply(&other);

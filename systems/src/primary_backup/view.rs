@@ -1,4 +1,4 @@
-//! Views, and the view service's decisions: a pure state machine without clock, disk or network.
+//! Views, and the view service's decisions as a pure state machine without clock, disk or network.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,38 +8,39 @@ use serde::{Deserialize, Serialize};
 use sim::NodeId;
 use sim::planted;
 
-/// Pings are this far apart.
+/// The interval between a server's pings.
 pub const PING: Duration = Duration::from_millis(100);
-/// A server that gave no sign of life for this long is dead: five pings, as in the labs.
-pub const DEAD: Duration = Duration::from_millis(500);
-/// A server is known to be alive if it was within this time. A role is only given to such a server, and only on the word
-/// of such a primary is a backup dismissed. So a round trip to the view service must take less than `FRESH - PING`.
-pub const FRESH: Duration = Duration::from_millis(250);
+/// The view service considers a server failed after this time without a sign of life: five pings, as in the labs.
+pub const FAILURE_TIMEOUT: Duration = Duration::from_millis(500);
+/// The view service considers a server alive for this time after its last sign of life. Only a server known to be alive gets
+/// a role, and a backup is replaced only while the primary is known to be alive. A round trip to the view service must
+/// therefore take less than `ALIVE_WINDOW - PING`.
+pub const ALIVE_WINDOW: Duration = Duration::from_millis(250);
 
-/// A server in one of its lives.
+/// One incarnation of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Server {
-    /// The machine.
+    /// The server's node.
     pub node: NodeId,
-    /// Which incarnation of it: memory does not outlive one.
-    pub life: u32,
+    /// The incarnation of the node, from 1. Memory does not survive the end of an incarnation.
+    pub incarnation: u32,
 }
 
 impl Server {
-    /// Whether two names mean the same server.
+    /// Whether both are the same incarnation of the same server.
     pub fn is(self, other: Server) -> bool {
-        self.node == other.node && (self.life == other.life || planted!("pb.empty-keeps-role"))
+        self.node == other.node && (self.incarnation == other.incarnation || planted!("pb.empty-keeps-role"))
     }
 }
 
-/// Who has which role.
+/// A view: an assignment of the two roles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct View {
-    /// 0 before the first server was heard of.
+    /// The number, from 1; 0 before the first view.
     pub number: u64,
-    /// Answers clients.
+    /// The server that answers clients.
     pub primary: Option<Server>,
-    /// Has a copy of everything.
+    /// The server that has a copy of the primary's state.
     pub backup: Option<Server>,
 }
 
@@ -62,31 +63,31 @@ impl fmt::Display for View {
     }
 }
 
-/// What the view service remembers of a server.
+/// The view service's knowledge about the liveness of a node.
 #[derive(Clone, Copy, Debug)]
-struct Sign {
-    life: u32,
-    /// The latest time at which it is known to have been alive, if any is.
-    alive: Option<Duration>,
+struct Liveness {
+    incarnation: u32,
+    /// The latest time at which this incarnation is known to have been alive.
+    last_seen: Option<Duration>,
 }
 
-/// The view service's mind. Times are of its own monotonic clock.
+/// The view service's state machine. Times are on the view service's monotonic clock.
 #[derive(Clone, Debug)]
 pub struct Core {
     view: View,
     /// Whether the primary has acknowledged the view.
     acked: bool,
-    /// Whether the backup has the primary's whole state: only then may it take over.
+    /// Whether the backup has the primary's whole state. Only a ready backup may take over.
     ready: bool,
-    signs: BTreeMap<NodeId, Sign>,
-    /// When this mind was made up: servers not heard of since may still be alive.
-    since: Duration,
+    liveness: BTreeMap<NodeId, Liveness>,
+    /// The start of this incarnation of the view service. Silence before this time does not count as failure.
+    started_at: Duration,
 }
 
 impl Core {
-    /// A mind that remembers only what was durable.
+    /// Starts from the durable state.
     pub fn new(view: View, acked: bool, ready: bool, now: Duration) -> Core {
-        Core { view, acked, ready, signs: BTreeMap::new(), since: now }
+        Core { view, acked, ready, liveness: BTreeMap::new(), started_at: now }
     }
 
     /// The present view.
@@ -94,71 +95,74 @@ impl Core {
         self.view
     }
 
-    /// Whether its primary has acknowledged it.
+    /// Whether the primary has acknowledged the present view.
     pub fn acked(&self) -> bool {
         self.acked
     }
 
-    /// Whether its backup has the whole state.
+    /// Whether the backup of the present view has the whole state.
     pub fn ready(&self) -> bool {
         self.ready
     }
 
-    /// A ping: `server` is in view `number`, was alive at `alive`, and as primary has brought its backup up to date if
-    /// `ready`. True if it acknowledged the view, which may be followed by the next at once.
+    /// Handles a ping. The server is in view `number` and was alive at `alive`. `ready` is the primary's declaration that its
+    /// backup has the whole state. Returns whether the ping acknowledged the present view; the next view may have followed at
+    /// once.
     pub fn ping(&mut self, server: Server, number: u64, ready: bool, alive: Option<Duration>, now: Duration) -> bool {
-        let sign = self.signs.entry(server.node).or_insert(Sign { life: server.life, alive: None });
-        if server.life < sign.life {
+        let liveness =
+            self.liveness.entry(server.node).or_insert(Liveness { incarnation: server.incarnation, last_seen: None });
+        if server.incarnation < liveness.incarnation {
             return false;
         }
-        if server.life > sign.life {
-            let alive = sign.alive.filter(|_| planted!("pb.empty-keeps-role"));
-            *sign = Sign { life: server.life, alive };
+        if server.incarnation > liveness.incarnation {
+            let last_seen = liveness.last_seen.filter(|_| planted!("pb.empty-keeps-role"));
+            *liveness = Liveness { incarnation: server.incarnation, last_seen };
         }
-        sign.alive = sign.alive.max(alive);
-        let speaks = self.view.number > 0 && self.view.is_primary(server) && number == self.view.number;
-        let acknowledges = speaks && !self.acked;
+        liveness.last_seen = liveness.last_seen.max(alive);
+        let is_current_primary = self.view.number > 0 && self.view.is_primary(server) && number == self.view.number;
+        let acknowledges = is_current_primary && !self.acked;
         self.acked |= acknowledges;
-        // A delayed word of the primary's comes too late: the backup may have died since, and the primary seem dead.
-        self.ready |= speaks && ready && self.is_fresh(server, now);
+        // A delayed declaration does not count: the backup may have crashed since.
+        self.ready |= is_current_primary && ready && self.is_alive(server, now);
         self.decide(now);
         acknowledges
     }
 
-    /// Time has passed.
+    /// Reacts to the passage of time.
     pub fn tick(&mut self, now: Duration) {
         self.decide(now);
     }
 
-    /// A server is dead if it was silent for too long or has begun another life.
-    fn is_dead(&self, server: Server, now: Duration) -> bool {
-        match self.signs.get(&server.node) {
-            Some(sign) if !server.is(Server { node: server.node, life: sign.life }) => true,
-            sign => {
-                let alive = sign.and_then(|sign| sign.alive).unwrap_or_default().max(self.since);
-                now.saturating_sub(alive) > DEAD
+    /// Whether the server is considered failed: it was silent for too long, or a later incarnation has started.
+    fn has_failed(&self, server: Server, now: Duration) -> bool {
+        match self.liveness.get(&server.node) {
+            Some(liveness) if !server.is(Server { node: server.node, incarnation: liveness.incarnation }) => true,
+            liveness => {
+                let alive = liveness.and_then(|liveness| liveness.last_seen).unwrap_or_default().max(self.started_at);
+                now.saturating_sub(alive) > FAILURE_TIMEOUT
             }
         }
     }
 
-    fn is_fresh(&self, server: Server, now: Duration) -> bool {
-        self.signs.get(&server.node).is_some_and(|sign| {
-            server.is(Server { node: server.node, life: sign.life })
-                && sign.alive.is_some_and(|alive| now.saturating_sub(alive) <= FRESH)
+    /// Whether the server is known to be alive.
+    fn is_alive(&self, server: Server, now: Duration) -> bool {
+        self.liveness.get(&server.node).is_some_and(|liveness| {
+            server.is(Server { node: server.node, incarnation: liveness.incarnation })
+                && liveness.last_seen.is_some_and(|alive| now.saturating_sub(alive) <= ALIVE_WINDOW)
         })
     }
 
-    /// A live server without a role: the one with the lowest name.
+    /// The first server, in the order of nodes, that is alive and has no role.
     fn idle(&self, now: Duration) -> Option<Server> {
-        let servers = self.signs.iter().map(|(&node, sign)| Server { node, life: sign.life });
+        let servers = self.liveness.iter().map(|(&node, liveness)| Server { node, incarnation: liveness.incarnation });
         let has_role = |server: Server| {
             let same = |role: Option<Server>| role.is_some_and(|role| role.is(server));
             same(self.view.primary) || same(self.view.backup)
         };
-        servers.filter(|&server| self.is_fresh(server, now) && !has_role(server)).min()
+        servers.filter(|&server| self.is_alive(server, now) && !has_role(server)).min()
     }
 
-    /// The next view, if it is time for one.
+    /// Enters the next view if the rules call for one.
     fn decide(&mut self, now: Duration) {
         let View { number, primary, backup } = self.view;
         let Some(current) = primary else {
@@ -170,17 +174,17 @@ impl Core {
         if number > 0 && !self.acked && !planted!("pb.view-before-ack") {
             return;
         }
-        let backup_is_dead = backup.is_some_and(|backup| self.is_dead(backup, now));
-        if self.is_dead(current, now) {
-            if self.ready && backup.is_some_and(|backup| self.is_fresh(backup, now)) {
+        let backup_has_failed = backup.is_some_and(|backup| self.has_failed(backup, now));
+        if self.has_failed(current, now) {
+            if self.ready && backup.is_some_and(|backup| self.is_alive(backup, now)) {
                 let next = self.idle(now);
                 self.enter(backup, next);
             }
             return;
         }
-        if (backup.is_none() || backup_is_dead) && self.is_fresh(current, now) {
+        if (backup.is_none() || backup_has_failed) && self.is_alive(current, now) {
             let next = self.idle(now);
-            if next.is_some() || backup_is_dead {
+            if next.is_some() || backup_has_failed {
                 self.enter(primary, next);
             }
         }
@@ -195,26 +199,26 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
-    //! The behaviours of the view service lab, by their names there.
+    //! The behaviours of the view service lab, under the lab's names.
 
     use super::*;
 
-    /// A view service with its pingers. Time passes in steps of one ping interval.
+    /// A view service and the servers that ping it. Time advances in steps of one ping interval.
     struct Lab {
         core: Core,
         now: Duration,
     }
 
-    const A: Server = Server { node: NodeId::new(1), life: 1 };
-    const B: Server = Server { node: NodeId::new(2), life: 1 };
-    const C: Server = Server { node: NodeId::new(3), life: 1 };
+    const A: Server = Server { node: NodeId::new(1), incarnation: 1 };
+    const B: Server = Server { node: NodeId::new(2), incarnation: 1 };
+    const C: Server = Server { node: NodeId::new(3), incarnation: 1 };
 
     impl Lab {
         fn new() -> Lab {
             Lab { core: Core::new(View::default(), false, false, Duration::ZERO), now: Duration::ZERO }
         }
 
-        /// One interval in which these servers ping with the number of the view that they know.
+        /// Advances time by one interval, in which these servers ping with the view numbers that they know.
         fn step(&mut self, pings: &[(Server, u64, bool)]) -> View {
             self.now += PING;
             for &(server, number, ready) in pings {
@@ -224,7 +228,7 @@ mod tests {
             self.core.view()
         }
 
-        /// Steps in which live servers do what they must, until nothing changes any more.
+        /// Advances time by twelve intervals, in which the live servers ping with the present view.
         fn settle(&mut self, alive: &[Server]) -> View {
             for _ in 0..12 {
                 let number = self.core.view().number;
@@ -265,7 +269,7 @@ mod tests {
         let mut lab = Lab::new();
         lab.settle(&[A, B]);
         lab.settle(&[B]);
-        let again = Server { life: 2, ..A };
+        let again = Server { incarnation: 2, ..A };
         assert_eq!(roles(lab.settle(&[B, again])), (Some(B), Some(again)));
     }
 
@@ -280,8 +284,8 @@ mod tests {
     fn restarted_primary_is_treated_as_dead() {
         let mut lab = Lab::new();
         lab.settle(&[A, B]);
-        let again = Server { life: 2, ..A };
-        // At once, not after five pings: it has lost its memory.
+        let again = Server { incarnation: 2, ..A };
+        // The view service reacts at once instead of after five missed pings, because A has lost its memory.
         let view = lab.step(&[(again, 0, false), (B, lab.core.view().number, false)]);
         assert_eq!(view.primary, Some(B));
         assert_eq!(roles(lab.settle(&[again, B])), (Some(B), Some(again)));
@@ -298,7 +302,7 @@ mod tests {
     fn view_waits_for_the_primary_to_acknowledge_it() {
         let mut lab = Lab::new();
         lab.step(&[(A, 0, false)]);
-        // B is there, but A says no word of view 1: no backup is added, and A's death changes nothing.
+        // A never acknowledges view 1: B does not become backup, and A's failure changes nothing.
         for _ in 0..20 {
             assert_eq!(lab.step(&[(A, 0, false), (B, 1, false)]).number, 1);
         }
@@ -311,10 +315,10 @@ mod tests {
     fn uninitialized_server_cannot_become_primary() {
         let mut lab = Lab::new();
         lab.settle(&[A, B]);
-        // Both die; C has never held any data.
+        // Both crash; C has never had the state.
         let view = lab.settle(&[C]);
         assert_eq!(roles(view), (Some(A), Some(B)));
-        // Nor does a backup that was never declared ready.
+        // A backup that was never declared ready does not become primary either.
         let mut lab = Lab::new();
         lab.settle(&[A]);
         for _ in 0..3 {
@@ -334,7 +338,7 @@ mod tests {
         let view = lab.settle(&[A, B]);
         let then = lab.now;
         lab.settle(&[]);
-        // A's old pings arrive in a burst: they do not make it alive, so B, silent too, is not dismissed on its word.
+        // Old pings of A arrive in a burst. They do not prove that A is alive, so B, silent too, is not replaced.
         for _ in 0..5 {
             lab.core.ping(A, view.number, true, Some(then), lab.now);
         }

@@ -1,4 +1,4 @@
-//! The view service: one node that hears pings and answers with the present view.
+//! The view service: one node that receives pings and answers with the present view.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,42 +10,42 @@ use super::Params;
 use super::checks::{Acked, Heard, Proposed, Ready, ViewDecided};
 use super::view::{Core, PING, Server, View};
 
-/// Where the view service listens.
+/// The port of the view service.
 pub const PORT: u16 = 1;
 
-/// A time stamp of one life of the view service. Servers send the last one back.
+/// A time stamp of one incarnation of the view service. Servers echo the latest stamp that they received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
-    life: u32,
+    incarnation: u32,
     at: Duration,
 }
 
-/// What the view service is asked.
+/// A request to the view service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Request {
-    /// A server is alive.
+    /// A server's sign of life.
     Ping {
-        /// Who.
+        /// The sender.
         server: Server,
-        /// The view that it is in; 0 when it has just started. From its primary this acknowledges the view.
+        /// The number of the sender's view; 0 after a start. The primary acknowledges a view by sending its number.
         number: u64,
-        /// From its primary: whether the backup has the whole state.
+        /// From the primary: whether the backup has the whole state.
         ready: bool,
-        /// The stamp of the last answer that it got.
+        /// The stamp of the last reply that the sender received.
         echo: Option<Stamp>,
     },
-    /// A client wants to know the view.
+    /// A client asks for the present view.
     Get,
 }
 
-/// The answer to both.
+/// The reply to both requests.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Reply {
     /// The present view.
     pub view: View,
-    /// Whether its backup has the whole state.
+    /// Whether the backup of the view has the whole state.
     pub ready: bool,
-    /// To be sent back with the next ping.
+    /// The stamp to echo in the next ping.
     pub stamp: Stamp,
 }
 
@@ -60,7 +60,7 @@ impl rpc::Service for ViewService {
 const FILE: &str = "view";
 const DRAFT: &str = "view.new";
 
-/// The code of the view service's node.
+/// The boot function of the view service's node.
 pub async fn boot(_: Rc<Params>) {
     let mut saved = load().await;
     let mut core = Core::new(saved.view, saved.acked, saved.ready, clock());
@@ -71,10 +71,10 @@ pub async fn boot(_: Rc<Params>) {
         let call = select! {
             call = server.recv() => {
                 if let Request::Ping { server, number, ready, echo } = call.request {
-                    let alive = echo.filter(|echo| echo.life == node::incarnation()).map(|echo| echo.at);
+                    let alive = echo.filter(|echo| echo.incarnation == node::incarnation()).map(|echo| echo.at);
                     acknowledged = core.ping(server, number, ready, alive, clock());
                     let alive_ns = alive.map_or(0, |alive| alive.as_nanos() as u64);
-                    observe!(Heard { server: server.node, life: server.life, alive_ns });
+                    observe!(Heard { server: server.node, incarnation: server.incarnation, alive_ns });
                 }
                 Some(call)
             }
@@ -85,17 +85,17 @@ pub async fn boot(_: Rc<Params>) {
         };
         let next = Saved { view: core.view(), acked: core.acked(), ready: core.ready() };
         if next != saved {
-            save_and_tell(saved, next, acknowledged).await;
+            save_and_announce(saved, next, acknowledged).await;
             saved = next;
         }
         if let Some(call) = call {
-            let stamp = Stamp { life: node::incarnation(), at: clock() };
+            let stamp = Stamp { incarnation: node::incarnation(), at: clock() };
             call.responder.send(&Reply { view: saved.view, ready: saved.ready, stamp });
         }
     }
 }
 
-/// What must survive a crash. Not only the view: when the primary has died meanwhile, nobody repeats what it said.
+/// The durable state. It includes the primary's declarations, because a crashed primary cannot repeat them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Saved {
     view: View,
@@ -103,15 +103,15 @@ struct Saved {
     ready: bool,
 }
 
-/// Makes a decision durable before anybody hears of it: a number is never given to two views.
-async fn save_and_tell(before: Saved, now: Saved, acknowledged: bool) {
+/// Makes a decision durable before it is announced, so that no number is given to two views.
+async fn save_and_announce(before: Saved, now: Saved, acknowledged: bool) {
     let is_new = now.view != before.view;
     if is_new {
         observe!(Proposed::new(&now.view));
     }
     save(&now).await;
     if is_new && acknowledged {
-        // Acknowledged and followed in one step.
+        // The same ping acknowledged the previous view and caused the next one.
         observe!(Acked { number: before.view.number });
     }
     if is_new {
@@ -130,8 +130,8 @@ fn clock() -> Duration {
     Duration::from_nanos(time::now().as_nanos())
 }
 
-/// What the last life decided. It may have died before it said so, and before its decision was durable: so that is made sure
-/// first, and then said.
+/// Loads the decision of the previous incarnation, which may have crashed before the decision was durable or announced. So
+/// this incarnation first makes the decision durable and then announces it.
 async fn load() -> Saved {
     let Ok(file) = fs::File::open(FILE).await else { return Saved::default() };
     file.sync_all().await.expect("the disk is sound");
@@ -148,7 +148,7 @@ async fn load() -> Saved {
     saved
 }
 
-/// Writes beside, syncs, renames, syncs the directory: a crash leaves the old view or the new one.
+/// Replaces the view file atomically: writes a draft, syncs it, renames it and syncs the directory.
 async fn save(saved: &Saved) {
     let bytes = codec::encode(saved).expect("a view is small");
     let file = fs::File::create(DRAFT).await.expect("the root directory exists");

@@ -1,7 +1,6 @@
-//! When a write is visible everywhere it must be: on the primary and the backup of the view, if that has one.
+//! The consistency metric: the time until a write is on the primary and the backup of the latest decided view.
 //!
-//! The view is the last one that the view service has decided on. Servers keep their data in memory, so whoever crashes has
-//! lost it.
+//! Servers keep their data in memory, so a crashed server has lost it.
 
 use sim::event::Crashed;
 use sim::metric::{self, Consistency, InOrder, Watch};
@@ -25,7 +24,7 @@ struct Has {
 fn key(session: &Session, seq: u64) -> u64 {
     let mut bytes = [0; 18];
     bytes[..2].copy_from_slice(&(session.node.index() as u16).to_le_bytes());
-    bytes[2..6].copy_from_slice(&session.life.to_le_bytes());
+    bytes[2..6].copy_from_slice(&session.incarnation.to_le_bytes());
     bytes[6..10].copy_from_slice(&session.clerk.to_le_bytes());
     bytes[10..].copy_from_slice(&seq.to_le_bytes());
     xxh3_64(&bytes)
