@@ -27,7 +27,7 @@ impl Build {
         Build { commit: env!("DST_COMMIT").to_owned(), executable: EXECUTABLE.clone() }
     }
 
-    /// Whether the commit alone says what was built.
+    /// Whether the commit alone identifies the build.
     fn is_committed(&self) -> bool {
         self.commit != UNKNOWN && !self.commit.ends_with("-dirty")
     }

@@ -1,4 +1,4 @@
-//! The commands and their flags, as they are typed.
+//! The command line: commands, flags and help.
 
 pub mod corpus;
 
@@ -19,45 +19,45 @@ use crate::sweep::shard::Shard;
 #[derive(Debug, Parser)]
 #[command(name = "dst", bin_name = "cargo dst", version, max_term_width = 110, after_help = EXAMPLES)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List systems, scenarios and faults
     List(ListArgs),
-    /// Run scenarios with many seeds, and say what broke
+    /// Run scenarios with many seeds, and report the bugs found
     Sweep(SweepArgs),
-    /// Run one seed again, and show what happened
+    /// Repeat the run of one seed, and explain it
     Replay(ReplayArgs),
-    /// Say what is wrong with scenarios, without running them
+    /// Validate scenarios without running them
     Check(CheckArgs),
     /// Write a file to start from
     New(NewArgs),
-    /// Add up the shards of a sweep
+    /// Merge the shards of a sweep
     Merge(MergeArgs),
-    /// Keep runs that are worth it, and see that they still do what they did
+    /// Keep runs for regression tests, and run them again
     #[command(subcommand)]
     Corpus(corpus::Command),
-    /// Make runs for a sweep, which starts this and talks to it
+    /// Make runs on behalf of a sweep (internal)
     #[command(hide = true)]
     Worker,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo dst list                                 what there is
-  cargo dst sweep                                all scenarios, for a minute
-  cargo dst replay scenarios/kv/crash.toml 17    what happened with seed 17
-  cargo dst new scenario kv slow-leader          a scenario to start from
-  cargo dst check                                what is wrong with scenarios
-  cargo dst corpus run                           the runs that are worth keeping
+  cargo dst list                                 list systems, scenarios and faults
+  cargo dst sweep                                run all scenarios for a minute
+  cargo dst replay scenarios/kv/crash.toml 17    explain the run of seed 17
+  cargo dst new scenario kv slow-leader          write a scenario to start from
+  cargo dst check                                validate all scenarios
+  cargo dst corpus run                           repeat the kept runs
 
 Exit codes:
-  0  all held
+  0  no bug found
   1  a bug was found
   2  bad input or usage
   3  the harness itself failed: nondeterminism, I/O";
@@ -87,41 +87,41 @@ pub struct SweepArgs {
     /// Scenario files, or folders to look for them in [default: scenarios]
     #[arg(value_name = "SCENARIO|FOLDER")]
     pub scenarios: Vec<PathBuf>,
-    /// Seeds for each scenario: from A to before B, or 0 to before N
+    /// The seeds of each scenario: A to B-1, or 0 to N-1
     #[arg(long, value_name = "A..B|N", value_parser = seeds)]
     pub seeds: Option<Range<u64>>,
-    /// Start no run after this long; scenarios share the time equally, and each runs at least once [default: 60s, unless
+    /// Start no run after this time; scenarios share the time equally, and each runs at least once [default: 60s, unless
     /// --seeds is given]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub lasts: Option<Duration>,
-    /// Runs at the same time; the results are the same with any number [default: one per core]
+    /// The number of parallel runs, which does not affect the results [default: one per core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
-    /// Make only every N-th run, the I-th first; `cargo dst merge` adds the parts up
+    /// Make only the I-th of every N runs; `cargo dst merge` merges the shards
     #[arg(long, value_name = "slice:I/N", requires = "seeds", conflicts_with = "lasts")]
     pub shard: Option<Shard>,
-    /// Switch a known bug on, and say whether it is found; scenarios of systems without it are left out
+    /// Switch on a known bug, and report whether it is found; scenarios of systems without the bug are skipped
     #[arg(long, value_name = "NAME")]
     pub planted: Vec<String>,
-    /// Run every seed twice, the second time in another process, and compare the two
+    /// Run every seed twice, the second time in another process, and compare the digests
     #[arg(long)]
     pub verify: bool,
-    /// What a run may take.
+    /// The limits of a run.
     #[command(flatten)]
     pub limits: Limits,
     /// Stop at the first run that does not pass
     #[arg(long, conflicts_with = "max_failures")]
     pub fail_fast: bool,
-    /// Stop once N runs have not passed
+    /// Stop after N runs that did not pass
     #[arg(long, value_name = "N")]
     pub max_failures: Option<NonZeroU64>,
-    /// Print JSON, one object a line; the last is the summary
+    /// Print JSON, one object per line; the last is the summary
     #[arg(long)]
     pub json: bool,
-    /// What other programs show.
+    /// Report files.
     #[command(flatten)]
     pub pages: Pages,
-    /// Keep everything about the cheapest run of each distinct failure, in a folder of its own in DIR
+    /// Write a folder in DIR for each distinct failure, with everything about its run with the fewest events
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
@@ -130,43 +130,42 @@ const SWEEP_EXAMPLES: &str = "\
 Examples:
   # all scenarios, for a minute
   cargo dst sweep
-  # each scenario of a folder with seeds 0 to 999
+  # each scenario of a folder, with seeds 0 to 999
   cargo dst sweep scenarios/kv --seeds 1000
-  # one scenario, as many seeds as ten minutes allow
+  # one scenario, with as many seeds as ten minutes allow
   cargo dst sweep scenarios/kv/crash.toml --for 10m
-  # is this known bug found, and after how many seeds?
-  cargo dst sweep --planted kv.stale-read --fail-fast
-  # a system that needs patience and memory
+  # how many seeds does it take to find this known bug?
+  cargo dst sweep --planted kv.scan-in-pages --fail-fast
+  # a system with long runs that need much memory
   cargo dst sweep scenarios/kv --timeout 10m --memory 16GiB
-  # for CI: each seed twice, output for machines
+  # for CI: each seed twice, with output for machines
   cargo dst sweep --seeds 200 --verify --json
   # for CI: a page, a test report, and a folder with trace and history for each distinct bug
   cargo dst sweep --seeds 200 --markdown summary.md --junit report.xml --out bugs
   # half of the runs; see `cargo dst merge --help`
   cargo dst sweep --seeds 1000 --shard slice:1/2 --json > 1.json
 
-Seeds are taken in turn: seed 0 of every scenario, then seed 1, and so on; with --for, the \
-scenario that has had the least time is the next. A sweep \
-that only --for limits does not fail for what `[expect.sweep]` asks for, since how far it \
-gets depends on the machine.
+A sweep runs seed 0 of every scenario, then seed 1, and so on. With --for, the scenario with the \
+least time so far is next. With --for and without --seeds, unmet `[expect.sweep]` expectations do \
+not fail the sweep, because the number of runs depends on the machine.
 
-Runs are made in worker processes. One that hangs, aborts, overflows its stack, takes too much memory \
-or exits costs one seed: it is a failure of that run, such as `process:hang`, with its replay line.
+Worker processes make the runs. A run that hangs, aborts, overflows its stack, exhausts its memory or \
+exits costs one seed: the run fails, for example with `process:hang`, and has a replay line.
 
-Ctrl-C ends a sweep with the summary of what was done, and exit code 3 if no bug was found until then; \
-a second one ends it at once.";
+Ctrl-C stops a sweep and prints a summary; the exit code is 3 unless a bug was found. A second Ctrl-C \
+stops at once.";
 
 /// `dst merge`
 #[derive(Debug, Args)]
 #[command(after_help = MERGE_EXAMPLES)]
 pub struct MergeArgs {
-    /// What `cargo dst sweep --shard slice:I/N --json` wrote, of each shard one file
+    /// The outputs of `cargo dst sweep --shard slice:I/N --json`, one file per shard
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// Print JSON: the summary
+    /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,
-    /// What other programs show.
+    /// Report files.
     #[command(flatten)]
     pub pages: Pages,
 }
@@ -176,30 +175,30 @@ Examples:
   # on two machines
   cargo dst sweep --seeds 1000 --shard slice:1/2 --json > 1.json
   cargo dst sweep --seeds 1000 --shard slice:2/2 --json > 2.json
-  # on one of them: what a single sweep would have said, with its exit code
+  # on one of them: the summary and the exit code of the whole sweep
   cargo dst merge 1.json 2.json
 
-All shards must be there, from the same build, with the same seeds, scenarios and planted bugs. \
-What `[expect.sweep]` asks for is judged here.";
+The files must cover all shards, from the same build, with the same seeds, scenarios and planted bugs. \
+`merge` also judges `[expect.sweep]`.";
 
-/// What a run may take, before it is ended.
+/// The limits of a run.
 #[derive(Debug, Default, Args)]
 pub struct Limits {
-    /// End a run that takes longer in real time: it hangs, and that is its failure [default: 60s]
+    /// Fail a run that takes longer than this in real time [default: 60s]
     #[arg(long, value_name = "DURATION", value_parser = timeout)]
     pub timeout: Option<Duration>,
-    /// End a run that takes more memory, or `none` for no limit: that is its failure [default: 4GiB on Linux]
+    /// Fail a run that takes more memory than this; `none` for no limit [default: 4GiB on Linux]
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub memory: Option<Memory>,
 }
 
-/// Files that a sweep's summary is written to, for other programs to show.
+/// Files with the summary of a sweep, for other programs.
 #[derive(Debug, Args)]
 pub struct Pages {
-    /// Write a JUnit report: a test suite for each system, a test case for each scenario
+    /// Write a JUnit report, with a test suite per system and a test case per scenario
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Write the summary as Markdown, for a CI page
+    /// Write the summary as Markdown
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
 }
@@ -208,37 +207,37 @@ pub struct Pages {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = REPLAY_EXAMPLES, group = ArgGroup::new("written").args(["freeze", "picture"]).multiple(true))]
 pub struct ReplayArgs {
-    /// A scenario file, a run frozen to a file, or an entry of the seed corpus
+    /// A scenario file, a frozen run, or an entry of the seed corpus
     #[arg(value_name = "SCENARIO")]
     pub scenario: PathBuf,
-    /// The seed; a frozen run and an entry of the corpus have their own
+    /// The seed; frozen runs and corpus entries have their own
     #[arg(value_name = "SEED")]
     pub seed: Option<u64>,
-    /// Switch a known bug on
+    /// Switch on a known bug
     #[arg(long, value_name = "NAME")]
     pub planted: Vec<String>,
-    /// Print every event while it happens
+    /// Print all events
     #[arg(long)]
     pub trace: bool,
-    /// Print events up to this virtual time; the run itself goes on to its end
+    /// Print events up to this virtual time; the run itself continues to its end
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub until: Option<Duration>,
-    /// Print events on this node only
+    /// Print only events on this node
     #[arg(long, value_name = "NAME")]
     pub node: Vec<String>,
-    /// Print events of this kind only
+    /// Print only events of this kind
     #[arg(long, value_name = "KIND", value_parser = kind())]
     pub kind: Vec<Kind>,
-    /// Write the run to a file of its own, with every draw pinned, for `replay FILE`
+    /// Write the run as a frozen file, for `replay FILE`
     #[arg(long, value_name = "FILE")]
     pub freeze: Option<PathBuf>,
-    /// Draw a history that is not linearizable, in an HTML file for a browser
+    /// Draw a history that is not linearizable, as an HTML file
     #[arg(long, value_name = "FILE")]
     pub picture: Option<PathBuf>,
-    /// Let --freeze and --picture replace a file
+    /// Let --freeze and --picture replace existing files
     #[arg(long, requires = "written")]
     pub force: bool,
-    /// Print JSON, one object a line; the last is the run
+    /// Print JSON, one object per line; the last is the run
     #[arg(long)]
     pub json: bool,
 }
@@ -256,17 +255,17 @@ Examples:
   cargo dst replay scenarios/kv/crash.toml 17
   # every event
   cargo dst replay scenarios/kv/crash.toml 17 --trace | less
-  # one node's first two seconds
+  # the events of one node in the first two seconds
   cargo dst replay scenarios/kv/crash.toml 17 --node server-0 --until 2s
   # faults and client operations
   cargo dst replay scenarios/kv/crash.toml 17 --kind fault --kind op
-  # keep the run in a file, and replay that
+  # freeze the run to a file, and replay the file
   cargo dst replay scenarios/kv/crash.toml 17 --freeze bug.toml
   cargo dst replay bug.toml
-  # see why what clients saw is not linearizable; --json has the same as data
+  # draw a history that is not linearizable; --json has the same data
   cargo dst replay scenarios/kv/crash.toml 17 --picture why.html
-  # an entry of the corpus: exit code 0 if its expectation holds, be it that the run fails
-  cargo dst replay seeds/kv-stale-read.toml";
+  # an entry of the corpus: exit code 0 if its expectation holds, even an expected failure
+  cargo dst replay seeds/primary-backup-swarm-115.toml";
 
 /// `dst check`
 #[derive(Debug, Args)]
@@ -275,16 +274,16 @@ pub struct CheckArgs {
     /// Scenario files, or folders to look for them in [default: scenarios]
     #[arg(value_name = "SCENARIO|FOLDER")]
     pub scenarios: Vec<PathBuf>,
-    /// Let warnings fail the command too
+    /// Fail for warnings too
     #[arg(long, conflicts_with = "plan")]
     pub deny_warnings: bool,
-    /// Print what a seed will do: its draws, and when which fault comes, as far as that is known before
+    /// Print the plan of a seed: its draws, and the faults whose times are known in advance
     #[arg(long)]
     pub plan: bool,
-    /// The seed that --plan is about [default: 0]
+    /// The seed for --plan [default: 0]
     #[arg(long, value_name = "SEED", requires = "plan")]
     pub seed: Option<u64>,
-    /// Print JSON, one object for each error and warning, the last is the summary; with --plan one object
+    /// Print JSON, one object per error and warning, then the summary; with --plan one object
     #[arg(long)]
     pub json: bool,
 }
@@ -293,31 +292,31 @@ const CHECK_EXAMPLES: &str = "\
 Examples:
   # all scenarios
   cargo dst check
-  # the one that is being written
+  # one scenario
   cargo dst check scenarios/kv/crash.toml
-  # what seed 17 will do with it, without running it
+  # the plan of seed 17, without running it
   cargo dst check --plan scenarios/kv/crash.toml --seed 17
-  # for CI: what is in vain is wrong too
+  # for CI: warnings fail the command too
   cargo dst check --deny-warnings
   # for an editor: file:line:column: title
   cargo dst check --json | jq -r 'select(.type == \"diagnostic\") | \"\\(.path):\\(.line):\\(.column): \\(.title)\"'
 
-An error is what cannot be run. A warning is what can never happen or never count, whatever the seed. \
-Warnings are looked for in files without errors.";
+A scenario with an error cannot run. A warning points out a setting that can have no effect, with any seed. \
+Warnings are reported only for files without errors.";
 
 /// `dst new`
 #[derive(Debug, Args)]
 #[command(after_help = NEW_EXAMPLES)]
 pub struct NewArgs {
-    /// What to write
+    /// The kind of file to write
     #[command(subcommand)]
     pub what: NewWhat,
 }
 
-/// What `dst new` can write.
+/// The kinds of files that `dst new` writes.
 #[derive(Debug, Subcommand)]
 pub enum NewWhat {
-    /// A scenario that runs, with a comment on everything that it could say
+    /// A complete scenario, with comments on further settings
     #[command(after_help = NEW_EXAMPLES)]
     Scenario(NewScenarioArgs),
 }
@@ -325,32 +324,32 @@ pub enum NewWhat {
 /// `dst new scenario`
 #[derive(Debug, Args)]
 pub struct NewScenarioArgs {
-    /// The system that it is about; `cargo dst list` shows all there are
+    /// The system under test; `cargo dst list` shows all systems
     #[arg(value_name = "SYSTEM")]
     pub system: String,
-    /// What to call it: the name of the file, without `.toml`
+    /// The name of the file, without `.toml`
     #[arg(value_name = "NAME")]
     pub name: String,
 }
 
 const NEW_EXAMPLES: &str = "\
 Examples:
-  # write scenarios/kv/slow-leader.toml, then see that it is right, and run it
+  # write scenarios/kv/slow-leader.toml, check it and run it
   cargo dst new scenario kv slow-leader
   cargo dst check scenarios/kv/slow-leader.toml
   cargo dst replay scenarios/kv/slow-leader.toml 1";
 
-/// `A..B` or `N`, and never none at all.
+/// Parses a non-empty range of seeds: `A..B` or `N`.
 fn seeds(text: &str) -> Result<Range<u64>, String> {
     let number = |part: &str| {
         let part = part.trim();
-        part.parse().map_err(|_| format!("expected A..B or N, such as 100..200 or 1000; `{part}` is no seed"))
+        part.parse().map_err(|_| format!("expected A..B or N, such as 100..200 or 1000; `{part}` is not a seed"))
     };
     let range = match text.split_once("..") {
         Some((from, to)) => number(from)?..number(to)?,
         None => 0..number(text)?,
     };
-    if range.is_empty() { Err("there is no seed in this range".to_owned()) } else { Ok(range) }
+    if range.is_empty() { Err("this range has no seed".to_owned()) } else { Ok(range) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -358,11 +357,11 @@ fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{expected}: {error}"))
 }
 
-/// The most memory that a worker may take, in bytes; none for no limit.
+/// The memory limit of a worker, in bytes; `None` for no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory(pub Option<u64>);
 
-/// Less than this, and no worker would ever begin.
+/// A worker cannot start with less memory.
 const LEAST_MEMORY: u64 = 256 << 20;
 
 fn memory(text: &str) -> Result<Memory, String> {
@@ -370,7 +369,7 @@ fn memory(text: &str) -> Result<Memory, String> {
     match text.trim() {
         "none" | "0" => Ok(Memory(None)),
         text => match text.parse::<ByteSize>().map_err(|error| format!("{expected}: {error}"))?.as_u64() {
-            bytes if bytes < LEAST_MEMORY => Err("a worker needs at least 256MiB for itself".to_owned()),
+            bytes if bytes < LEAST_MEMORY => Err("must be at least 256MiB, which a worker needs for itself".to_owned()),
             bytes => Ok(Memory(Some(bytes))),
         },
     }
@@ -378,7 +377,7 @@ fn memory(text: &str) -> Result<Memory, String> {
 
 fn timeout(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("no run takes no time".to_owned()),
+        Duration::ZERO => Err("must be above zero".to_owned()),
         timeout => Ok(timeout),
     }
 }
@@ -411,7 +410,7 @@ mod tests {
     fn seeds_are_a_range_or_a_number() {
         assert_eq!(seeds("100"), Ok(0..100));
         assert_eq!(seeds("5..7"), Ok(5..7));
-        assert_eq!(seeds("0"), Err("there is no seed in this range".to_owned()));
+        assert_eq!(seeds("0"), Err("this range has no seed".to_owned()));
         assert!(seeds("7..5").is_err());
         assert!(seeds("-1").is_err());
         assert!(seeds("5..").unwrap_err().contains("A..B or N"));

@@ -1,8 +1,7 @@
 //! Where text goes. What is asked for goes to stdout, everything else to stderr.
 //!
-//! Text is always written with its colours; the streams take them out where they do not belong: when it is no terminal,
-//! or `NO_COLOR` is set. A closed pipe (`| head`) is no error: nobody reads any more, but the exit code still matters, so
-//! the command goes on in silence.
+//! Text is written with colours. The streams strip the colours if the output is not a terminal, or `NO_COLOR` is set. A closed
+//! pipe (`| head`) is not an error: the command continues without output, because its exit code still matters.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,7 +47,7 @@ impl Console {
         Console { out: shared(out, out_color), err: shared(err, err_color), bar: Arc::default(), live: false }
     }
 
-    /// Whether somebody watches stderr.
+    /// Whether stderr is a terminal that shows progress.
     pub fn is_live(&self) -> bool {
         self.live
     }
@@ -57,7 +56,7 @@ impl Console {
     ///
     /// # Errors
     ///
-    /// If it cannot be written, unless that is because nobody reads any more.
+    /// If the text cannot be written, except to a closed pipe.
     pub fn print(&self, text: &str) -> Result<()> {
         match self.beside_bar(|| write(&self.out, text)) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),

@@ -1,4 +1,4 @@
-//! What the exit code says, and how an error becomes one.
+//! Exit codes, and their derivation from errors.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -9,12 +9,12 @@ use sim::scenario::ScenarioError;
 use crate::console::Console;
 use crate::text;
 
-/// How a command ended. Ordered by what takes precedence when several apply.
+/// The exit code of a command, in increasing precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
-    /// 0: all held.
+    /// 0: no bug was found.
     Held = 0,
-    /// 1: a bug was found, or nothing is known of a run because a check gave up.
+    /// 1: a bug was found, or a check gave up, so that the verdict of a run is unknown.
     BugFound = 1,
     /// 2: bad input or usage.
     BadInput = 2,
@@ -28,20 +28,20 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What was typed is no command.
+/// An invalid command line.
 #[derive(Debug)]
 pub struct Usage(pub clap::Error);
 
-/// What was asked for is not there or makes no sense.
+/// An input that does not exist or is invalid.
 #[derive(Debug)]
 pub struct BadInput {
-    /// What is wrong, in one line.
+    /// The mistake, in one line.
     pub title: String,
-    /// What to do next.
+    /// The remedy.
     pub help: String,
 }
 
-/// Scenario files with errors in them.
+/// Invalid scenario files.
 #[derive(Debug)]
 pub struct BadScenarios(pub Vec<ScenarioError>);
 
@@ -80,7 +80,7 @@ impl From<ScenarioError> for BadScenarios {
     }
 }
 
-/// Says on stderr what went wrong, and what that means for the exit code.
+/// Prints an error to stderr and returns its exit code.
 pub fn explain(error: &anyhow::Error, console: &Console) -> Exit {
     let (text, exit) = if let Some(Usage(usage)) = error.downcast_ref() {
         (usage.render().ansi().to_string(), Exit::BadInput)

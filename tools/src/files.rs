@@ -1,4 +1,4 @@
-//! Files that are whole or not there: written beside their place, then renamed.
+//! Atomic file replacement: a file is written beside its place, then renamed.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -8,20 +8,20 @@ use tempfile::NamedTempFile;
 
 use crate::exit::BadInput;
 
-/// What became of a file.
+/// The result of writing a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// It is there, all of it.
+    /// The whole file was written.
     Whole,
-    /// Another one was there before, and still is.
+    /// A file of that name exists, and was not replaced.
     Taken,
 }
 
-/// Writes a file. Nobody ever sees half of it, and one that is there is only replaced with `force`.
+/// Writes a file atomically. An existing file is replaced only with `force`.
 ///
 /// # Errors
 ///
-/// If its folder is not there or cannot be written to.
+/// If the folder does not exist or cannot be written to.
 pub fn write(file: &Path, text: &str, force: bool) -> io::Result<Written> {
     let mut whole = beside(file)?;
     whole.write_all(text.as_bytes())?;

@@ -1,29 +1,29 @@
-//! The `dst` command, as a library: list, sweep, replay and more, for any systems.
+//! The `dst` command as a library: list, sweep, replay and more, for any systems.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`cli`] | the commands and their flags, as they are typed |
+//! | [`cli`] | the commands and their flags |
 //! | [`registry`] | the systems, by name |
-//! | [`scenarios`] | which scenario files are meant, read and compared with their systems |
-//! | [`list`] | `dst list`: what there is |
-//! | [`sweep`] | `dst sweep`: many seeds, and what broke |
-//! | [`worker`] | the processes in which a sweep's runs happen |
-//! | `stop` | Ctrl-C, and other reasons to stop |
-//! | [`replay`] | `dst replay`: one seed, and what happened |
-//! | [`check`] | `dst check`: what is wrong with scenarios |
-//! | [`picture`] | a history that is not linearizable, drawn |
+//! | [`scenarios`] | finds, reads and validates scenario files |
+//! | [`list`] | `dst list`: systems, scenarios and faults |
+//! | [`sweep`] | `dst sweep`: runs many seeds and reports the bugs found |
+//! | [`worker`] | the worker processes that make the runs |
+//! | `stop` | Ctrl-C and the other reasons to stop |
+//! | [`replay`] | `dst replay`: repeats and explains the run of one seed |
+//! | [`check`] | `dst check`: validates scenarios |
+//! | [`picture`] | the HTML picture of a history that is not linearizable |
 //! | [`new`] | `dst new`: files to start from |
-//! | [`merge`] | `dst merge`: the shards of a sweep, added up |
-//! | [`corpus`] | `dst corpus`: runs worth keeping |
-//! | [`metrics`] | how well systems did, in percentiles |
-//! | [`build`] | which build this is |
-//! | [`console`] | where text goes: colour, progress, closed pipes |
-//! | [`files`] | files that are whole or not there |
-//! | [`exit`] | what a command's exit code says |
+//! | [`merge`] | `dst merge`: merges the shards of a sweep |
+//! | [`corpus`] | `dst corpus`: kept runs and their expected results |
+//! | [`metrics`] | the metrics of systems, in percentiles |
+//! | [`build`] | identifies the build |
+//! | [`console`] | terminal output: colour, progress, closed pipes |
+//! | [`files`] | atomic file replacement |
+//! | [`exit`] | exit codes |
 //!
 //! # A `dst` of your own
 //!
-//! A system implements [`sim::System`]; a binary that hands it to [`main()`] has every command:
+//! A system implements [`sim::System`]. A binary that passes the system to [`main()`] has all commands:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -47,9 +47,9 @@
 //! }
 //! ```
 //!
-//! Three more things make it complete:
+//! Three more steps complete the setup:
 //!
-//! 1. In `.cargo/config.toml`, the flag that `sim` needs, and the alias under which this command prints replay lines:
+//! 1. `.cargo/config.toml` sets the flag that `sim` needs, and the alias that the printed replay lines use:
 //!
 //!    ```toml
 //!    [build]
@@ -59,15 +59,15 @@
 //!    dst = "run --quiet --release --bin my-dst --"
 //!    ```
 //!
-//! 2. A folder `scenarios/` with scenario files, which `cargo dst sweep` runs when nothing else is named.
+//! 2. The folder `scenarios/` has the scenario files, which `cargo dst sweep` runs by default.
 //!
-//! 3. In CI, `cargo dst sweep --seeds 1000 --verify --json`: the exit code is the verdict ([`Exit`]), and the last line of
-//!    output says everything else.
+//! 3. CI runs `cargo dst sweep --seeds 1000 --verify --json`. The exit code is the verdict ([`Exit`]), and the last line of
+//!    output is the summary.
 //!
-//! Tests call [`run_from`] with a [`Console`] that writes to a buffer. A sweep makes its runs in processes of its own, by
-//! starting the program again; what calls `run_from` is no `dst`, so there it makes them in its own process.
+//! Tests call [`run_from`] with a [`Console`] that writes to a buffer. The `dst` program makes the runs of a sweep in worker
+//! processes, by starting itself again. [`run_from`] makes them in the calling process, because its caller is another program.
 
-// What `.clippy.toml` forbids is for code inside a run.
+// `.clippy.toml` forbids these methods for code inside a run.
 #![allow(clippy::disallowed_methods, reason = "the tools run on the machine's own clock and files")]
 
 pub mod build;
@@ -102,12 +102,12 @@ pub use console::Console;
 pub use exit::Exit;
 use worker::Workers;
 
-/// The whole program: the process's arguments, its terminal, these systems.
+/// Runs the whole program with the process's arguments and terminal.
 pub fn main(systems: Vec<Box<dyn DynSystem>>) -> ExitCode {
     run_with(std::env::args_os(), &systems, &Console::terminal(), Workers::Processes).into()
 }
 
-/// Runs one command, in this process and no other. `args` begin with the program's name, as a process's do.
+/// Runs one command without worker processes. `args` begin with the program's name, like the arguments of a process.
 pub fn run_from<I>(args: I, systems: &[Box<dyn DynSystem>], console: &Console) -> Exit
 where
     I: IntoIterator<Item: Into<OsString> + Clone>,
@@ -120,10 +120,10 @@ where
     I: IntoIterator<Item: Into<OsString> + Clone>,
 {
     let done = match cli::Cli::try_parse_from(args) {
-        // Help and version are errors to clap; it knows which stream they belong on.
+        // clap reports help and version as errors and knows their output stream.
         Err(error) if error.use_stderr() => Err(exit::Usage(error).into()),
         Err(help) => console.print(&help.render().ansi().to_string()).map(|()| Exit::Held),
-        // A system may panic while it is asked what it is, or what nodes it has. The panic's message is out by then.
+        // `describe` or `build` of a system may panic. The panic's message is printed by then.
         Ok(cli) => catch_unwind(AssertUnwindSafe(|| dispatch(cli.command, systems, console, workers)))
             .unwrap_or_else(|_| Err(anyhow!("a panic outside of any run; its message is above"))),
     };

@@ -112,17 +112,17 @@ impl From<&Metrics> for Figures {
 /// The heads of the columns of a [`Line`]'s percentiles.
 pub const COLUMNS: [&str; 4] = ["p50", "p90", "p99", "max"];
 
-/// One metric for a reader.
+/// One metric as text.
 pub struct Line {
-    /// Its name.
+    /// The name of the metric.
     pub name: String,
-    /// Percentiles as text.
+    /// The percentiles.
     pub cells: [String; 4],
-    /// Of how many, and what else there is to know.
+    /// The number of samples, and remarks.
     pub of: String,
 }
 
-/// How many kinds of fault a reader is told of, those with the longest recovery.
+/// The number of fault kinds shown: the kinds with the longest recovery.
 const SLOWEST: usize = 3;
 
 impl Figures {

@@ -13,9 +13,9 @@ pub struct Registry<'a> {
 
 /// One system.
 pub struct Entry<'a> {
-    /// What runs.
+    /// The system.
     pub system: &'a dyn DynSystem,
-    /// What there is to know about it.
+    /// The system's roles, workloads, events and so on.
     pub description: Description,
 }
 

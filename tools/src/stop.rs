@@ -1,4 +1,4 @@
-//! When to stop: the user's Ctrl-C, somebody's SIGTERM, or enough results.
+//! The reasons to stop: Ctrl-C, SIGTERM, or enough results.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -46,12 +46,12 @@ impl Stop {
         Stop { interrupted, ..Stop::default() }
     }
 
-    /// Nobody wants any more results.
+    /// Stops the sweep: no more results are wanted.
     pub fn end(&self) {
         self.over.store(true, Ordering::Relaxed);
     }
 
-    /// Whether nobody does.
+    /// Whether no more results are wanted.
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
     }

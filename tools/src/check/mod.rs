@@ -1,6 +1,6 @@
-//! `dst check`: what is wrong with scenarios, and what they say in vain.
+//! `dst check`: reports errors in scenarios, and warns of settings that can have no effect.
 //!
-//! Nothing runs. Errors are what `sweep` and `replay` would refuse too; warnings are shown here alone.
+//! The command runs nothing. `sweep` and `replay` reject the same errors; only `check` shows warnings.
 
 mod plan;
 
@@ -19,7 +19,7 @@ use crate::text;
 ///
 /// # Errors
 ///
-/// If a scenario or folder that was named is not there, or the output cannot be written.
+/// If a named scenario or folder does not exist, or the output cannot be written.
 pub fn run(args: &CheckArgs, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
     if args.plan {
         return plan::run(&args.scenarios, args.seed.unwrap_or(0), args.json, registry, console);
@@ -42,13 +42,13 @@ pub fn run(args: &CheckArgs, registry: &Registry<'_>, console: &Console) -> Resu
     } else {
         console.print(&format!("{}\n", sum.text()))?;
         if denied && sum.errors == 0 {
-            console.say("warnings are errors here: --deny-warnings\n");
+            console.say("warnings fail the command: --deny-warnings\n");
         }
     }
     Ok(exit)
 }
 
-/// What was found in all files.
+/// The counts over all files.
 #[derive(Default)]
 struct Sum {
     scenarios: usize,

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// What to do with the corpus.
+/// The commands of `dst corpus`.
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub enum Command {
     /// Make a run, and keep it as an entry
     Add(AddArgs),
-    /// Make the runs of all entries, and say whether they do what is expected
+    /// Repeat the runs of all entries, and report whether their expectations hold
     Run(RunArgs),
-    /// List entries that say nothing any more, and delete them
+    /// List useless entries, and delete them
     Prune(PruneArgs),
 }
 
@@ -33,16 +33,16 @@ pub struct AddArgs {
     /// The seed; the first one, with --within
     #[arg(value_name = "SEED", required_unless_present = "refresh")]
     pub seed: Option<u64>,
-    /// Switch a known bug on
+    /// Switch on a known bug
     #[arg(long, value_name = "NAME")]
     pub planted: Vec<String>,
-    /// Expect the planted bug to be found within K seeds, whichever of them it is
+    /// Expect any of K seeds to find the planted bug
     #[arg(long, value_name = "K", requires = "planted")]
     pub within: Option<NonZeroU64>,
-    /// Why it is kept
+    /// The reason for keeping the entry
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
-    /// The entry's file is NAME.toml [default: from system, scenario and seed, or from the planted bug]
+    /// The name of the entry's file, without `.toml` [default: from system, scenario and seed, or from the planted bug]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// The folder of the corpus
@@ -51,7 +51,7 @@ pub struct AddArgs {
     /// Replace an entry of the same name
     #[arg(long)]
     pub force: bool,
-    /// Write down the present digests of entries that have drifted; they must still hold
+    /// Update the digests of drifted entries; their expectations must still hold
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["scenario", "seed", "planted", "within", "note", "name", "force"])]
     pub refresh: Vec<PathBuf>,
 }
@@ -60,9 +60,9 @@ const ADD_EXAMPLES: &str = "\
 Examples:
   # a run that once failed and must hold from now on
   cargo dst corpus add scenarios/kv/crash.toml 17 --note \"lost a write until the log was synced\"
-  # a known bug: any of the first 30 seeds may find it
-  cargo dst corpus add scenarios/kv/swarm.toml 0 --planted kv.stale-read --within 30
-  # after a change that is meant to make other runs of the same seeds
+  # a known bug, to be found by any of the first 30 seeds
+  cargo dst corpus add scenarios/kv/swarm.toml 0 --planted kv.scan-in-pages --within 30
+  # after an intended change of behaviour
   cargo dst corpus add --refresh seeds/kv-crash-17.toml";
 
 /// `dst corpus run`
@@ -72,16 +72,16 @@ pub struct RunArgs {
     /// Entries, or folders of them [default: seeds]
     #[arg(value_name = "FILE|FOLDER")]
     pub entries: Vec<PathBuf>,
-    /// Entries at the same time [default: one per core]
+    /// The number of parallel runs [default: one per core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
-    /// Fail for entries that have drifted, too
+    /// Fail for drifted entries too
     #[arg(long)]
     pub strict: bool,
-    /// What a run may take.
+    /// The limits of a run.
     #[command(flatten)]
     pub limits: super::Limits,
-    /// Print JSON, one object a line; the last is the summary
+    /// Print JSON, one object per line; the last is the summary
     #[arg(long)]
     pub json: bool,
 }
@@ -92,10 +92,10 @@ Examples:
   cargo dst corpus run seeds/kv-crash-17.toml --json
   cargo dst corpus run --strict
 
-An entry is held (all is as it was), drifted (what is expected holds, but the run is another one than \
-was recorded, so it may not test any more what it was kept for), or broken. Runs are made in worker \
-processes, as those of a sweep are: an entry whose run hangs or aborts is broken by `process:hang` or \
-`process:abort`.";
+An entry is held (its expectation holds, and the run is unchanged), drifted (its expectation holds, but \
+the run has changed, so the entry may no longer test what it was kept for), or broken (its expectation \
+does not hold). Worker processes make the runs, as in a sweep: a run that hangs or aborts breaks its \
+entry with `process:hang` or `process:abort`.";
 
 /// `dst corpus prune`
 #[derive(Debug, Args)]
@@ -104,13 +104,13 @@ pub struct PruneArgs {
     /// Entries, or folders of them [default: seeds]
     #[arg(value_name = "FILE|FOLDER")]
     pub entries: Vec<PathBuf>,
-    /// Entries at the same time [default: one per core]
+    /// The number of parallel runs [default: one per core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
-    /// What a run may take.
+    /// The limits of a run.
     #[command(flatten)]
     pub limits: super::Limits,
-    /// Delete them
+    /// Delete the listed entries
     #[arg(long)]
     pub yes: bool,
 }
@@ -120,5 +120,5 @@ Examples:
   cargo dst corpus prune
   cargo dst corpus prune --yes
 
-Listed are entries that have drifted, those whose scenario is gone, and duplicates: a failure \
-that an earlier entry of the same scenario and planted bugs expects too, or a run that one has.";
+`prune` lists drifted entries, entries whose scenario does not exist, and duplicates: entries with the \
+same run as an earlier entry, or with the same failure of the same scenario and planted bugs.";

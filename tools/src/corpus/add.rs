@@ -25,7 +25,7 @@ use crate::worker::{self, Run, Workers, death};
 /// Makes the run, and writes down how it ended.
 pub fn run(args: &AddArgs, registry: &Registry<'_>, console: &Console, workers: Workers) -> Result<Exit> {
     let (Some(scenario), Some(seed)) = (&args.scenario, args.seed) else {
-        return Err(BadInput::error("which run?", "give a scenario and a seed"));
+        return Err(BadInput::error("no run given", "name a scenario and a seed"));
     };
     registry.check_planted(&args.planted)?;
     let scenario = from_here(scenario);

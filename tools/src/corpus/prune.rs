@@ -68,10 +68,10 @@ pub fn run(args: &PruneArgs, registry: &Registry<'_>, console: &Console, workers
         console.print(&format!("{}  {path}  {why}\n", word.yellow().bold()))?;
     }
     for line in &broken {
-        console.print(&format!("{}   {line}: kept, since something is wrong\n", "broken".red().bold()))?;
+        console.print(&format!("{}   {line}: not deleted, because its check failed\n", "broken".red().bold()))?;
     }
     if useless.values().any(|why| why.starts_with(DRIFTED)) {
-        console.print("what has drifted may be recorded anew instead: cargo dst corpus add --refresh FILE...\n")?;
+        console.print("to update drifted entries instead: cargo dst corpus add --refresh FILE...\n")?;
     }
     let found = if useless.len() == 1 { "1 entry".to_owned() } else { format!("{} entries", useless.len()) };
     let hint = if args.yes || useless.is_empty() { "" } else { "; to delete them: cargo dst corpus prune --yes" };

@@ -1,9 +1,8 @@
-//! `dst replay`: one seed, and what happened.
+//! `dst replay`: repeats and explains the run of one seed.
 //!
-//! First comes what is known before the run, then (if asked for) every event while it happens, then faults, verdict and
-//! digests. A frozen run must end up in the same world as the run that it was frozen from: if it does not, that is said,
-//! and the exit code is that of a failed harness. An entry of the corpus is replayed as the run that it is about, and the
-//! exit code says whether its expectation holds.
+//! The output starts with the plan, then has the trace (with `--trace`), the faults, the verdict and the digests. A frozen run
+//! must reproduce the world digest of its original run; otherwise the command reports a failure of the harness. For an entry of
+//! the corpus, the exit code tells whether the entry's expectation holds.
 
 mod frozen;
 mod human;
@@ -48,7 +47,7 @@ pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Res
     }
 }
 
-/// Replays one run. If it is the run of an entry, the entry says what is expected of it.
+/// Replays one run. For a corpus entry, `kept` has the expectation.
 fn one(args: &ReplayArgs, kept: Option<&Kept<'_>>, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
     registry.check_planted(&args.planted)?;
     let loaded = scenarios::load_one(&args.scenario, registry).map_err(BadScenarios::from)?;

@@ -21,7 +21,7 @@ impl Written {
         }
     }
 
-    /// The first thing that went wrong.
+    /// The first error.
     pub fn check(&self) -> Result<()> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }

@@ -1,12 +1,11 @@
-//! `dst sweep`: many seeds of many scenarios, and what broke.
+//! `dst sweep`: runs many seeds of many scenarios, and reports the bugs found.
 //!
-//! `plan` says how much is to be run, and `schedule` what is next. `pool` has several threads, each with a worker that makes
-//! the runs (`runner`, and `verify` for two that are compared), and hands them over in the order of their
-//! numbers. `tally` adds them up (`bugs`, `planted`), `summary` draws the conclusions (`probes`, `cpu`), and `human`
-//! puts them on one screen, `pages` in the forms that other programs show (`junit`, `markdown`). `bundle` keeps
-//! all there is to know of each distinct failure. `shard` is one part of a sweep, and the sum of all parts. Since runs are
-//! added up in one order, everything but the time is the same with any number of threads; so is where a sweep stops that is
-//! to stop at a failure.
+//! `plan` determines the extent of the sweep, and `schedule` the order of the runs. `pool` has several threads, each with a
+//! worker that makes runs (`runner`, or `verify` for pairs of runs), and delivers the results in the order of the runs.
+//! `tally` counts the results (`bugs`, `planted`). `summary` draws conclusions (`probes`, `cpu`). `human` prints them, and
+//! `pages` writes them for other programs (`junit`, `markdown`). `bundle` writes a folder for each distinct failure. `shard`
+//! splits a sweep and merges its parts. Because results are counted in a fixed order, the summary does not depend on the number
+//! of threads, except for the times; neither does the run at which a sweep stops.
 
 mod bugs;
 mod bundle;
@@ -135,7 +134,7 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console, workers
         None => summary.exit(),
         Some((seed, error)) => {
             let error = exit::explain(&BadScenarios::from(*error).into(), console);
-            console.say(&format!("the sweep ended here: seed {seed} draws what is wrong\n"));
+            console.say(&format!("stopped: with seed {seed} the scenario is invalid (see above)\n"));
             error.max(summary.exit())
         }
     };

@@ -1,4 +1,4 @@
-//! What a sweep was asked for: how many seeds, for how long.
+//! The extent of a sweep: the number of seeds, or the time.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use super::shard::Shard;
 use crate::cli::SweepArgs;
 use crate::worker::Run;
 
-/// How long a sweep goes on when nobody says.
+/// The default duration of a sweep.
 const DEFAULT_TIME: Duration = Duration::from_secs(60);
 
 /// How many runs a sweep makes, and how long it goes on.

@@ -1,8 +1,8 @@
-//! Runs on several threads, results in one order.
+//! A thread pool whose results have a fixed order.
 //!
-//! Each thread has a runner of its own, asks the schedule for jobs and works on them. The results are handed over in the
-//! order in which the jobs were handed out, on the calling thread: whatever is done with them, stopping included, is the
-//! same with any number of threads. A thread that is far ahead of the slowest waits, so that results do not pile up.
+//! Each thread has a runner, and takes jobs from the schedule. The calling thread consumes the results in the order of the
+//! jobs, so the outcome, including a stop, is the same with any number of threads. A thread that is far ahead of the slowest
+//! one waits, so that results do not pile up.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -49,8 +49,8 @@ pub trait Consumer<R> {
     fn tick(&mut self, waited_for: Option<Job>);
 }
 
-/// Works on all jobs of the schedule, and hands the results to `consumer` in order. Work that is under way when the consumer
-/// breaks is thrown away. After an interruption there may be gaps: what is there is handed over all the same.
+/// Performs all jobs of the schedule, and passes the results to `consumer` in order. When the consumer breaks, work in
+/// progress is discarded. After an interruption the results may have gaps.
 pub fn in_order<R: Send, W: Runner<R>>(
     threads: usize,
     runner: impl Fn() -> W + Sync,
@@ -148,7 +148,7 @@ impl<'a> Gate<'a> {
             if !may_wait {
                 return None;
             }
-            // An interruption wakes nobody.
+            // An interruption does not wake this thread, so the wait needs a timeout.
             state = self.moved.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
         }
         if is_over() {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_runs_far_ahead_of_the_slowest() {
+    fn no_thread_runs_far_ahead_of_the_slowest() {
         let furthest = AtomicU64::new(0);
         let work = |index| {
             if index == 0 {

@@ -16,8 +16,8 @@ pub struct Never {
     pub at: String,
 }
 
-/// The sites that never held, as far as they belong to what was swept: `held` says which names did, `swept` and `known`
-/// are systems.
+/// The `sometimes!` and `reachable!` sites of the swept systems that never held. `held` has the names that held; `swept` and
+/// `known` are systems.
 pub fn never(held: &BTreeMap<String, u64>, swept: &BTreeSet<&str>, known: &BTreeSet<&str>) -> Vec<Never> {
     let lines = sites().filter(|probe| !held.contains_key(probe.name) && belongs(probe, held, swept, known));
     let lines = lines.map(|probe| Never {

@@ -1,4 +1,4 @@
-//! How far a sweep is: a bar for somebody who watches, a line now and then for a log.
+//! The progress of a sweep: a bar on a terminal, or a line now and then in a log.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ impl<'a> Progress<'a> {
         Progress { console, plan, bar, last_line: Instant::now(), moved: (0, Instant::now()) }
     }
 
-    /// Shows how far it is. `waited_for` says which run is the next to be counted: a slow one holds up those after it.
+    /// Shows the progress. `waited_for` names the next run to be counted; a slow run delays the counting of later runs.
     pub fn show(&mut self, counts: Counts, waited_for: impl FnOnce() -> Option<String>) {
         if self.moved.0 != counts.runs {
             self.moved = (counts.runs, Instant::now());

@@ -1,8 +1,7 @@
-//! Who is next: the scenarios in turn, or with limited time the one that has had the least of it.
+//! The order of runs: the scenarios in turn, or with limited time the scenario with the least time so far.
 //!
-//! In turn, what the n-th run is depends on nothing but its number. With limited time the results depend on the machine
-//! anyhow; then each scenario gets the same share of time, not of runs, so that one with long runs does not starve the
-//! others.
+//! In turn, the n-th run depends only on its number. With limited time the results depend on the machine anyhow. Each scenario
+//! then gets the same share of time, not of runs, so that a scenario with long runs does not starve the others.
 
 use std::time::Duration;
 

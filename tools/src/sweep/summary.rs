@@ -97,46 +97,46 @@ pub enum HarnessKind {
     Broken,
 }
 
-/// A run that says nothing about the system.
+/// A run without a verdict on the system.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Harness {
-    /// Why it does not.
+    /// The kind of problem.
     pub kind: HarnessKind,
-    /// Which run, and what went wrong.
+    /// The run and the error.
     #[serde(flatten)]
     pub fault: Fault,
 }
 
-/// What the sweep took, and how it went.
+/// The resources that a sweep used.
 pub struct Cost {
-    /// How many runs were made at the same time.
+    /// The number of parallel runs.
     pub jobs: usize,
-    /// CPU time of all its processes.
+    /// The CPU time of all processes.
     pub cpu: Duration,
-    /// Whether a signal ended it.
+    /// Whether a signal stopped the sweep.
     pub interrupted: bool,
 }
 
 /// A distinct bug.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Failure {
-    /// The same for the same bug over all seeds.
+    /// The signature, which is the same for the same bug with all seeds.
     pub signature: String,
     /// The system.
     pub system: String,
-    /// In how many runs.
+    /// The number of runs with the bug.
     pub count: u64,
-    /// The scenario of the cheapest run that shows it.
+    /// The scenario of the cheapest run with the bug: the run with the fewest events.
     pub scenario: String,
-    /// The seed of that run; none for what only a whole sweep shows.
+    /// The seed of that run; `None` for a failure of the whole sweep.
     pub seed: Option<u64>,
-    /// When it happens in that run; none for the death of a process, since nobody saw when.
+    /// The virtual time of the failure in that run; `None` for the death of a process.
     pub at_ns: Option<u64>,
-    /// How much there is to read in that run.
+    /// The number of events in that run.
     pub events: Option<u64>,
-    /// What the check says.
+    /// The check's explanation.
     pub explanation: String,
-    /// The command that shows it.
+    /// The command that replays that run.
     pub replay: String,
     /// In how many runs of each scenario.
     pub scenarios: BTreeMap<String, u64>,
@@ -384,8 +384,7 @@ impl ScenarioRow {
             true => format!("no fault happened in {runs}"),
             false => format!("the faults in {runs} were: {}", faults.join(", ")),
         };
-        for (name, what) in
-            [("fault.refused", "were refused by the fault budget"), ("fault.missed", "fired with nobody to hit")]
+        for (name, what) in [("fault.refused", "were refused by the fault budget"), ("fault.missed", "matched no node")]
         {
             if let Some(times) = self.dose.get(name) {
                 why += &format!("; {times} {what}");
@@ -408,7 +407,7 @@ fn failure(system: String, signature: String, bug: Bug, targets: &[Target<'_>]) 
     let path = |scenario: usize| targets[scenario].loaded.scenario.path().to_owned();
     let best = bug.best;
     Failure {
-        // Nobody saw when a process died.
+        // The virtual time of a process's death is unknown.
         at_ns: (!signature.starts_with(death::PREFIX)).then_some(best.at_ns),
         signature,
         system,

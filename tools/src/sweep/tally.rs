@@ -62,14 +62,14 @@ pub struct Row {
     pub harness: u64,
 }
 
-/// A run that says nothing about the system, because the harness failed.
+/// A run in which the harness failed, so that it has no verdict on the system.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fault {
     /// The scenario.
     pub scenario: String,
     /// The seed.
     pub seed: u64,
-    /// What went wrong.
+    /// The error.
     pub what: String,
     /// The command that runs it again.
     pub replay: String,

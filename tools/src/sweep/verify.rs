@@ -1,5 +1,5 @@
-//! `--verify`: a run is made twice, in two processes, and must be the same. If it is not, a third pass with a recorder on
-//! both sides names the first event that differs.
+//! `--verify`: makes a run twice, in two processes, and compares the reports. If the reports differ, both processes repeat the
+//! run with a recorder, to name the first event that differs.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::worker::{Maker, Ran, Run, death};
 /// Lines of trace before the one that differs.
 const BEFORE: usize = 3;
 
-/// Makes a run with each of the two, and compares.
+/// Makes a run with each of the two, and compares the reports.
 pub fn verify(first: &mut dyn Maker, second: &mut dyn Maker, run: Run) -> Option<(Ran, Duration)> {
     let ((one, took_one), (other, took_other)) = (first.make(run)?, second.make(run)?);
     let ran = match (one, other) {
@@ -28,7 +28,7 @@ pub fn verify(first: &mut dyn Maker, second: &mut dyn Maker, run: Run) -> Option
     Some((ran, took_one + took_other))
 }
 
-/// Who died has no digest; that both died in the same way is all that can be asked.
+/// A dead worker's report has no digest, so two deaths are the same if their signatures are.
 fn is_same(one: &Report, other: &Report) -> bool {
     one == other || death::is_death(one) && death::is_death(other) && signature(one) == signature(other)
 }

@@ -14,21 +14,21 @@ use super::one::Task;
 /// What the signatures of all such failures begin with.
 pub const PREFIX: &str = "process:";
 
-/// What Rust's runtime says when a stack overflows, and when memory is out.
+/// The messages of Rust's runtime for a stack overflow and for exhausted memory.
 const OVERFLOW: &str = "has overflowed its stack";
 const NO_MEMORY: &str = "memory allocation of";
 
-/// Whether a line of output tells how its process died.
+/// Whether a line of output explains the death of its process.
 pub fn is_telling(line: &str) -> bool {
     line.contains(OVERFLOW) || line.contains(NO_MEMORY)
 }
 
-/// How a worker came to its end.
+/// The end of a worker process.
 #[derive(Clone, Copy, Debug)]
 pub enum Death {
-    /// By itself, or at somebody else's hand.
+    /// The process exited, or was killed from outside.
     Ended(ExitStatus),
-    /// It was killed because the run did not end in this time.
+    /// The parent killed the process because the run did not end within this time.
     Hung(Duration),
 }
 
@@ -78,8 +78,8 @@ fn without_thread_id(line: &str) -> String {
     }
 }
 
-/// The report that the worker could not make any more. It has no digest: nobody knows how far the run came.
-/// If the scenario declares that it fails so, the run has passed.
+/// The report of a run whose worker died. It has no digest, because the progress of the run is unknown. The run has passed if
+/// the scenario declares this failure.
 pub fn report(task: &Task<'_>, seed: u64, failure: Failure) -> Report {
     let fails = task.scenario.plan(seed).map(|plan| plan.expect.fails).unwrap_or_default();
     let is_declared = fails.iter().any(|declared| failure.is_of(declared));

@@ -1,21 +1,21 @@
-//! Worker processes: the runs of a sweep and of the corpus happen in processes of their own, so that one that hangs,
-//! aborts, overflows its stack or takes all memory costs one run and not the command.
+//! Worker processes make the runs of a sweep and of the corpus, so that a run that hangs, aborts, overflows its stack or
+//! exhausts its memory costs one run instead of the command.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | `one` | a run: the only place where one is made |
-//! | `team` | who makes the runs of a command: worker processes, or this one |
-//! | `keep` | a run with everything about it written down |
-//! | `here` | runs made in this process |
-//! | `serve` | the worker, `dst worker`: it makes runs as `here` does, and answers |
-//! | `protocol` | what a worker and its parent say to each other |
-//! | `process` | a worker as its parent sees it |
-//! | `remote` | runs made by a worker, and by another one if that dies |
-//! | `death` | what the death of a worker says about the run that it made |
-//! | `output` | what a worker prints |
+//! | `one` | makes one run; every run goes through it |
+//! | `team` | makes the runs of a command in worker processes or in this process |
+//! | `keep` | makes a run and writes everything about it to files |
+//! | `here` | makes runs in this process |
+//! | `serve` | the worker, `dst worker`: makes runs like `here` and sends the results |
+//! | `protocol` | the messages between a worker and its parent |
+//! | `process` | the parent's handle of a worker |
+//! | `remote` | makes runs in a worker, and replaces a worker that died |
+//! | `death` | turns the death of a worker into the failure of its run |
+//! | `output` | the output of a worker |
 //!
-//! A worker is this program again. The two talk over a socket that the worker finds as its stdin; its stdout and stderr
-//! are one pipe. So whatever the code under test prints is output and never an answer.
+//! A worker is another process of the same program. The two exchange messages over a socket, which is the worker's stdin. The
+//! worker's stdout and stderr are a pipe, so output of the code under test is never mistaken for a message.
 
 pub(crate) mod death;
 pub(crate) mod here;
@@ -38,76 +38,76 @@ use sim::scenario::ScenarioError;
 
 use crate::exit::BadScenarios;
 
-/// Who makes the runs of a command.
+/// The place where a command makes its runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workers {
     /// Processes that run this program's `worker` command.
     Processes,
-    /// Threads of this process, where the program is not a `dst`: a test that calls [`crate::run_from`].
+    /// Threads of this process, for callers of [`crate::run_from`], whose program is not `dst`.
     Threads,
 }
 
-/// Which run: a scenario by its index, and a seed.
+/// A run: a scenario and a seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// The scenario.
+    /// The index of the scenario.
     pub scenario: usize,
     /// The seed.
     pub seed: u64,
 }
 
-/// What became of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub enum Ran {
-    /// It ended, one way or the other.
+    /// The run ended with a report, passed or failed.
     Ended(Box<Report>),
-    /// It ended otherwise the second time.
+    /// The second execution of the run differed from the first.
     Differs {
-        /// The first time.
+        /// The report of the first execution.
         first: Box<Report>,
-        /// What is different about the second.
+        /// The difference.
         how: String,
     },
-    /// The scenario is wrong, with this seed at least.
+    /// The scenario is invalid with this seed.
     BadScenario(Box<ScenarioError>),
     /// The harness failed.
     Broken(String),
-    /// There is nobody to make it, nor any other.
+    /// No worker can be started, so no run can be made.
     NoWorker(String),
 }
 
-/// Makes runs, one after the other.
+/// Makes runs, one at a time.
 pub trait Maker {
-    /// Makes a run, and says how long that took. None if the sweep ended meanwhile.
+    /// Makes a run and returns its result and its real time. `None` if the sweep was stopped during the run.
     fn make(&mut self, run: Run) -> Option<(Ran, Duration)>;
 
-    /// Makes a run once more and keeps its trace. Returns a hash for each line.
+    /// Repeats a run and keeps its trace. Returns a hash of each line.
     ///
     /// # Errors
     ///
-    /// If it cannot be made.
+    /// If the run cannot be made.
     fn record(&mut self, run: Run) -> Result<Vec<u64>, String>;
 
-    /// Makes a run once more, and writes all there is to know of it to a folder.
+    /// Repeats a run and writes its trace, history, report and frozen file to a folder.
     ///
     /// # Errors
     ///
-    /// If it cannot be made, or a file cannot be written.
+    /// If the run cannot be made, or a file cannot be written.
     fn keep(&mut self, run: Run, folder: &Path) -> Result<Report, String>;
 
-    /// Lines of the trace that was kept last.
+    /// Returns lines of the last trace that [`Maker::record`] kept.
     ///
     /// # Errors
     ///
-    /// If nobody has it any more.
+    /// If the trace is lost, because its worker died.
     fn lines(&mut self, range: Range<usize>) -> Result<Vec<String>, String>;
 }
 
-/// Makes a run, for who wants nothing but its report.
+/// Makes a run and returns its report, for callers that need only the report.
 ///
 /// # Errors
 ///
-/// If the scenario is wrong, with this seed at least, or the harness fails.
+/// If the scenario is invalid with this seed, or the harness fails.
 pub(crate) fn report(maker: &mut dyn Maker, run: Run) -> Result<Box<Report>> {
     match maker.make(run).map(|(ran, _)| ran) {
         Some(Ran::Ended(report)) => Ok(report),

@@ -7,7 +7,7 @@ use sim::{DynSystem, RunError, RunOptions, Scenario};
 
 use super::Ran;
 
-/// What there is to run, with any seed.
+/// A scenario to run, with any seed.
 pub struct Task<'a> {
     /// The scenario.
     pub scenario: Scenario,

@@ -1,4 +1,4 @@
-//! What a worker prints: passed on to the console within bounds, and the end of it kept, to explain how it died.
+//! The output of a worker. A bounded part goes to the console; the last lines are kept to explain the worker's death.
 
 use std::collections::VecDeque;
 use std::io::{PipeReader, Read};

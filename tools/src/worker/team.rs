@@ -1,4 +1,4 @@
-//! Who makes the runs of a command: worker processes within limits, or this process.
+//! Makes the runs of a command, in worker processes with limits or in this process.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::console::Console;
 use crate::exit::BadInput;
 use crate::stop::Stop;
 
-/// How long a run may take when nobody says. Runs take milliseconds; slow ones on a busy machine seconds.
+/// The default limit on the real time of a run. Runs take milliseconds, and slow runs on a busy machine take seconds.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-/// How much memory a worker may have when nobody says: far more than a run needs, and less than a machine has. Only Linux
-/// counts address space in a way that makes a limit useful.
+/// The default memory limit of a worker: far more than a run needs, and less than a machine has. Only Linux counts address
+/// space in a way that makes a limit useful.
 const DEFAULT_MEMORY: Memory = Memory(if cfg!(target_os = "linux") { Some(4 << 30) } else { None });
 
 /// Makes runs of these tasks.
@@ -27,11 +27,11 @@ pub struct Team<'a> {
 }
 
 impl<'a> Team<'a> {
-    /// Nothing is started yet.
+    /// Prepares the workers, without starting one.
     ///
     /// # Errors
     ///
-    /// If there are limits that runs in this process cannot have, or workers cannot be told what there is to run.
+    /// If limits are given but runs in this process cannot be limited, or the tasks cannot be encoded for workers.
     pub fn new(workers: Workers, tasks: &'a [Task<'a>], limits: &Limits, console: &Console) -> Result<Team<'a>> {
         let launch = match workers {
             Workers::Processes => {

@@ -248,7 +248,7 @@ fn a_seed_that_draws_an_error_ends_the_sweep_there() {
     // Nobody may take it for a pass.
     let ended = dst("sweep tests/others/seldom-wrong.toml --seeds 100").expect(Exit::BadInput);
     assert!(ended.out.contains(&format!("BAD SCENARIO: {seed} runs, ")), "{}", ended.out);
-    assert!(one.err.contains(&format!("seed {seed} draws what is wrong")), "{}", one.err);
+    assert!(one.err.contains(&format!("with seed {seed} the scenario is invalid")), "{}", one.err);
     dst(&format!("replay tests/others/seldom-wrong.toml {seed}")).expect(Exit::BadInput);
 }
 

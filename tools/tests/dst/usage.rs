@@ -18,7 +18,7 @@ fn help_teaches_by_example() {
         ("new scenario --help", "cargo dst new scenario kv slow-leader"),
         ("merge --help", "cargo dst merge 1.json 2.json"),
         ("corpus --help", "cargo dst corpus run"),
-        ("corpus add --help", "--planted kv.stale-read --within 30"),
+        ("corpus add --help", "--planted kv.scan-in-pages --within 30"),
         ("corpus run --help", "cargo dst corpus run --strict"),
         ("corpus prune --help", "cargo dst corpus prune --yes"),
     ] {
@@ -36,7 +36,7 @@ fn what_is_no_command_is_bad_input() {
         ("swep", "'sweep'"),
         ("sweep --sedes 7", "'--seeds'"),
         ("sweep --seeds x", "expected A..B or N"),
-        ("sweep --seeds 5..5", "no seed in this range"),
+        ("sweep --seeds 5..5", "range has no seed"),
         ("sweep --jobs 0", "1..=1024"),
         ("sweep --for soon", "expected a duration"),
         ("sweep --max-failures 0", "--max-failures"),
