@@ -12,7 +12,7 @@ pub struct NodeLocal<T: 'static> {
 }
 
 impl<T: 'static> NodeLocal<T> {
-    /// Runs `f` on the value of the calling node. On a dead node, in a destructor say, `f` gets a fresh value that is
+    /// Runs `f` on the value of the calling node. On a crashed node, for example in a destructor, `f` gets a fresh value that is
     /// dropped afterwards.
     pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
         // The address only finds the variable; order never depends on it.

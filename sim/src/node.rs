@@ -23,7 +23,7 @@ pub fn this() -> NodeId {
     kernel::with(|state| state.here())
 }
 
-/// Which life of the node this is: 1 at first boot, one more at each restart.
+/// The incarnation of the running node: 1 at first boot, one more at each restart.
 pub fn incarnation() -> u32 {
     kernel::with(|state| {
         state.here();

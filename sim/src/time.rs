@@ -157,7 +157,7 @@ impl Future for Sleep {
             match timer {
                 // Still waiting, perhaps for another task by now.
                 Some(timer) if state.is_timer_pending(timer) => state.rearm_timer(timer, waker),
-                // The dead set no timers.
+                // A crashed node sets no timers.
                 _ if !state.current.alive => {}
                 _ => return Ok(Some(state.add_timer(deadline, waker.clone()))),
             }

@@ -52,7 +52,7 @@ const KEPT: usize = 64 * 1024;
 /// The bytes that `fill` appends. They are gathered in a buffer that stays, so that they are allocated once and in their size,
 /// instead of moved each time they outgrow one.
 pub(crate) fn gathered(fill: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>) -> Result<Vec<u8>, CodecError> {
-    // Whoever encodes while encoding finds an empty one, and so do destructors of thread-locals.
+    // A nested encoding finds an empty buffer, and so do destructors of thread-locals.
     let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
     scratch.clear();
     fill(&mut scratch)?;

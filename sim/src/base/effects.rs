@@ -58,7 +58,7 @@ effects! {
     lost_sectors => "disk.lost_sectors",
     /// Writes of which a part came through a crash.
     torn => "disk.torn",
-    /// Sectors that a crash left with bytes that nobody wrote there.
+    /// Sectors that a crash left with garbage: bytes that were never written there.
     garbage => "disk.garbage",
     /// Creations, renames and removals that were not durable and came through a crash.
     kept_names => "disk.kept_names",
@@ -96,7 +96,7 @@ effects! {
     buggified => "buggify.fired",
     /// Faults that the budget did not allow.
     refused => "fault.refused",
-    /// Faults that fired with nobody to hit.
+    /// Faults that fired but matched no node.
     missed => "fault.missed",
     /// Faults that were in force without an effect that could be counted.
     idle_faults => "fault.idle",

@@ -244,7 +244,7 @@ impl State {
         let now = self.now;
         self.drifts |= drift_ppm != 0;
         for &node in nodes {
-            self.node(node).clock.go_wrong(now, offset, drift_ppm);
+            self.node(node).clock.skew(now, offset, drift_ppm);
         }
     }
 

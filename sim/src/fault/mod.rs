@@ -357,7 +357,7 @@ impl Fault<Vec<NodeId>> {
     pub fn damages(&self) -> &[NodeId] {
         match self {
             Fault::Wipe(nodes) | Fault::BitRot { nodes, .. } | Fault::BadSectors { nodes, .. } => nodes,
-            Fault::Disk { nodes, set } if set.is_treacherous() => nodes,
+            Fault::Disk { nodes, set } if set.can_lose_silently() => nodes,
             _ => &[],
         }
     }

@@ -110,8 +110,8 @@ impl DiskConfig {
         self
     }
 
-    /// Whether what is synced on it may be lost, or be something else, though nobody is told.
-    pub(crate) fn is_treacherous(&self) -> bool {
+    /// Whether a successful sync may lose or misplace data.
+    pub(crate) fn can_lose_silently(&self) -> bool {
         self.lying_sync || self.misdirect > 0.0
     }
 }
@@ -159,8 +159,8 @@ pub struct DiskPatch {
 }
 
 impl DiskPatch {
-    /// Whether what is synced may be lost, or be something else, though nobody is told.
-    pub(crate) fn is_treacherous(&self) -> bool {
-        DiskConfig::default().patched(self).is_treacherous()
+    /// Whether a successful sync may lose or misplace data with this patch.
+    pub(crate) fn can_lose_silently(&self) -> bool {
+        DiskConfig::default().patched(self).can_lose_silently()
     }
 }

@@ -44,7 +44,7 @@ pub(super) struct Counts {
     pub lost: u64,
     /// Writes of which a part came through.
     pub torn: u64,
-    /// Sectors with bytes that nobody wrote there.
+    /// Sectors with garbage: bytes that were never written there.
     pub garbage: u64,
     /// Changes of names that came through, and that did not.
     pub kept_names: u64,

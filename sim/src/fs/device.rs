@@ -1,12 +1,11 @@
-//! The device under the file system: how long its operations take, and whether they do what they say.
+//! The device under the file system decides the duration and the outcome of each operation.
 //!
-//! Everything about an operation is decided here, once, when it is through: a fault that begins or ends while it is under way
-//! counts as it is at the end. Each decision has its own draw, keyed by the disk and by how manieth operation it is, made
-//! whether or not the others turn out so: to switch read errors on leaves every latency as it was.
+//! The outcome is decided at the end of an operation, so a fault counts if it is active then. Each decision has a draw of its
+//! own, keyed by (disk, operation number), so switching on read errors does not change any latency.
 //!
-//! In this order: an operation waits for those before it if there is a limit (`iops`, `bandwidth`), takes its latency, and waits
-//! until no stall is in force. All of this is true time, which a node's wrong clock does not change. Writes go to the page
-//! cache, so no limit concerns them; their bytes pass when they are synced.
+//! An operation first queues for a limited device (`iops`, `bandwidth`), then takes its latency, then waits until no stall is
+//! active. All durations are in true time, independent of the node's clock. Writes go to the page cache and are not limited;
+//! their bytes use bandwidth when they are synced.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,30 +20,30 @@ use crate::kernel::{self, State};
 use crate::trace::digest::{Tag, hash_bytes};
 use crate::trace::record::Kind;
 
-/// Which draw of an operation is for what.
+/// The index of each draw of an operation.
 mod slot {
     pub const LATENCY: u64 = 0;
     pub const ERROR: u64 = 1;
-    /// How much of it happened all the same.
+    /// The part that a failed operation performed.
     pub const PART: u64 = 2;
     pub const CORRUPT: u64 = 3;
     pub const BIT: u64 = 4;
-    /// The first of those for sectors; the place that a sector lands in has the draw after its own.
+    /// The first of the draws for sectors, two per sector: whether the sector is misdirected, and its place.
     pub const SECTORS: u64 = 16;
 }
 
-/// What a sync does to what it covers.
+/// The outcome of a sync.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Synced {
-    /// All of it is durable, but for sectors that landed elsewhere.
+    /// The sectors are durable, except misdirected ones.
     Done(Strays),
-    /// EIO. The draw decides about each sector.
+    /// The sync failed with EIO. The draw decides the fate of each sector.
     Failed(Draw),
-    /// Nothing happened, and nobody is told.
+    /// The sync did nothing and reported success.
     Lied,
 }
 
-/// Which of the sectors that a sync writes land in the place of others.
+/// The misdirected sectors of a sync.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Strays {
     key: Key,
@@ -53,7 +52,7 @@ pub(super) struct Strays {
 }
 
 impl Strays {
-    /// Whether none does: nobody needs to ask for each.
+    /// Whether no sector can be misdirected.
     pub fn none(&self) -> bool {
         self.misdirect.is_zero()
     }
@@ -73,7 +72,7 @@ pub(super) async fn read(bytes: usize) -> io::Result<Option<Draw>> {
         let device = state.device();
         if device.happens(number, slot::ERROR, device.read_error) {
             state.effects.read_errors += 1;
-            state.betray("read failed");
+            state.record_fault("read failed");
             return Err(error::io());
         }
         Ok(device.happens(number, slot::CORRUPT, device.corrupt_read).then(|| device.key.draw(number, slot::BIT)))
@@ -90,12 +89,12 @@ pub(super) async fn write() -> Result<(), Draw> {
         }
         let part = device.key.draw(number, slot::PART);
         state.effects.write_errors += 1;
-        state.betray("write failed");
+        state.record_fault("write failed");
         Err(part)
     })
 }
 
-/// Waits for a sync of so many bytes.
+/// Performs a sync of this many bytes.
 pub(super) async fn sync(bytes: u64) -> Synced {
     let number = Serving::new(Operation::Sync(bytes)).await;
     kernel::with(|state| {
@@ -103,12 +102,12 @@ pub(super) async fn sync(bytes: u64) -> Synced {
         if device.happens(number, slot::ERROR, device.sync_error) {
             let part = device.key.draw(number, slot::PART);
             state.effects.sync_errors += 1;
-            state.betray("sync failed");
+            state.record_fault("sync failed");
             Synced::Failed(part)
         } else if device.effective.lying_sync {
             device.lied = true;
             state.effects.lies += 1;
-            state.betray("sync did nothing");
+            state.record_fault("sync did nothing");
             Synced::Lied
         } else {
             device.empty = false;
@@ -117,14 +116,14 @@ pub(super) async fn sync(bytes: u64) -> Synced {
     })
 }
 
-/// Flips the bit that the draw says.
+/// Flips the bit that the draw selects.
 pub(super) fn flip(bytes: &mut [u8], bit: Draw) {
     if !bytes.is_empty() {
         let bit = bit.below(bytes.len() as u64 * 8) as usize;
         bytes[bit / 8] ^= 1 << (bit % 8);
         kernel::with(|state| {
             state.effects.corrupt_reads += 1;
-            state.betray("read a wrong bit");
+            state.record_fault("read a wrong bit");
         });
     }
 }
@@ -198,10 +197,10 @@ impl Waiting {
     }
 }
 
-/// An operation of that size stands for those that wait when a limit changes.
+/// The assumed size of queued operations when a limit changes.
 const TYPICAL: u64 = 4096;
 
-/// How long the device has to do with an operation of so many bytes.
+/// The time for which an operation of this many bytes occupies the device.
 fn occupied(iops: Iops, bandwidth: Rate, bytes: u64) -> u64 {
     iops.interval().max(transfer(bandwidth, bytes))
 }
@@ -304,7 +303,7 @@ impl Device {
 
     /// Whether what it holds, or says that it holds, may be lost or wrong, apart from single sectors.
     fn is_unreliable(&self) -> bool {
-        self.lied || self.empty || self.effective.is_treacherous()
+        self.lied || self.empty || self.effective.can_lose_silently()
     }
 }
 
@@ -415,8 +414,8 @@ impl State {
         wakers.into_iter().filter_map(|waker| self.wake_waker(waker)).collect()
     }
 
-    /// Puts what the device of the running node did wrong into digest and trace.
-    fn betray(&mut self, what: &'static str) {
+    /// Records a fault of the running node's device in digest and trace.
+    fn record_fault(&mut self, what: &'static str) {
         let here = self.here();
         self.digest.event(Tag::Disk, u64::from(here.0), hash_bytes(what.as_bytes()), self.now);
         self.record(here, Kind::Disk, |_| what.to_owned());

@@ -263,7 +263,7 @@ impl File {
     }
 }
 
-/// A sync under way. When nobody waits for it any more, nothing is certain.
+/// A sync in progress. If its future is dropped, the outcome of the sync is uncertain.
 struct UnderWay<'a>(&'a Inode);
 
 impl Drop for UnderWay<'_> {

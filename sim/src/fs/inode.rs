@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::content::Content;
 use super::space::Space;
 
-/// It lives as long as a name, cached or durable, or an open handle leads to it.
+/// An inode exists as long as a cached name, a durable name or an open handle refers to it.
 #[derive(Debug)]
 pub(super) struct Inode {
     /// Unique on its disk, in order of creation.

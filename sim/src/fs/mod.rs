@@ -1,23 +1,23 @@
 //! Files on a simulated disk, shaped like `tokio::fs` plus positioned I/O.
 //!
-//! Writes go to the page cache and are seen by every later read; only what was synced is sure to survive a crash. Names are
-//! data of their directory: a file that was created, renamed or removed is so after a crash for sure only if [`sync_dir`]
-//! came back first. A file's bytes and length are made durable by [`File::sync_all`].
+//! Writes go to the page cache, and later reads see them. Only synced data is sure to survive a crash. [`File::sync_all`]
+//! makes a file's bytes and length durable. Names are data of their directory: [`sync_dir`] makes created, renamed and
+//! removed names durable.
 //!
-//! What was not synced may survive as well, all of it or any part: single sectors of 512 bytes, each as it was at any moment
-//! since the last sync, a length without its bytes, a rename without the bytes of the file. A crash draws which.
+//! Any part of the unsynced data may survive a crash too: single sectors of 512 bytes, each as it was at any moment since the
+//! last sync, a length without its bytes, a rename without the bytes of the file. The crash draws the surviving parts.
 //!
 //! Errors are those of a real file system: [`io::Error`]s with the operating system's numbers.
 //!
-//! Paths are `/`-separated and relative to the node's own disk. The directory `""` is its root and always exists. There
-//! are no links, no permissions, and no `..`.
+//! Paths are `/`-separated and relative to the node's own disk. The directory `""` is the disk's root and always exists.
+//! Links, permissions and `..` are not supported.
 //!
 //! # The map
 //!
-//! A [`File`] asks the `device` (how long does it take, does it fail?) and then does it on the `disk`, which is made of `names`
-//! (directories, and in `changes` what is not durable of them) and of `inode`s, whose `content` is one vector for the page
-//! cache and a `shadow` for each sector that is not durable as it is cached. `sync` makes shadows go, `crash` decides what
-//! becomes of them by throwing `dice`, and `platter` damages what is durable.
+//! A [`File`] asks the `device` for the duration and the success of an operation, then performs the operation on the `disk`.
+//! The `disk` consists of `names` (directories, with their unsynced `changes`) and `inode`s. The `content` of an inode is a
+//! vector for the page cache, and a `shadow` for each sector whose durable bytes differ from the cache. `sync` removes shadows,
+//! `crash` resolves them by rolling `dice`, and `platter` damages durable sectors.
 
 mod changes;
 mod config;
@@ -57,7 +57,7 @@ use crate::trace::digest::hash_bytes;
 use device::Synced;
 use disk::Disk;
 
-/// Runs `op` where the node's disk is. The dead have none: their operations never complete.
+/// Runs `op` on the running node's disk. An operation of a crashed node has no effect and never completes.
 async fn on_disk<R>(op: impl FnOnce(&mut State) -> R) -> R {
     let mut op = Some(op);
     std::future::poll_fn(|_| {

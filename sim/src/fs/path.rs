@@ -14,7 +14,7 @@ pub(super) fn parts(path: &str) -> io::Result<impl Iterator<Item = &str>> {
         return Err(error::name_too_long());
     }
     let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
-    // The way up is not supported: a disk has no links, so nobody needs it.
+    // `..` is not supported: a disk has no links, so no path needs it.
     let bytes = path.as_bytes();
     if bytes.contains(&0) || bytes.windows(2).any(|two| two == b"..") && parts.clone().any(|part| part == "..") {
         return Err(error::invalid());

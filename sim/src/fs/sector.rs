@@ -8,7 +8,7 @@ pub(super) const SECTOR: usize = 512;
 /// The content of one sector.
 pub(super) type Block = Box<[u8; SECTOR]>;
 
-/// How many sectors so many bytes take.
+/// The number of sectors that this many bytes occupy.
 #[inline]
 pub(super) fn count(bytes: u64) -> u64 {
     bytes.div_ceil(SECTOR as u64)

@@ -55,7 +55,7 @@ impl Serving {
     }
 
     fn poll_in(&mut self, state: &mut State, waker: &Waker) -> Poll<u64> {
-        // The dead have no disk.
+        // An operation of a crashed node never completes.
         if !state.current.alive {
             return Poll::Pending;
         }
@@ -106,7 +106,7 @@ impl Serving {
         Poll::Pending
     }
 
-    /// Nobody waits for it any more.
+    /// The operation's future was dropped.
     fn cancel(&mut self, state: &mut State) {
         let Some((node, op)) = self.under_way.take() else { return };
         if let Some((timer, at)) = op.timer {

@@ -42,12 +42,12 @@ pub(super) struct Shadow {
 }
 
 impl Shadow {
-    /// One that is about to be written for the first time since it was durable.
+    /// The shadow of a durable sector that is about to be written.
     pub fn dirty(durable: Option<Block>, tainted: bool, seq: u64) -> Shadow {
         Shadow { durable, dirty: true, seq, tainted, overwritten: 0, middle: None, pending: None, is_cut: false }
     }
 
-    /// One that was just cut off.
+    /// The shadow of a sector that was just truncated.
     pub fn clean(durable: Option<Block>) -> Shadow {
         Shadow { dirty: false, is_cut: true, ..Shadow::dirty(durable, false, 0) }
     }
@@ -65,7 +65,7 @@ impl Shadow {
     /// It is about to be written; `bytes` are as they were. `since` is when the sync under way began.
     pub fn write(&mut self, bytes: &[u8], sector: u64, whole: bool, stamp: Stamp, since: Option<u64>) {
         if self.dirty {
-            self.put_by(bytes, sector, since);
+            self.stash(bytes, sector, since);
             self.overwritten += 1;
             // Of all versions overwritten so far each is the one remembered with the same probability.
             if split(stamp.draw, sector).below(self.overwritten) == 0 {
@@ -82,8 +82,8 @@ impl Shadow {
         self.seq = stamp.seq;
     }
 
-    /// Puts the cached bytes by if the sync under way is to write them.
-    fn put_by(&mut self, bytes: &[u8], sector: u64, since: Option<u64>) {
+    /// Stashes the cached bytes if the sync in progress must write them.
+    fn stash(&mut self, bytes: &[u8], sector: u64, since: Option<u64>) {
         if self.dirty && self.pending.is_none() && since.is_some_and(|since| self.seq <= since) {
             self.pending = Some(Version { block: sector::copy(bytes, sector), seq: self.seq, tainted: self.tainted });
         }
@@ -91,7 +91,7 @@ impl Shadow {
 
     /// It is about to be cut off.
     pub fn cut(&mut self, bytes: &[u8], sector: u64, since: Option<u64>) {
-        self.put_by(bytes, sector, since);
+        self.stash(bytes, sector, since);
         self.dirty = false;
         self.tainted = false;
         self.is_cut = true;

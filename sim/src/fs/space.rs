@@ -34,7 +34,7 @@ impl Space {
         self.limit.set(bytes);
     }
 
-    /// Takes up to so many sectors; says how many there were.
+    /// Takes up to this many sectors, and returns the number taken.
     pub fn take(&self, sectors: u64) -> u64 {
         let free = (self.limit.get() / SECTOR as u64).saturating_sub(self.used.get());
         let taken = sectors.min(free);

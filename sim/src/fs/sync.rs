@@ -32,7 +32,7 @@ impl Content {
         (dirty * SECTOR) as u64
     }
 
-    /// Nobody waits for the sync any more.
+    /// The sync's future was dropped.
     pub fn abandon_sync(&mut self) {
         if self.syncing.take().is_some() {
             self.shadows.values_mut().for_each(|shadow| shadow.abandon());

@@ -60,8 +60,8 @@ impl Clock {
         gained.saturating_sub(self.corrected).saturating_add(self.stepped)
     }
 
-    /// Adds to what is wrong with it, from now on.
-    pub fn go_wrong(&mut self, now: u64, step: i64, drift_ppm: i64) {
+    /// Skews the clock from `now` on: steps the wall clock and adds to the drift.
+    pub fn skew(&mut self, now: u64, step: i64, drift_ppm: i64) {
         self.stepped = self.stepped.saturating_add(step);
         if drift_ppm != 0 {
             let shown = self.monotonic(now);
@@ -93,12 +93,12 @@ mod tests {
     #[test]
     fn a_fast_clock_gains_and_keeps_what_it_gained_but_the_wall_clock_is_set_right() {
         let mut clock = Clock::default();
-        clock.go_wrong(1_000, 7, 100_000);
+        clock.skew(1_000, 7, 100_000);
         assert_eq!((clock.monotonic(2_000), clock.wall_error(2_000)), (2_100, 107));
         assert_eq!(clock.true_time_of(2_100), 2_000);
-        clock.go_wrong(2_000, -7, -100_000);
+        clock.skew(2_000, -7, -100_000);
         assert_eq!((clock.monotonic(3_000), clock.wall_error(3_000)), (3_100, 0));
-        clock.go_wrong(3_000, 0, -500_000);
+        clock.skew(3_000, 0, -500_000);
         assert_eq!((clock.monotonic(4_000), clock.wall_error(4_000)), (3_600, -500));
     }
 
@@ -115,7 +115,7 @@ mod tests {
                 now += later;
                 prop_assert!(clock.monotonic(now) >= shown);
                 shown = clock.monotonic(now);
-                clock.go_wrong(now, 0, drift);
+                clock.skew(now, 0, drift);
                 prop_assert_eq!(clock.monotonic(now), shown);
             }
             let deadline = shown + wait;

@@ -10,7 +10,7 @@ use crate::trace::digest::Tag;
 use crate::trace::record::Kind;
 
 impl State {
-    /// Starts a task on the node whose code is running. On a dead node the future goes straight to the graveyard.
+    /// Starts a task on the running node. On a crashed node the future goes straight to the graveyard.
     pub fn spawn(&mut self, future: BoxFuture, spawned_at: &'static Location<'static>) -> Option<TaskId> {
         let node = self.here();
         if !self.current.alive {

@@ -2,20 +2,20 @@
 //!
 //! # Why we own an executor
 //!
-//! madsim gives the process boundary (virtual std clocks, deterministic `HashMap` keys, no threads). Inside it runs this
-//! kernel, because the things a simulator must do well are the executor's to do: drop all futures of a crashed node at
-//! once and in order, cancel timers on drop, keep nanosecond time, delay a drawn fraction of wakes, stop in the middle
-//! of a poll when a fault strikes there. It is also several times faster (see `sim/benches`).
+//! madsim provides the process boundary: virtual std clocks, deterministic `HashMap` keys, no threads. This kernel runs inside
+//! that boundary, because a simulator needs an executor that drops all futures of a crashed node at once and in order, cancels
+//! timers on drop, keeps nanosecond time, delays a drawn fraction of wakes, and stops in the middle of a poll when a fault
+//! strikes there. The kernel is also several times faster (see `sim/benches`).
 //!
 //! # Contracts
 //!
-//! Each has a test of its name in `sim/tests/kernel.rs`.
+//! Each contract has a test with its name in `sim/tests`.
 //!
 //! - *No user code runs while a kernel structure is borrowed.* Polls, drops, foreign wakers, invariants and selectors
 //!   are all called with the state released; what must be dropped waits in the graveyard until then.
-//! - *A crash drops all futures of the node at once*, in spawn order, and their destructors see a dead node: sends,
-//!   spawns, sleeps and panics in them are harmless.
-//! - *A crash at an `observe!` takes effect there*: whatever the rest of that poll does is discarded.
+//! - *A crash drops all futures of the node at once*, in spawn order. Their destructors run on a crashed node, where sends,
+//!   spawns, sleeps and panics have no effect.
+//! - *A crash at an `observe!` takes effect there*: the rest of that poll has no effect.
 //! - *Nothing of an old incarnation reaches the new one*: no task, timer, socket, mailbox, reply or disk completion.
 //!   (Datagrams that peers sent are the network's, not the incarnation's: they may arrive after a restart.)
 //! - *Timers cancel on drop*, and have nanosecond resolution without a floor.
@@ -307,8 +307,8 @@ impl State {
         self.nodes.get(self.current.node.index()).map_or_else(Clock::default, |node| node.clock)
     }
 
-    /// Sets a timer for when the running node's clock shows `deadline`. If the clock slows down meanwhile, it fires early:
-    /// whoever set it looks at the clock again.
+    /// Sets a timer for the time at which the running node's clock shows `deadline`. If the clock slows down in the meantime,
+    /// the timer fires early, and its owner must check the clock again.
     pub fn add_timer(&mut self, deadline: u64, waker: Waker) -> TimerId {
         let id = self.timers.insert(waker);
         // A timer that never fires is kept, and not queued.
@@ -376,12 +376,12 @@ impl State {
 
     // ---- recording --------------------------------------------------------------------------------------------
 
-    /// Whether somebody listens to lines of that kind.
+    /// Whether the recorder wants lines of this kind.
     pub fn shows(&self, kind: Kind) -> bool {
         self.recorder.as_ref().is_some_and(|recorder| recorder.wants(kind))
     }
 
-    /// Writes a line of trace, if somebody listens. `text` is only formatted then.
+    /// Writes a line of trace if the recorder wants it. Otherwise `text` is not formatted.
     #[inline]
     pub fn record(&mut self, node: NodeId, kind: Kind, text: impl FnOnce(&Self) -> String) {
         if self.shows(kind) {

@@ -68,7 +68,7 @@ pub(crate) fn failure(prefix: &str, now: u64, whose: &str, payload: &(dyn Any + 
     Failure::new(format!("{prefix}:{file}:{}", normalise(&text)), now, format!("{whose} panicked at {at}: {text}"))
 }
 
-/// A task panicked while it was being polled. Its node dies, as a process would.
+/// A task panicked while it was being polled. Its node crashes, as a process would.
 pub(super) fn in_task(payload: Box<dyn Any + Send>) {
     with(|state| {
         let current = std::mem::replace(&mut state.current, Current::HOST);

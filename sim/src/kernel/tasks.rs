@@ -16,18 +16,18 @@ pub(crate) struct TaskId {
     pub generation: u32,
 }
 
-/// Who is running: set for the time of one poll, or of one destructor.
+/// The running task, set during one poll or one destructor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Current {
     pub node: NodeId,
     pub incarnation: u32,
     pub task: TaskId,
-    /// False once the node's incarnation is dead: from then on nothing that this code does has an effect.
+    /// False once the incarnation has crashed: from then on the running code has no effect.
     pub alive: bool,
 }
 
 impl Current {
-    /// Nobody: the host program, between polls.
+    /// The host program, between polls.
     pub const HOST: Current = Current {
         node: NodeId::HOST,
         incarnation: 0,

@@ -1,4 +1,4 @@
-//! The timer table. A timer lives from the first poll of its `Sleep` until it fires or the `Sleep` is dropped.
+//! The timer table. A timer exists from the first poll of its `Sleep` until it fires or the `Sleep` is dropped.
 
 use std::task::Waker;
 

@@ -59,7 +59,7 @@ impl<T: 'static> Watch<T> {
     }
 }
 
-/// Who a panic of a fold is attributed to.
+/// The owner that a panic of a fold is attributed to.
 const OWNER: &str = "consistency";
 
 /// Subscribes `C` to the run that is about to begin.
@@ -117,12 +117,12 @@ impl Spans {
 type Listener = Rc<dyn Fn(&Moment, &dyn Any)>;
 
 thread_local! {
-    /// Who listens to which notes, in this run.
+    /// The listeners of this run, by type of note.
     static NOTES: RefCell<Rc<Vec<(TypeId, Listener)>>> = RefCell::default();
 }
 
-/// Tells a [`Consistency`] something that is no event: it leaves no trace in the run, so that a run is the same with it and
-/// without, and it costs next to nothing when nobody listens. The dead say nothing.
+/// Passes a note to the [`Consistency`] metrics. A note is not an event: it does not affect the digest or the trace, and costs
+/// next to nothing without listeners. A note from a crashed node has no effect.
 pub fn note<N: 'static>(note: N) {
     let Some(listeners) = NOTES.with_borrow(|notes| (!notes.is_empty()).then(|| notes.clone())) else { return };
     let moment = kernel::with_running(|state| {

@@ -67,7 +67,7 @@ pub use histogram::Histogram;
 pub use measures::Measures;
 pub use spread::{InOrder, Keyed, OnEach};
 
-/// Ratios are recorded as multiples of one in so many.
+/// Ratios are recorded as integers, in units of `1 / SCALE`.
 pub const SCALE: f64 = 1e6;
 
 /// The metrics of one run, or of several.

@@ -1,8 +1,8 @@
 //! Fault recovery time: from the moment at which a fault strikes to the end of the first operation that was invoked after it
 //! and completed with a result.
 //!
-//! It needs no declaration: the history and the list of the faults that happened are enough. A fault that nobody notices
-//! has a short recovery: as long as the next operation takes to be invoked and done. Operators' operations do not count.
+//! The metric needs no declaration: it uses the history and the list of faults. A fault without effect has a short recovery
+//! time: the time until the next operation is invoked and completed. Operators' operations do not count.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ mod tests {
         ];
         // That which was under way does not count, nor what failed or never ended; the one that began last ended first.
         assert_eq!(times(&[("crash", 100)], &operations), [("crash".to_owned(), Some(500), 0)]);
-        // One that is invoked at the very moment was not invoked after it.
+        // An operation invoked at the moment of the fault was not invoked after it.
         assert_eq!(times(&[("crash", 510)], &operations), [("crash".to_owned(), None, 1)]);
     }
 

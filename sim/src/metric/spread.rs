@@ -71,7 +71,7 @@ impl InOrder {
         self.settle(spans, moment);
     }
 
-    /// An operation has this position. If it comes at several, because somebody sent it again, the first counts.
+    /// An operation has this position. If a retried operation has several positions, the first counts.
     pub fn placed(&mut self, spans: &Spans, key: u64, position: u64) {
         if spans.is_open(key) && !self.positions.contains_key(&key) {
             self.positions.insert(key, position);
@@ -152,7 +152,7 @@ mod tests {
         spans.begin(&moment(3, 0), 7);
         log.placed(&spans, 7, 1);
         log.reached(&mut spans, &moment(0, 10), 1);
-        assert!(spans.is_open(7), "nobody knows yet who must have it");
+        assert!(spans.is_open(7), "the nodes that must have it are not known yet");
         log.must(&mut spans, &moment(0, 20), [NodeId(0), NodeId(1), NodeId(2)]);
         log.reached(&mut spans, &moment(1, 30), 1);
         assert!(spans.is_open(7));

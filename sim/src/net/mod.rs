@@ -1,14 +1,14 @@
 //! The network: datagrams that carry real bytes over directed links, each with its own latency and faults.
 //!
-//! A datagram arrives once, late, twice or not at all, in any order, and never altered: the receiver checks a checksum
-//! and drops what does not match. Sends never block and never fail; whoever wants to know whether something arrived
-//! asks for an answer ([`crate::rpc`]).
+//! A datagram arrives once, late, twice or not at all, and datagrams arrive in any order. A checksum detects altered datagrams,
+//! and the receiver drops them. Sends never block and never fail. A sender that needs to know whether a message arrived uses
+//! [`crate::rpc`].
 //!
-//! What a crash does: the node's sockets close and what lay in their mailboxes is lost, as is what it had sent to
-//! itself. Datagrams that were already under way to others arrive, and datagrams under way *to* the node reach the port
-//! of a later incarnation if it is bound by then, as UDP's do.
+//! A crash closes the node's sockets, and loses the datagrams in their mailboxes and on loopback. Datagrams in flight to other
+//! nodes still arrive. Datagrams in flight *to* the node reach the port of a later incarnation if it is bound by then, as with
+//! UDP.
 //!
-//! Loopback skips the link: it is memory, not wire, and no fault reaches it but the death of the node.
+//! Loopback does not use a link, so no network fault affects it.
 
 mod link;
 mod socket;
@@ -123,7 +123,7 @@ impl Loss {
 }
 
 impl State {
-    /// Sends a datagram from the running node. On a dead node it goes nowhere.
+    /// Sends a datagram from the running node. On a crashed node it has no effect.
     pub(crate) fn send(&mut self, from_port: u16, to: Addr, mut payload: Vec<u8>) {
         let here = self.here();
         if !self.current.alive {
@@ -176,7 +176,7 @@ impl State {
         self.push_delivery(now.saturating_add(on_wire).saturating_add(fate.latency), fate.order, slot);
     }
 
-    /// A message has arrived: hand it to whoever is bound, or say why not.
+    /// A message has arrived: delivers it to the bound socket, or records the reason for its loss.
     pub(crate) fn deliver(&mut self, slot: u32) -> Option<Waker> {
         let (from, to, incarnation, severed) = {
             let message = self.net.messages[slot as usize].as_ref()?;

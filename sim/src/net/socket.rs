@@ -13,7 +13,7 @@ use crate::rpc::Calls;
 /// A datagram as it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Datagram {
-    /// Who sent it.
+    /// The sender's address.
     pub from: Addr,
     /// Its bytes, checksum verified.
     pub payload: Vec<u8>,
@@ -157,7 +157,7 @@ impl Sockets {
         self.bound.iter_mut().find(|mailbox| mailbox.port == port)
     }
 
-    /// Takes a message in. `Err` when nobody is bound to the port.
+    /// Puts a message into the mailbox of its port. `Err` if no socket is bound to the port.
     #[inline]
     pub fn receive(&mut self, from: Addr, port: u16, payload: Vec<u8>) -> Result<Option<Waker>, ()> {
         self.received += 1;

@@ -13,7 +13,7 @@ enum Slot {
 }
 
 /// Slots that are reused, with a generation that is not. The incarnation is part of each id, so that a reply to a
-/// call of an earlier life finds nothing.
+/// call of an earlier incarnation finds nothing.
 #[derive(Default)]
 pub(crate) struct Calls {
     slots: Vec<(u32, Slot)>,
@@ -96,7 +96,7 @@ impl Call {
             let here = state.here();
             let incarnation = state.current.incarnation;
             if !state.current.alive {
-                // A dead caller gets an id that matches no slot.
+                // A crashed caller gets an id that matches no slot.
                 return Call { id: CallId { incarnation: 0, slot: u32::MAX, generation: 0 }, node: here };
             }
             Call { id: state.node(here).sockets.calls.open(incarnation), node: here }

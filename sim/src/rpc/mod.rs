@@ -1,12 +1,12 @@
 //! Requests and replies over datagrams.
 //!
-//! A service is a pair of types; [`call`] sends a request and awaits the reply, [`Server`] receives requests and answers
-//! them. What a caller may conclude from an answer, and from the lack of one, is chosen per call ([`CallOptions`]):
+//! A service is a pair of types. [`call`] sends a request and awaits the reply; [`Server`] receives requests and sends replies.
+//! [`CallOptions`] chooses the semantics of a call:
 //!
 //! | semantics | sent | executed |
 //! |---|---|---|
 //! | one-way ([`send`]) | once | at most once, unless the network duplicates it |
-//! | plain (the default) | once | the same; a timeout says nothing about it |
+//! | plain (the default) | once | the same; after a timeout the outcome is unknown |
 //! | at-least-once ([`CallOptions::retry`]) | until answered | once or more |
 //! | at-most-once ([`CallOptions::at_most_once`]) | until answered | at most once, also across retries, duplicates and restarts of the server |
 //!

@@ -85,7 +85,7 @@ pub(super) async fn call(
         Frame::Once { call: open.id, seq: ticket.seq, acked: ticket.acked, client: node::incarnation(), server };
     let reply = exchange(&open, to, wire::frame(frame, &request), options.retry, deadline).await?;
     if matches!(wire::split(&reply), Some((Frame::Restarted { .. }, _))) {
-        // The next call binds anew.
+        // The next call binds to the new incarnation.
         set_bound(to, 0);
     }
     Ok(reply)

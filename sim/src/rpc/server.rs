@@ -40,7 +40,7 @@ pub struct Responder<S: Service> {
 
 impl<S: Service> Server<S> {
     /// Binds the service to `port` of the calling node. The table of at-most-once requests belongs to port and
-    /// incarnation: binding anew in the same life executes nothing again.
+    /// incarnation, so a second bind in the same incarnation does not execute a request again.
     pub fn bind(port: u16) -> Result<Self, BindError> {
         let socket = UdpSocket::bind(port)?;
         Ok(Server { socket, table: once::table_of(port), service: PhantomData })

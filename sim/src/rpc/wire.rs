@@ -7,7 +7,7 @@ use crate::base::codec;
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Frame {
-    /// A request that nobody waits for.
+    /// A one-way request.
     OneWay,
     /// A request; the reply goes to this slot of the caller's call table.
     Request { call: CallId },

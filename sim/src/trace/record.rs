@@ -1,4 +1,4 @@
-//! The recorder: one line per event, formatted only while somebody listens. On or off, the digest is the same.
+//! The recorder: one line per event, formatted only while a recorder is on. The recorder does not affect the digest.
 
 use serde::{Deserialize, Serialize};
 
