@@ -1,47 +1,47 @@
-//! Deterministic simulation testing: a whole distributed system in one thread, where one seed is one execution.
+//! Deterministic simulation testing: a whole distributed system runs in one thread, and one seed is one execution.
 //!
-//! Time, scheduling, network, disk and randomness are the simulator's. Scenario files inject crashes, partitions and
-//! every other fault; any failure is replayed exactly from its seed.
+//! The simulator controls time, scheduling, network, disk and randomness. Scenario files inject crashes, partitions and other
+//! faults. Any failure can be replayed exactly from its seed.
 //!
 //! # The map
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`host`] | [`simulate`]: a world of one's own, driven from outside |
-//! | [`lab`] | experiments in such a world: test code on nodes of its own, waiting for it, cutting nodes apart |
-//! | [`run()`], [`timeline`] | a scenario and a seed in, a [`Report`] out; and what a seed will do, before it is run |
-//! | [`system`] | what a system under test implements |
-//! | [`time`], [`task`], [`net`], [`rpc`], [`fs`], [`rand`], [`sync`], [`node`] | the world, as the code on a node sees it |
-//! | [`mod@event`], [`probe`] | what that code says about itself |
-//! | [`history`], [`check`] | what clients saw, and what must hold |
-//! | [`metric`] | how well it did: consistency latency, recovery time, load balance |
+//! | [`host`] | [`simulate`]: a world that a test drives from outside |
+//! | [`lab`] | experiments in such a world: run test code on nodes, wait for its value, cut nodes off |
+//! | [`run()`], [`timeline`] | run a scenario with a seed, which gives a [`Report`]; print the plan of a seed |
+//! | [`system`] | the interface of a system under test |
+//! | [`time`], [`task`], [`net`], [`rpc`], [`fs`], [`rand`], [`sync`], [`node`] | the world, for the code on a node |
+//! | [`mod@event`], [`probe`] | events and assertions, reported by the code on a node |
+//! | [`history`], [`check`] | the history of client operations, and the checks of history and events |
+//! | [`metric`] | consistency latency, recovery time, load balance |
 //! | [`scenario`], [`fault`] | scenario files, and faults as data |
-//! | [`trace`] | the recorder: what happened, line by line |
-//! | [`Time`], [`Rate`], [`NodeId`], [`Phase`] .. | the vocabulary of all of these |
-//! | [`seed`] | one seed, many keyed streams |
-//! | [`codec`] | the one place where values become bytes |
+//! | [`trace`] | the digest, and the recorder of a run |
+//! | [`Time`], [`Rate`], [`NodeId`], [`Phase`] .. | the vocabulary shared by all modules |
+//! | [`seed`] | independent random streams from one seed |
+//! | [`codec`] | encodes values as bytes and decodes them |
 //!
 //! Data flows one way: file → [`Scenario`] → [`scenario::Plan`] (with a seed) → world → trace and history → checks →
 //! [`Report`].
 //!
-//! # A system of your own
+//! # A first system
 //!
-//! A register that a server keeps in memory, clients that read and write it, and a scenario that crashes the server
-//! (`sim/examples/register.toml`). What was acknowledged is gone after the crash; the harness says so.
+//! The example below has a server with a register in memory, and clients that read and write it. Its scenario
+//! (`sim/examples/register.toml`) crashes the server, which loses acknowledged writes, and the harness reports the bug.
 //!
 //! ```
 #![doc = include_str!("../examples/register.rs")]
 //! ```
 //!
-//! Give `tools::main` the system and you have a `dst` of your own, with sweep, replay and all. One line more in `describe` and
-//! its consistency latency is measured too: see [`metric`].
+//! Pass the system to `tools::main` to get a `dst` command with sweep, replay and the rest. One more line in `describe` measures
+//! the consistency latency: see [`metric`].
 //!
 //! # Rules for code under test
 //!
-//! It is ordinary async Rust, with these instead of tokio's or std's: `sim::time`, `sim::task`, `sim::net`, `sim::rpc`,
-//! `sim::fs`, `sim::rand`, `sim::sync`, [`select!`], [`node_local!`]. std's `Instant::now`, `SystemTime::now` and `HashMap`
-//! order are deterministic inside a run, but show the simulator's time and not the node's. Threads, `tokio::time`,
-//! `tokio::spawn`, `rand`'s `OsRng` and mutable statics are not supported: see [`HarnessError`] and the
+//! Code under test is ordinary async Rust. It uses `sim::time`, `sim::task`, `sim::net`, `sim::rpc`, `sim::fs`, `sim::rand`,
+//! `sim::sync`, [`select!`] and [`node_local!`] in place of tokio and std. std's `Instant::now`, `SystemTime::now` and
+//! `HashMap` order are deterministic inside a run, but show the simulator's clock instead of the node's. Threads,
+//! `tokio::time`, `tokio::spawn`, `rand`'s `OsRng` and mutable statics are not supported: see [`HarnessError`] and the
 //! `clippy.toml` of the crate `systems`.
 
 #[cfg(not(madsim))]

@@ -1,15 +1,15 @@
-//! Distributed systems, each built to be tested by `sim`.
+//! Distributed systems, built to be tested with `sim`.
 //!
 //! Each system is a folder with the same rooms: `mod.rs` says what it is, which paper it follows and what it guarantees;
 //! then come the protocol's files, `client.rs`, `workload.rs`, `checks.rs`, and `system.rs`, its [`sim::System`].
 //!
 //! | folder | what |
 //! |---|---|
-//! | [`primary_backup`] | a key/value store on a primary and its backup, and the service that says who is which |
+//! | [`primary_backup`] | a key/value store on a primary and a backup, with a view service that assigns the roles |
 //! | [`journal`] | records on one disk: the system that proves the storage library |
 //! | [`kv`] | a key/value store on Raft |
 //! | [`storage`] | a library: write-ahead log and snapshot files |
-//! | [`raft`] | a log that servers agree on; its core and driver are what replicated systems stand on |
+//! | [`raft`] | a replicated log; other systems build on its core and driver |
 //! | [`rsm`] | a library: replicated state machines on Raft, with client sessions |
 
 pub mod journal;

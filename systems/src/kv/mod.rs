@@ -1,30 +1,32 @@
-//! A fault-tolerant key/value store: a map that servers agree on with Raft.
+//! A fault-tolerant key/value store, replicated with Raft.
 //!
-//! The service of the MIT 6.824 lab "fault-tolerant key/value service", with what one would miss there: compare-and-swap, delete, range scans, reads without log
-//! entries, sessions that end, membership changes. The store is a state machine ([`store`]); all that replicates it, and makes a
-//! request that is sent twice be executed once, is in [`crate::rsm`] and [`crate::raft`].
+//! The store follows the MIT 6.824 lab "fault-tolerant key/value service", and adds compare-and-swap, delete, range scans, reads
+//! without log entries, expiring sessions and membership changes. The map itself is a state machine ([`store`]). Replication
+//! and the filtering of duplicate requests are in [`crate::rsm`] and [`crate::raft`].
 //!
 //! # Guarantees
 //!
-//! - Get, put, append, compare-and-swap, delete and scan are linearizable: a scan shows all its keys at one moment.
-//! - Each takes effect at most once however often it is sent. If a client's session has ended meanwhile, the client hears that
-//!   nobody knows whether its request was executed; it will not be executed later.
-//! - What was answered survives the crash of any minority of the servers for ever, and of all of them at once if their disks survive.
-//! - Memory is bounded: by the limits of the store ([`store::Limits`]) and of sessions ([`crate::rsm::Limits`]), and, unless they
-//!   are switched off, by snapshots in place of the log. What would exceed the store's limits is refused when its turn in the log
-//!   comes, and changes nothing; what has more than 1 MiB does not get into the log.
+//! - Get, put, append, compare-and-swap, delete and scan are linearizable ([`Linearizable`](sim::check::Linearizable)). A scan
+//!   shows all its keys at one moment.
+//! - Each request takes effect at most once, however often the client retries it. If the client's session has expired in the
+//!   meantime, the client learns that the outcome is unknown, and the request is not executed later.
+//! - Acknowledged writes survive the crash of any minority of the servers, and the crash of all servers whose disks survive
+//!   (the checks of [`crate::raft::checks`]).
+//! - Memory is bounded by the limits of the store ([`store::Limits`]) and of sessions ([`crate::rsm::Limits`]), and by snapshots,
+//!   which replace the log unless they are switched off. A command that would exceed the store's limits fails without effect
+//!   when it is executed. A command of more than 1 MiB is rejected before it enters the log.
 //!
-//! # How
+//! # Rules
 //!
-//! | rule | where |
+//! | rule | code |
 //! |---|---|
-//! | A command is executed when it is committed, by every server, in the log's order | [`crate::rsm::Replica`] |
-//! | A command that was executed is not executed again; its reply is part of the replicated state, snapshots included | [`crate::rsm::Sessions`] |
-//! | Sessions end by the log's time, at the same entry everywhere | [`crate::rsm::Sessions`] |
-//! | Reads see all that was answered before: by the log, by a read index, or by a lease | [`crate::rsm::Reads`] |
-//! | Clients keep the leader in mind, go on to another server when it does not answer, and give up at a deadline | [`client`] |
+//! | Every server executes the committed commands, in the order of the log | [`crate::rsm::Replica`] |
+//! | A command is executed once; its reply is part of the replicated state and of snapshots | [`crate::rsm::Sessions`] |
+//! | Sessions expire by the log's time, at the same entry on every server | [`crate::rsm::Sessions`] |
+//! | A read sees every write acknowledged before it: by a log entry, a read index, or a lease | [`crate::rsm::Reads`] |
+//! | A client remembers the leader, tries another server if the leader does not answer, and gives up at a deadline | [`client`] |
 //!
-//! # Where it comes from
+//! # Sources
 //!
 //! Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended version), 2014, section 8; Ongaro's
 //! thesis, chapter 6.

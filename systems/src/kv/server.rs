@@ -21,7 +21,7 @@ pub async fn boot(params: Rc<Params>) {
     serve(params, |_| ()).await;
 }
 
-/// The same, for who wants to look at the replica of each of its starts.
+/// Like [`boot`], and passes the replica of each start to `started`.
 pub async fn serve(params: Rc<Params>, started: impl Fn(&Replica<Store>)) {
     let limits = store::Limits { value: params.max_value, total: params.max_bytes };
     service::run(options(&params), Store::new(limits), PORT, started).await;
