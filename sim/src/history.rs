@@ -160,7 +160,8 @@ pub fn invoke<O: Op>(op: O) -> Call<O> {
         state.record(node, Kind::Op, |_| format!("invoke {text}"));
         let due = state.strike == Some((state.polls, state.observations));
         let (poll, observation) = (state.polls, state.observations);
-        Some((Moment { at_ns: state.now, node, incarnation: state.current.incarnation, poll, observation }, due))
+        let (group, incarnation) = (state.node(node).home(), state.current.incarnation);
+        Some((Moment { at_ns: state.now, node, group, incarnation, poll, observation }, due))
     });
     let Some((moment, due)) = moment else { return Call { index: None, op: PhantomData } };
     let kind = op.kind();

@@ -32,7 +32,6 @@
 //! assert!(run.failures.is_empty());
 //! ```
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
@@ -41,7 +40,7 @@ use std::time::Duration;
 use crate::base::seed::Seed;
 use crate::base::{Failure, NodeId};
 use crate::check::Invariant;
-use crate::event::{self, Booted, Crashed, On};
+use crate::event::{self, Booted, Crashed, Folds, On, Scope};
 use crate::fault::{self, Fault, Stage};
 use crate::fs::DiskConfig;
 use crate::history;
@@ -123,7 +122,17 @@ impl Sim {
         F: Fn() -> Fut + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        let id = self.add_node(name, role);
+        self.node_in_group(role, role, name, main)
+    }
+
+    /// As [`Sim::node_in_role`], in a group of another name than the role's: see [`group`](mod@crate::group).
+    #[track_caller]
+    pub fn node_in_group<F, Fut>(&self, group: &str, role: &str, name: &str, main: F) -> NodeId
+    where
+        F: Fn() -> Fut + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        let id = self.add_node(name, role, group);
         set_main(id, Some(Rc::new(move || Box::pin(main()))));
         boot(id);
         id
@@ -134,10 +143,10 @@ impl Sim {
     /// # Panics
     /// If there is one of that name.
     #[track_caller]
-    pub(crate) fn add_node(&self, name: &str, role: &str) -> NodeId {
+    pub(crate) fn add_node(&self, name: &str, role: &str, group: &str) -> NodeId {
         kernel::with(|state| {
             assert!(state.find_node(name).is_none(), "there already is a node named {name}");
-            state.add_node(name, role)
+            state.add_node(name, role, group)
         })
     }
 
@@ -177,7 +186,12 @@ impl Sim {
 
     /// Checks an invariant from now on.
     pub fn watch<I: Invariant>(&self) {
-        I::subscribe(&mut On::new(Rc::new(RefCell::new(I::default())), I::NAME));
+        I::subscribe(&mut On::new(Folds::new(Scope::System), I::NAME));
+    }
+
+    /// Checks an invariant from now on, for each group of nodes alone.
+    pub fn watch_per_group<I: Invariant>(&self) {
+        I::subscribe(&mut On::new(Folds::new(Scope::Group), I::NAME));
     }
 
     /// How many polls without an idle moment make a livelock.
@@ -300,7 +314,7 @@ impl Stage for NoSystem {
 
     fn reconfigure(&self, _: NodeId, _: u32, _: Option<&toml::Table>) {}
 
-    fn action(&self, _: &str, _: &toml::Table) -> Option<(NodeId, kernel::BoxFuture)> {
+    fn action(&self, _: &str, _: &toml::Table, _: Option<&[NodeId]>) -> Option<(NodeId, kernel::BoxFuture)> {
         None
     }
 }

@@ -11,7 +11,7 @@
 //! | [`lab`] | experiments in such a world: run test code on nodes, wait for its value, cut nodes off |
 //! | [`run()`], [`timeline`] | run a scenario with a seed, which gives a [`Report`]; print the plan of a seed |
 //! | [`system`] | the interface of a system under test |
-//! | [`time`], [`task`], [`net`], [`rpc`], [`fs`], [`rand`], [`sync`], [`node`] | the world, for the code on a node |
+//! | [`time`], [`task`], [`net`], [`rpc`], [`fs`], [`rand`], [`sync`], [`node`], [`group`] | the world, for the code on a node |
 //! | [`mod@event`], [`probe`] | events and assertions, reported by the code on a node |
 //! | [`history`], [`check`] | the history of client operations, and the checks of history and events |
 //! | [`metric`] | consistency latency, recovery time, load balance |
@@ -58,6 +58,7 @@ pub mod check;
 pub mod event;
 pub mod fault;
 pub mod fs;
+pub mod group;
 pub mod history;
 pub mod host;
 mod kernel;
@@ -77,7 +78,9 @@ pub mod task;
 pub mod time;
 pub mod trace;
 
-pub use base::{Addr, Capacity, Dose, Failure, Iops, Latency, NodeId, Offset, Phase, Rate, Size, Time, codec, seed};
+pub use base::{
+    Addr, Capacity, Dose, Failure, GroupId, Iops, Latency, NodeId, Offset, Phase, Rate, Size, Time, codec, seed,
+};
 pub use history::OpError;
 pub use host::{Injected, Sim, Simulated, simulate};
 pub use kernel::boundary::HarnessError;

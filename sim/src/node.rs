@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
 
-use crate::base::NodeId;
 use crate::base::seed::Key;
+use crate::base::{GroupId, NodeId};
 use crate::kernel::{self, Clock, Ready};
 use crate::net::Sockets;
 use crate::system::RoleMain;
@@ -41,9 +41,10 @@ pub fn of_role(role: &str) -> Vec<NodeId> {
     kernel::with(|state| state.nodes.iter().filter(|node| node.role == role).map(|node| node.id).collect())
 }
 
-/// All nodes of the role of that one, in order.
+/// All nodes of the home group of that one, in order.
 pub(crate) fn peers_of(id: NodeId) -> Vec<NodeId> {
-    of_role(&kernel::with(|state| state.node(id).role.clone()))
+    let home = kernel::with(|state| state.node(id).home());
+    home.nodes()
 }
 
 /// The kernel's side of a node.
@@ -51,6 +52,8 @@ pub(crate) struct Node {
     pub id: NodeId,
     pub name: String,
     pub role: String,
+    /// Its home group, and the others that it has observed an event of.
+    pub groups: Vec<GroupId>,
     pub up: bool,
     pub incarnation: u32,
     /// How many pauses are in force.
@@ -80,6 +83,12 @@ pub(crate) struct Node {
     pub locals: Vec<(usize, Rc<dyn Any>)>,
 }
 
+impl Node {
+    pub fn home(&self) -> GroupId {
+        self.groups[0]
+    }
+}
+
 impl kernel::State {
     pub(crate) fn name_of(&self, id: NodeId) -> String {
         match self.nodes.get(id.index()) {
@@ -93,13 +102,14 @@ impl kernel::State {
         self.nodes.iter().find(|node| node.name == name).map(|node| node.id)
     }
 
-    pub(crate) fn add_node(&mut self, name: &str, role: &str) -> NodeId {
+    pub(crate) fn add_node(&mut self, name: &str, role: &str, group: &str) -> NodeId {
         let id = NodeId(u16::try_from(self.nodes.len()).expect("at most 65535 nodes"));
         assert!(id != NodeId::HOST, "at most 65535 nodes");
         self.nodes.push(Node {
             id,
             name: name.to_owned(),
             role: role.to_owned(),
+            groups: Vec::new(),
             up: false,
             incarnation: 0,
             paused: 0,
@@ -119,6 +129,9 @@ impl kernel::State {
             draws: 0,
             locals: Vec::new(),
         });
+        let group = self.group(group);
+        self.groups[group.index()].nodes.push(id);
+        self.seen_in(id, group);
         let names: Vec<String> = self.nodes.iter().map(|node| node.name.clone()).collect();
         self.net.add_node(self.seed, &names);
         self.disks.add(self.seed, name);

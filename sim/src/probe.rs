@@ -16,6 +16,7 @@
 
 use std::cell::Cell;
 
+use crate::base::GroupId;
 use crate::base::seed::{Key, Probability, Purpose, Seed};
 use crate::base::{Failure, NodeId};
 use crate::event::{EVENTS, EventKind, Moment, Told};
@@ -254,34 +255,44 @@ impl State {
     /// An event of the running node: its moment, whether anybody listens, and whether an exact fault is due. `None` if
     /// the node is dead: the dead report nothing.
     #[inline]
-    pub(crate) fn observed(&mut self, id: usize, told: Told) -> Option<(Moment, bool, bool)> {
+    pub(crate) fn observed(&mut self, id: usize, group: Option<GroupId>, told: Told) -> Option<(Moment, bool, bool)> {
         let node = self.here();
         if !self.current.alive {
             return None;
         }
         self.observations += 1;
-        let (moment, listened) = self.note_event(node, self.current.incarnation, id, told);
+        let group = match group {
+            None => self.node(node).home(),
+            Some(group) => {
+                self.seen_in(node, group);
+                group
+            }
+        };
+        let (moment, listened) = self.note_event(node, group, self.current.incarnation, id, told);
         Some((moment, listened, self.strike == Some((self.polls, self.observations))))
     }
 
     pub(crate) fn announced(&mut self, node: NodeId, id: usize, told: Told) -> (Moment, bool) {
         let incarnation = self.nodes[node.index()].incarnation;
-        self.note_event(node, incarnation, id, told)
+        let home = self.node(node).home();
+        self.note_event(node, home, incarnation, id, told)
     }
 
-    fn note_event(&mut self, node: NodeId, incarnation: u32, id: usize, told: Told) -> (Moment, bool) {
+    fn note_event(&mut self, node: NodeId, group: GroupId, incarnation: u32, id: usize, told: Told) -> (Moment, bool) {
         let event = &mut self.probes.events[id];
         event.count += 1;
         let listened = event.is_listened_to;
         self.digest.event(Tag::Observe, u64::from(node.0), told.hash ^ event.name, self.now);
         if let Some(text) = told.text {
             self.record(node, Kind::Event, |state| {
-                format!("{} {}", told.name, state.show(&text)).trim_end().to_owned()
+                let is_home = state.nodes[node.index()].home() == group;
+                let of = if is_home { String::new() } else { format!(" of {}", state.group_name(group)) };
+                format!("{}{of} {}", told.name, state.show(&text)).trim_end().to_owned()
             });
         }
         let between_polls = self.current.node == NodeId::HOST;
         let (poll, observation) = (self.polls, if between_polls { 0 } else { self.observations });
-        (Moment { at_ns: self.now, node, incarnation, poll, observation }, listened)
+        (Moment { at_ns: self.now, node, group, incarnation, poll, observation }, listened)
     }
 
     /// A value's `Debug` text on one line, with nodes by name and without the type's name: `{ view: 3, primary: server-0 }`.

@@ -70,7 +70,7 @@ impl Protect for Holders {
             Ok(())
         });
     }
-    fn groups(&self) -> Vec<Vec<NodeId>> {
+    fn memories(&self) -> Vec<Vec<NodeId>> {
         Vec::new()
     }
     fn disks(&self) -> Vec<Vec<NodeId>> {

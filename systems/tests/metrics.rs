@@ -9,7 +9,7 @@ use counter::Counter;
 use serde::{Deserialize, Serialize};
 use sim::history::Op;
 use sim::metric::{Histogram, Visibility};
-use sim::{Client, Cluster, DynSystem, Manifest, NodeId, Outcome, RunOptions, Scenario, System, node, run, time};
+use sim::{Client, Cluster, DynSystem, Manifest, Outcome, RunOptions, Scenario, System, group, node, run, time};
 use systems::journal::Journal;
 use systems::primary_backup::PrimaryBackup;
 use systems::raft::membership::Membership;
@@ -127,7 +127,8 @@ impl System for Counters {
     type Params = Params;
     fn describe(m: &mut Manifest<Self>) {
         m.name("counters", "A counter on a replicated log.").role("server", server).client_role("client");
-        m.ops::<CounterOp>().workload("count", counting).consistency::<rsm::ExecutedByAll>();
+        m.ops::<CounterOp>().workload("count", counting);
+        m.per_group().consistency::<rsm::ExecutedByAll>();
     }
     fn build(&self, _: &Params, cluster: &mut Cluster) {
         cluster.nodes("server", 3).nodes("client", 2);
@@ -144,7 +145,7 @@ async fn server(_: Rc<Params>) {
         segment: 64 << 10,
         empty_disk: driver::EmptyDisk::New,
         members: Membership::of((0..3).map(Id)),
-        address: |id| NodeId::new(id.0 as u16).port(1),
+        group: group::home(),
     };
     // Small, so that one who was away gets a snapshot and not the commands.
     let options = Options { raft, reads: Reads::Index, snapshot_bytes: 1_000, limits: Limits::default() };
@@ -152,8 +153,8 @@ async fn server(_: Rc<Params>) {
 }
 
 async fn counting(cx: Client<Params>, _: Params) {
-    let servers = node::of_role("server").into_iter().map(|server| server.port(2)).collect();
-    let mut client = rsm::Client::<Counter>::new(servers, Patience::default());
+    let group = group::lookup("server").expect("it has servers");
+    let mut client = rsm::Client::<Counter>::new(group, group.addrs(2), Patience::default());
     for i in 0.. {
         if !cx.running() {
             return;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use counter::Counter;
 use sim::fault::{Fault, InFlight};
 use sim::net::LinkConfig;
-use sim::{NodeId, Sim, Simulated, simulate, time};
+use sim::{NodeId, Sim, Simulated, group, simulate, time};
 use systems::raft::membership::Membership;
 use systems::raft::{Config, Id, driver};
 use systems::rsm::{Client, ClientError, Limits, Options, Patience, Reads, Replica, Submit, SubmitError, service};
@@ -44,7 +44,7 @@ impl<'a> Lab<'a> {
         let replicas: Replicas = Rc::new(RefCell::new(vec![None; SERVERS as usize]));
         let servers = (0..SERVERS).map(|id| {
             let replicas = replicas.clone();
-            sim.node(&format!("server-{id}"), move || {
+            sim.node_in_role("server", &format!("server-{id}"), move || {
                 let replicas = replicas.clone();
                 async move {
                     let publish = |replica: &Replica<Counter>| {
@@ -71,7 +71,8 @@ impl<'a> Lab<'a> {
         self.sim.node(&format!("client-{number}"), move || {
             let (script, out, servers) = (script.take().expect("clients do not restart"), out.clone(), servers.clone());
             async move {
-                let value = script(&mut Client::new(servers, Patience::default())).await;
+                let group = group::lookup("server").expect("the lab has servers");
+                let value = script(&mut Client::new(group, servers, Patience::default())).await;
                 *out.borrow_mut() = Some(value);
             }
         });
@@ -156,7 +157,7 @@ fn options(id: u64, reads: Reads) -> Options {
         segment: 64 << 10,
         empty_disk: driver::EmptyDisk::New,
         members: Membership::of((0..SERVERS).map(Id)),
-        address: |id| NodeId::new(id.0 as u16).port(1),
+        group: group::home(),
     };
     Options { raft, reads, snapshot_bytes: SNAPSHOT_BYTES, limits: Limits::default() }
 }

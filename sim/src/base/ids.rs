@@ -42,6 +42,30 @@ impl fmt::Debug for NodeId {
     }
 }
 
+/// A group of nodes, by its number: groups are numbered in the order in which their first nodes were added. See
+/// [`group`](mod@crate::group).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GroupId(pub(crate) u16);
+
+impl GroupId {
+    /// The `index`-th group of the cluster.
+    pub const fn new(index: u16) -> GroupId {
+        GroupId(index)
+    }
+
+    /// Its position in the order of all groups.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl fmt::Debug for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "group {}", self.0)
+    }
+}
+
 /// Where a datagram goes to or came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Addr {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `units` | spans of time, amounts of data and rates as people write them |
 //! | `latency` | how long a link or a disk takes |
-//! | `ids` | nodes and addresses |
+//! | `ids` | nodes, groups and addresses |
 //! | `phase` | the parts of a run |
 //! | `glob` | names with wildcards |
 //! | `failure`, `explanation` | what an oracle finds wrong, in words and as data |
@@ -28,7 +28,7 @@ pub(crate) use effects::Effects;
 pub use explanation::{Explanation, Step};
 pub use failure::{Failure, Violation};
 pub(crate) use glob::glob_matches;
-pub use ids::{Addr, NodeId};
+pub use ids::{Addr, GroupId, NodeId};
 pub use latency::Latency;
 pub use phase::Phase;
 pub use units::{Capacity, Iops, Offset, Rate, Size, Time};

@@ -10,11 +10,11 @@ use std::fmt::Display;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::base::NodeId;
 pub use crate::base::Violation;
 use crate::event::On;
 use crate::history::{History, Op};
 use crate::kernel::{self, panics};
+use crate::system::NodeSpec;
 
 /// What a check says of a finished run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub struct Finished {
     pub end_ns: u64,
     /// When everything was healed; absent if the run did not get so far.
     pub healed_ns: Option<u64>,
-    /// All nodes: id, name, role.
-    pub nodes: Vec<(NodeId, String, String)>,
+    /// All nodes, in order: the first is [`NodeId::new(0)`](crate::NodeId::new).
+    pub nodes: Vec<NodeSpec>,
     /// How many steps a check may take before it gives up.
     pub budget: u64,
 }

@@ -24,8 +24,9 @@ pub(crate) trait Stage {
     /// Puts other parameters on top of a node's, under the number of the fault, or takes them off again.
     fn reconfigure(&self, node: NodeId, fault: u32, with: Option<&toml::Table>);
 
-    /// An action that the system offers, and the node that it runs on. `None` if nobody is there to do it.
-    fn action(&self, name: &str, args: &toml::Table) -> Option<(NodeId, BoxFuture)>;
+    /// An action that the system offers, and the node that it runs on: the first of these that is up, or else of all operators.
+    /// `None` if there is none.
+    fn action(&self, name: &str, args: &toml::Table, on: Option<&[NodeId]>) -> Option<(NodeId, BoxFuture)>;
 }
 
 /// Applies a fault under a number that its undo will be known by.
@@ -47,8 +48,8 @@ pub(crate) fn apply(id: u32, fault: &Resolved, stage: &dyn Stage) {
             nodes.iter().for_each(|&node| stage.reconfigure(node, id, Some(with)));
             restart_with_new_code(nodes, stage);
         }
-        Fault::Action { name, args } => {
-            if let Some((operator, action)) = stage.action(name, args) {
+        Fault::Action { name, args, on } => {
+            if let Some((operator, action)) = stage.action(name, args, on.as_deref()) {
                 host::spawn_on(operator, action);
             }
         }

@@ -39,8 +39,12 @@ impl<N> Fault<N> {
                 let drift = if *drift_ppm == 0 { String::new() } else { format!(" {drift_ppm:+} ppm") };
                 format!("{name} {}{offset}{drift}", list(nodes))
             }
-            Fault::Action { name: action, args } if args.is_empty() => format!("{name} {action}"),
-            Fault::Action { name: action, args } => format!("{name} {action} {}", toml::Value::Table(args.clone())),
+            Fault::Action { name: action, args, on } => {
+                let args =
+                    if args.is_empty() { String::new() } else { format!(" {}", toml::Value::Table(args.clone())) };
+                let on = on.as_ref().map(|on| format!(" on {}", list(on))).unwrap_or_default();
+                format!("{name} {action}{args}{on}")
+            }
             Fault::Buggify(points) => format!("{name} {points}"),
             Fault::SlowCpu { nodes, poll } => format!("{name} {} {poll} a poll", list(nodes)),
             Fault::Disk { nodes, set } => {

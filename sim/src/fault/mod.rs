@@ -148,6 +148,9 @@ pub enum Fault<N> {
         /// The action's own arguments.
         #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
         args: toml::Table,
+        /// Which operator: the first of these that is up. Without it, the first of all operators that is up.
+        #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+        on: Option<N>,
     },
     /// The code-level fault points whose names match (`*` is any characters) are on.
     Buggify(String),
@@ -157,6 +160,10 @@ pub enum Fault<N> {
 pub(crate) const MOST_DRIFT_PPM: i64 = 1_000_000;
 /// See [`MOST_DRIFT_PPM`].
 pub(crate) const LEAST_DRIFT_PPM: i64 = -500_000;
+
+fn none<N>() -> Option<N> {
+    None
+}
 
 fn one_sector() -> u64 {
     1
@@ -257,7 +264,8 @@ impl<N> Fault<N> {
             | Fault::Reconfigure { nodes, .. } => vec![nodes],
             Fault::Partition { groups, .. } => groups.iter().collect(),
             Fault::OneWay { from, to, .. } | Fault::Clog { from, to } | Fault::Link { from, to, .. } => vec![from, to],
-            Fault::Action { .. } | Fault::Buggify(_) => Vec::new(),
+            Fault::Action { on, .. } => on.iter().collect(),
+            Fault::Buggify(_) => Vec::new(),
         }
     }
 
@@ -285,7 +293,7 @@ impl<N> Fault<N> {
             Fault::BitRot { nodes, sectors, files } => Fault::BitRot { nodes: rename(nodes), sectors, files },
             Fault::BadSectors { nodes, sectors, files } => Fault::BadSectors { nodes: rename(nodes), sectors, files },
             Fault::Reconfigure { nodes, with } => Fault::Reconfigure { nodes: rename(nodes), with },
-            Fault::Action { name, args } => Fault::Action { name, args },
+            Fault::Action { name, args, on } => Fault::Action { name, args, on: on.map(rename) },
             Fault::Buggify(points) => Fault::Buggify(points),
         }
     }

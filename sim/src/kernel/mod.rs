@@ -55,6 +55,7 @@ pub(crate) use timers::TimerId;
 use crate::base::seed::{Draw, Key, Purpose, Seed};
 use crate::base::{Effects, Failure, NodeId};
 use crate::fs::{Devices, Disks};
+use crate::group::Group;
 use crate::net::Net;
 use crate::node::Node;
 use crate::probe::ProbeState;
@@ -138,6 +139,7 @@ pub(crate) struct State {
     timers: Timers,
     pub graveyard: Vec<Remains>,
     pub nodes: Vec<Node>,
+    pub groups: Vec<Group>,
     /// Whether any node's monotonic clock was ever off. Until then nobody has to look at the node's.
     pub drifts: bool,
     pub net: Net,
@@ -210,6 +212,7 @@ impl State {
             timers: Timers::default(),
             graveyard: Vec::new(),
             nodes: Vec::new(),
+            groups: Vec::new(),
             drifts: false,
             net: Net::default(),
             disks: Disks::default(),

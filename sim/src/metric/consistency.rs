@@ -13,9 +13,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::{Histogram, Visibility};
+use crate::base::GroupId;
 use crate::base::NodeId;
 use crate::check::guarded;
-use crate::event::{self, Event, Moment};
+use crate::event::{self, Event, Folds, Moment, Scope};
 use crate::history::{self, Ended, History};
 use crate::kernel;
 
@@ -27,19 +28,25 @@ pub trait Consistency: Default + 'static {
     fn subscribe(on: &mut Watch<Self>);
 }
 
-/// Subscribes a [`Consistency`]. Its state is `T`.
-pub struct Watch<T> {
-    state: Rc<RefCell<T>>,
-    spans: Rc<RefCell<Spans>>,
+/// A fold, and the operations that it follows.
+#[derive(Default)]
+struct Measured<T> {
+    state: T,
+    spans: Spans,
 }
 
-impl<T: 'static> Watch<T> {
+/// Subscribes a [`Consistency`]. Its state is `T`.
+pub struct Watch<T> {
+    folds: Folds<Measured<T>>,
+}
+
+impl<T: Consistency> Watch<T> {
     /// Calls `step` at each event of type `E`.
     pub fn event<E: Event>(&mut self, step: fn(&mut T, &mut Spans, &Moment, &E)) -> &mut Self {
-        let (state, spans) = (self.state.clone(), self.spans.clone());
-        event::subscribe(E::kind(), OWNER, move |moment, event| {
+        let folds = self.folds.clone();
+        event::subscribe(E::kind(), OWNER, folds.scope, move |moment, event| {
             if let Some(event) = event.as_any().downcast_ref::<E>() {
-                step(&mut state.borrow_mut(), &mut spans.borrow_mut(), moment, event);
+                folds.at(moment, |of| step(&mut of.state, &mut of.spans, moment, event));
             }
             Ok(())
         });
@@ -48,10 +55,10 @@ impl<T: 'static> Watch<T> {
 
     /// Calls `step` at each [`note`] of type `N`.
     pub fn note<N: 'static>(&mut self, step: fn(&mut T, &mut Spans, &Moment, &N)) -> &mut Self {
-        let (state, spans) = (self.state.clone(), self.spans.clone());
+        let folds = self.folds.clone();
         let listener = move |moment: &Moment, note: &dyn Any| {
             if let Some(note) = note.downcast_ref::<N>() {
-                step(&mut state.borrow_mut(), &mut spans.borrow_mut(), moment, note);
+                folds.at(moment, |of| step(&mut of.state, &mut of.spans, moment, note));
             }
         };
         NOTES.with_borrow_mut(|notes| Rc::make_mut(notes).push((TypeId::of::<N>(), Rc::new(listener))));
@@ -62,11 +69,14 @@ impl<T: 'static> Watch<T> {
 /// The owner that a panic of a fold is attributed to.
 const OWNER: &str = "consistency";
 
+/// What a fold has measured when the run is over: for each group, if it is declared per group.
+pub(crate) type Outcomes = Rc<dyn Fn(&History) -> Vec<Visibility>>;
+
 /// Subscribes `C` to the run that is about to begin.
-pub(crate) fn install<C: Consistency>() -> Rc<RefCell<Spans>> {
-    let spans = Rc::new(RefCell::new(Spans::default()));
-    C::subscribe(&mut Watch { state: Rc::new(RefCell::new(C::default())), spans: spans.clone() });
-    spans
+pub(crate) fn install<C: Consistency>(scope: Scope) -> Outcomes {
+    let folds = Folds::<Measured<C>>::new(scope);
+    C::subscribe(&mut Watch { folds: folds.clone() });
+    Rc::new(move |history| folds.each(|of| of.spans.outcome(history)))
 }
 
 /// The operations under way, by a key that the system chooses, and how long the others took.
@@ -121,20 +131,27 @@ thread_local! {
     static NOTES: RefCell<Rc<Vec<(TypeId, Listener)>>> = RefCell::default();
 }
 
-/// Passes a note to the [`Consistency`] metrics. A note is not an event: it does not affect the digest or the trace, and costs
-/// next to nothing without listeners. A note from a crashed node has no effect.
+/// Passes a note to the [`Consistency`] metrics, about the home group of the node. A note is not an event: it does not affect the
+/// digest or the trace, and costs next to nothing without listeners. A note from a crashed node has no effect.
 pub fn note<N: 'static>(note: N) {
+    note_in(None, note);
+}
+
+/// As [`note`], about another group than the node's own: a client says so which group its command is for.
+pub fn note_of<N: 'static>(group: GroupId, note: N) {
+    note_in(Some(group), note);
+}
+
+fn note_in<N: 'static>(group: Option<GroupId>, note: N) {
     let Some(listeners) = NOTES.with_borrow(|notes| (!notes.is_empty()).then(|| notes.clone())) else { return };
     let moment = kernel::with_running(|state| {
-        let current = &state.current;
-        let speaks = current.alive && current.node != NodeId::HOST;
-        speaks.then_some(Moment {
-            at_ns: state.now,
-            node: current.node,
-            incarnation: current.incarnation,
-            poll: state.polls,
-            observation: state.observations,
-        })
+        let (node, incarnation) = (state.current.node, state.current.incarnation);
+        if !state.current.alive || node == NodeId::HOST {
+            return None;
+        }
+        let group = group.unwrap_or_else(|| state.node(node).home());
+        let (poll, observation) = (state.polls, state.observations);
+        Some(Moment { at_ns: state.now, node, group, incarnation, poll, observation })
     });
     let Some(moment) = moment.flatten() else { return };
     for (_, listener) in listeners.iter().filter(|(of, _)| *of == TypeId::of::<N>()) {

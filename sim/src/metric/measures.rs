@@ -3,18 +3,17 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::consistency::Spans;
-use super::{Metrics, balance, recovery};
+use super::{Metrics, Outcomes, balance, recovery};
 use crate::base::NodeId;
 use crate::check::Finished;
-use crate::event::{self, EventKind};
+use crate::event::{self, EventKind, Scope};
 use crate::kernel;
-use crate::system::OPERATOR;
+use crate::system::{OPERATOR, of_role};
 
 /// Everything that watches one run.
 #[derive(Default)]
 pub struct Measures {
-    spans: Vec<Rc<RefCell<Spans>>>,
+    consistency: Vec<Outcomes>,
     work: Option<Work>,
 }
 
@@ -30,7 +29,7 @@ impl Work {
         let done: Rc<RefCell<Vec<u64>>> = Rc::default();
         for kind in kinds {
             let done = done.clone();
-            event::subscribe(kind, "work", move |moment, _| {
+            event::subscribe(kind, "work", Scope::System, move |moment, _| {
                 let (at, mut done) = (moment.node.index(), done.borrow_mut());
                 let length = done.len().max(at + 1);
                 done.resize(length, 0);
@@ -48,27 +47,29 @@ impl Work {
 }
 
 impl Measures {
-    /// `spans` are those of the folds that the system declares, `work` are the events that it declares to be work.
-    pub(crate) fn new(spans: Vec<Rc<RefCell<Spans>>>, work: &[&'static EventKind]) -> Measures {
-        Measures { spans, work: (!work.is_empty()).then(|| Work::count(work)) }
+    /// `consistency` are the folds that the system declares, `work` are the events that it declares to be work.
+    pub(crate) fn new(consistency: Vec<Outcomes>, work: &[&'static EventKind]) -> Measures {
+        Measures { consistency, work: (!work.is_empty()).then(|| Work::count(work)) }
     }
 
     /// The metrics of the run that is over. `faults` are kinds and when they struck.
     pub(crate) fn of(&self, run: &Finished, faults: &[(&'static str, u64)], client_role: Option<&str>) -> Metrics {
         let mut metrics = Metrics::default();
-        for spans in &self.spans {
-            metrics.consistency.get_or_insert_default().add(&spans.borrow().outcome(&run.history));
+        for outcomes in &self.consistency {
+            let consistency = metrics.consistency.get_or_insert_default();
+            outcomes(&run.history).iter().for_each(|visibility| consistency.add(visibility));
         }
-        let operators: Vec<NodeId> =
-            run.nodes.iter().filter(|(_, _, role)| role == OPERATOR).map(|(id, ..)| *id).collect();
+        let operators = of_role(&run.nodes, Some(OPERATOR));
         let operations = run.history.entries().iter().filter(|entry| !operators.contains(&entry.node));
         metrics.recovery = recovery::of(faults, operations);
-        let serving = run.nodes.iter().filter(|(_, _, role)| role != OPERATOR && Some(&**role) != client_role);
+        let serving = run.nodes.iter().enumerate();
+        let serving = serving.filter(|(_, node)| node.role != OPERATOR && Some(&*node.role) != client_role);
         let work_of = |id: NodeId| match &self.work {
             Some(work) => work.of(id),
             None => kernel::with(|state| state.node(id).sockets.received),
         };
-        let nodes: Vec<(&str, u64)> = serving.map(|(id, _, role)| (role.as_str(), work_of(*id))).collect();
+        let nodes: Vec<(&str, u64)> =
+            serving.map(|(index, node)| (node.role.as_str(), work_of(NodeId::new(index as u16)))).collect();
         let name = self.work.as_ref().map_or(balance::MESSAGES, |work| &work.name);
         metrics.balance = balance::of(name, &nodes, self.work.is_some());
         metrics

@@ -60,8 +60,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use consistency::{Consistency, Spans, Watch, note};
-pub(crate) use consistency::{clear, install};
+pub use consistency::{Consistency, Spans, Watch, note, note_of};
+pub(crate) use consistency::{Outcomes, clear, install};
 pub use histogram::Histogram;
 #[doc(hidden)]
 pub use measures::Measures;

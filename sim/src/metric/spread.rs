@@ -114,10 +114,11 @@ impl InOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::GroupId;
     use crate::history::History;
 
     fn moment(node: u16, at_ns: u64) -> Moment {
-        Moment { at_ns, node: NodeId(node), incarnation: 1, poll: 0, observation: 0 }
+        Moment { at_ns, node: NodeId(node), group: GroupId(0), incarnation: 1, poll: 0, observation: 0 }
     }
 
     /// Which of these operations are not visible.

@@ -34,9 +34,9 @@ use crate::kernel::{self, CpuModel, panics};
 use crate::probe::ProbeKind;
 use crate::scenario::plan::{DECLARED, Frozen, What};
 use crate::scenario::{self, Plan, Scenario, ScenarioError};
-use crate::system::{ClientSlot, DynSystem, Instance};
+use crate::system::{self, ClientSlot, DynSystem, Instance, NodeSpec};
 use crate::trace::record::{Kind, Recorder};
-use director::{Director, NodeEntry, deadlock};
+use director::{Director, deadlock};
 use dose::ONLY_BY_RULES;
 use report::{Outcome, Report};
 
@@ -107,9 +107,9 @@ fn instantiate(system: &dyn DynSystem, scenario: &Scenario, plan: &Plan) -> Resu
         for what in rule.what.get_ref().all() {
             let read = match what {
                 What::Fault(Fault::Reconfigure { with, .. }) => {
-                    nodes.iter().try_for_each(|(_, role)| instance.boot(role, Some(with)).map(drop))
+                    nodes.iter().try_for_each(|node| instance.boot(&node.role, Some(with)).map(drop))
                 }
-                What::Fault(Fault::Action { name, args }) => instance.check_action(name, args.clone()),
+                What::Fault(Fault::Action { name, args, .. }) => instance.check_action(name, args.clone()),
                 _ => Ok(()),
             };
             read.map_err(|error| scenario.action_error(rule, &error))?;
@@ -170,8 +170,10 @@ impl Run<'_> {
                 None => Vec::new(),
             }
         });
-        let nodes: Vec<NodeEntry> =
-            instance.nodes().into_iter().map(|(name, role)| (sim.add_node(&name, &role), name, role)).collect();
+        let nodes = instance.nodes();
+        for node in &nodes {
+            sim.add_node(&node.name, &node.role, &node.group);
+        }
         instance.install_invariants();
         let measures = instance.install_measures();
         let director = Director::new(instance.clone(), nodes.clone(), self.plan, seed);
@@ -249,7 +251,7 @@ impl Run<'_> {
             plan.expect.run.retain(|name, least| !ONLY_BY_RULES.contains(&name.as_str()) || !met(name, *least));
             scenario::freeze(self.scenario, &plan, &frozen, &frozen_faults)
         });
-        let name_of = |node: NodeId| finished.nodes[node.index()].1.clone();
+        let name_of = |node: NodeId| finished.nodes[node.index()].name.clone();
         let history = self.history.then(|| finished.history.lines(name_of));
         let mut failures = failures.into_iter();
         let failure = failures.next();
@@ -287,19 +289,20 @@ impl Run<'_> {
         &self,
         director: &Director,
         instance: &Rc<dyn Instance>,
-        nodes: &[NodeEntry],
+        nodes: &[NodeSpec],
     ) -> Result<Option<u64>, RunError> {
         let table = &self.plan.run;
         let failed = || kernel::with(|state| !state.failures.is_empty());
         let clients = instance.client_role();
-        for (id, _, role) in nodes {
-            let main = instance.boot(role, None).map_err(|error| self.scenario.system_error(self.plan, &error))?;
+        for (index, node) in nodes.iter().enumerate() {
+            let id = NodeId::new(index as u16);
+            let main =
+                instance.boot(&node.role, None).map_err(|error| self.scenario.system_error(self.plan, &error))?;
             // A client has no code of its own: workloads are started on it.
-            host::set_main(*id, Some(main.unwrap_or_else(|| Rc::new(|| Box::pin(async {})))));
-            host::boot(*id);
+            host::set_main(id, Some(main.unwrap_or_else(|| Rc::new(|| Box::pin(async {})))));
+            host::boot(id);
         }
-        let clients: Vec<NodeId> =
-            nodes.iter().filter(|(_, _, role)| Some(role) == clients.as_ref()).map(|(id, ..)| *id).collect();
+        let clients = system::of_role(nodes, clients.as_deref());
 
         let setup = self.start(Phase::Setup, instance, nodes, &clients)?;
         if setup.left.get() > 0 {
@@ -356,19 +359,17 @@ impl Run<'_> {
         &self,
         when: Phase,
         instance: &Rc<dyn Instance>,
-        nodes: &[NodeEntry],
+        nodes: &[NodeSpec],
         clients: &[NodeId],
     ) -> Result<Running, RunError> {
         let running = Running::default();
         for table in self.plan.workloads.iter().filter(|workload| workload.phase == when) {
             let on: Vec<NodeId> = match &table.on {
                 None => clients.to_vec(),
-                Some(on) => nodes
-                    .iter()
-                    .filter(|(_, name, role)| on.get_ref().names(name, role))
-                    .map(|(id, ..)| *id)
-                    .filter(|id| clients.contains(id))
-                    .collect(),
+                Some(on) => {
+                    let is_on = |node: &&NodeId| on.get_ref().names(&nodes[node.index()]);
+                    clients.iter().filter(is_on).copied().collect()
+                }
             };
             for (index, &node) in on.iter().enumerate() {
                 let args = table.args.as_ref().map(|args| args.get_ref().clone()).unwrap_or_default();

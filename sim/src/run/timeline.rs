@@ -127,6 +127,9 @@ fn trigger(when: &When) -> String {
     if let Some(node) = &when.node {
         text += &format!(" on {node}");
     }
+    if let Some(group) = &when.group {
+        text += &format!(" of {group}");
+    }
     if !when.fields.is_empty() {
         text += &format!(" with {}", toml::Value::Table(when.fields.clone()));
     }

@@ -4,61 +4,61 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::{MaxDown, Plan};
-use super::target::{Target, Targets, ZONES, zones_of};
-use crate::base::glob_matches;
-use crate::system::{Description, Instance};
+use super::max_down::MaxDown;
+use super::plan::Plan;
+use super::roster::Roster;
+use super::target::{Target, Targets, ZONES};
+use crate::system::{Description, Instance, NodeSpec, OPERATOR};
 
 /// The nodes of a cluster, by their numbers.
 pub(super) struct Cluster {
-    nodes: Vec<(String, String)>,
+    roster: Roster,
     client_role: Option<String>,
     selectors: Vec<String>,
     max_down: MaxDown,
-    zones: u16,
 }
 
 impl Cluster {
     pub fn new(plan: &Plan, description: &Description, instance: &dyn Instance) -> Cluster {
         Cluster {
-            nodes: instance.nodes(),
+            roster: Roster::new(instance.nodes(), plan.run.zones),
             client_role: instance.client_role(),
             selectors: description.selectors.clone(),
-            max_down: plan.run.max_down,
-            zones: plan.run.zones,
+            max_down: plan.run.max_down.clone(),
         }
     }
 
     pub fn len(&self) -> usize {
-        self.nodes.len()
+        self.roster.nodes.len()
     }
 
-    /// Name and role of each client.
-    pub fn clients(&self) -> impl Iterator<Item = &(String, String)> {
-        self.nodes.iter().filter(|(_, role)| Some(role) == self.client_role.as_ref())
+    fn node(&self, node: usize) -> &NodeSpec {
+        &self.roster.nodes[node]
+    }
+
+    /// The clients.
+    pub fn clients(&self) -> impl Iterator<Item = &NodeSpec> {
+        self.roster.nodes.iter().filter(|node| Some(&node.role) == self.client_role.as_ref())
     }
 
     pub fn is_client(&self, node: usize) -> bool {
-        Some(&self.nodes[node].1) == self.client_role.as_ref()
+        Some(&self.node(node).role) == self.client_role.as_ref()
     }
 
     /// The nodes that a target always means; none if that depends on the moment.
     pub fn nodes_of(&self, target: &Target) -> Option<BTreeSet<usize>> {
-        let matching = |wanted: &dyn Fn(&(String, String)) -> bool| -> BTreeSet<usize> {
-            (0..self.nodes.len()).filter(|&node| wanted(&self.nodes[node])).collect()
-        };
         match target {
-            Target::All => Some(matching(&|_| true)),
+            Target::All => Some((0..self.len()).collect()),
             Target::Name(name) if self.selectors.contains(name) || name == ZONES => None,
-            // In the order in which a run looks them up.
-            Target::Name(name) => {
-                let exact = matching(&|node| node.0 == *name);
-                let role = matching(&|node| node.1 == *name);
-                let zones = zones_of(self.nodes.iter().map(|(_, role)| role.as_str()), self.zones);
-                let in_zone = |node: &usize| format!("{ZONES}-{}", zones[*node]) == *name;
-                let zone = (0..self.nodes.len()).filter(in_zone).collect();
-                let glob = matching(&|node| glob_matches(name, &node.0));
-                Some([exact, role, zone, glob].into_iter().find(|nodes| !nodes.is_empty()).unwrap_or_default())
+            Target::Name(name) => Some(self.roster.named(name).into_iter().collect()),
+            Target::Not(of) => {
+                let not = self.nodes_of(of)?;
+                Some((0..self.len()).filter(|node| !not.contains(node)).collect())
+            }
+            Target::And(terms) => {
+                let mut terms = terms.iter().map(|term| self.nodes_of(term));
+                let first = terms.next()??;
+                terms.try_fold(first, |all, term| Some(&all & &term?))
             }
             Target::Rest | Target::This | Target::Random { .. } => None,
         }
@@ -93,12 +93,12 @@ impl Cluster {
         for target in &targets.0 {
             pool.extend(self.nodes_of(target.base())?);
         }
-        let roles: BTreeSet<&str> = pool.iter().map(|&node| self.nodes[node].1.as_str()).collect();
-        let refused: Option<Vec<String>> = roles
+        let groups: BTreeSet<&str> = pool.iter().map(|&node| self.node(node).group.as_str()).collect();
+        let refused: Option<Vec<String>> = groups
             .into_iter()
-            .map(|role| {
-                let (all, allowed) = self.allowed(role)?;
-                (allowed == 0).then(|| format!("1 of {all} {role} nodes, and max_down allows 0"))
+            .map(|group| {
+                let (all, allowed) = self.allowed(group)?;
+                (allowed == 0).then(|| format!("1 of {all} {group} nodes, and max_down allows 0"))
             })
             .collect();
         refused?.into_iter().next()
@@ -109,49 +109,48 @@ impl Cluster {
         let mut least: BTreeMap<&str, usize> = BTreeMap::new();
         let fixed: BTreeSet<usize> = targets.0.iter().filter_map(|target| self.nodes_of(target)).flatten().collect();
         for node in fixed {
-            *least.entry(&self.nodes[node].1).or_default() += 1;
+            *least.entry(&self.node(node).group).or_default() += 1;
         }
         for target in &targets.0 {
-            for (role, down) in self.least(target) {
-                let most = least.entry(role).or_default();
+            for (group, down) in self.least(target) {
+                let most = least.entry(group).or_default();
                 *most = down.max(*most);
             }
         }
-        let over = least.into_iter().find_map(|(role, down)| {
-            let (all, allowed) = self.allowed(role)?;
-            (down > allowed).then(|| format!("{down} of {all} {role} nodes, and max_down allows {allowed}"))
+        let over = least.into_iter().find_map(|(group, down)| {
+            let (all, allowed) = self.allowed(group)?;
+            (down > allowed).then(|| format!("{down} of {all} {group} nodes, and max_down allows {allowed}"))
         });
         over.or_else(|| {
-            // Whoever a selector names, nobody may be down.
-            let servers = || self.nodes.iter().filter(|(_, role)| Some(role) != self.client_role.as_ref());
-            let none = servers().all(|(_, role)| self.allowed(role).is_some_and(|(_, allowed)| allowed == 0));
+            // Whichever server a selector names, none may be down.
+            let is_server = |node: &&NodeSpec| Some(&node.role) != self.client_role.as_ref() && node.role != OPERATOR;
+            let servers = || self.roster.nodes.iter().filter(is_server);
+            let none = servers().all(|node| self.allowed(&node.group).is_some_and(|(_, allowed)| allowed == 0));
             let moment = targets.0.iter().all(|target| self.nodes_of(target.base()).is_none());
             (moment && none && servers().next().is_some()).then(|| "max_down allows no node to be down".to_owned())
         })
     }
 
-    /// How many nodes of a role there are, and how many may be down; none without limit.
-    fn allowed(&self, role: &str) -> Option<(usize, usize)> {
-        let all = self.nodes.iter().filter(|(_, of)| of == role).count();
-        match self.max_down {
-            MaxDown::All => None,
-            MaxDown::Nodes(most) => Some((all, most)),
-            MaxDown::Minority => Some((all, all.saturating_sub(1) / 2)),
-        }
+    /// How many nodes of a group there are, and how many may be down; none without limit.
+    fn allowed(&self, group: &str) -> Option<(usize, usize)> {
+        let mut nodes = self.roster.nodes.iter().filter(|node| node.group == group);
+        let first = nodes.next()?;
+        let all = 1 + nodes.count();
+        Some((all, self.max_down.of(first).allows(all)?))
     }
 
-    /// How many nodes of each role a target means at least.
+    /// How many nodes of each group a target means at least.
     fn least(&self, target: &Target) -> BTreeMap<&str, usize> {
-        let mut by_role: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut by_group: BTreeMap<&str, usize> = BTreeMap::new();
         for node in self.nodes_of(target.base()).unwrap_or_default() {
-            *by_role.entry(&self.nodes[node].1).or_default() += 1;
+            *by_group.entry(&self.node(node).group).or_default() += 1;
         }
-        let Target::Random { count, .. } = target else { return by_role };
-        // Of several roles it may draw from any.
-        if by_role.len() != 1 {
+        let Target::Random { count, .. } = target else { return by_group };
+        // Of several groups it may draw from any.
+        if by_group.len() != 1 {
             return BTreeMap::new();
         }
-        by_role.values_mut().for_each(|have| *have = count.of(*have));
-        by_role
+        by_group.values_mut().for_each(|have| *have = count.of(*have));
+        by_group
     }
 }

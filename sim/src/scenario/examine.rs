@@ -127,7 +127,7 @@ impl Asked<'_> {
     /// Tables of faults that only the system can read. A `reconfigure` with others would restart nodes and change nothing,
     /// and an action would do nothing at all.
     fn faults(&self, instance: &dyn Instance, problems: &mut Vec<Diagnostic>) {
-        let mut roles: Vec<String> = instance.nodes().into_iter().map(|(_, role)| role).collect();
+        let mut roles: Vec<String> = instance.nodes().into_iter().map(|node| node.role).collect();
         roles.sort_unstable();
         roles.dedup();
         for rule in &self.plan.faults {
@@ -144,7 +144,7 @@ impl Asked<'_> {
                             |with: &Table| roles.iter().try_for_each(|role| instance.boot(role, Some(with)).map(drop));
                         self.table(with.clone(), place("reconfigure", "with"), problems, false, read);
                     }
-                    What::Fault(Fault::Action { name, args }) => {
+                    What::Fault(Fault::Action { name, args, .. }) => {
                         let read = |args: &Table| instance.check_action(name, args.clone());
                         self.table(args.clone(), place("action", "args"), problems, false, read);
                     }

@@ -7,6 +7,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
 
+use super::max_down::MaxDown;
 use super::target::Targets;
 use crate::base::{Phase, Time};
 use crate::fault::{Fault, Nemesis};
@@ -83,11 +84,11 @@ pub struct RunTable {
     pub cpu_poll: Time,
     /// The most by which a delayed wake is late.
     pub wake_jitter: Time,
-    /// How many nodes of one role may be down at once.
+    /// How many nodes of one group may be down at once.
     pub max_down: MaxDown,
     /// Whether faults spare the last copy of what the system declares protected.
     pub protect: bool,
-    /// How many zones the nodes are spread over: the n-th node of each role is in zone n modulo this.
+    /// How many zones the nodes are spread over: the n-th node of each group is in zone n modulo this.
     pub zones: u16,
     /// Whether code-level fault points (`buggify!`) may be on.
     pub buggify: bool,
@@ -105,49 +106,12 @@ impl Default for RunTable {
             schedule: Policy::default(),
             cpu_poll: Time::new(cpu.poll),
             wake_jitter: Time::new(cpu.wake_jitter),
-            max_down: MaxDown::Minority,
+            max_down: MaxDown::default(),
             protect: true,
             zones: 3,
             buggify: false,
             check_budget: 10_000_000,
         }
-    }
-}
-
-/// The fault budget: a fault that would exceed it does not happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MaxDown {
-    /// Fewer than half of the nodes of each role (none of one or two).
-    Minority,
-    /// No limit.
-    All,
-    /// At most this many of each role.
-    #[serde(untagged)]
-    Nodes(usize),
-}
-
-impl<'de> Deserialize<'de> for MaxDown {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MaxDownVisitor;
-        impl Visitor<'_> for MaxDownVisitor {
-            type Value = MaxDown;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"minority\", \"all\" or a number of nodes")
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<MaxDown, E> {
-                match text {
-                    "minority" => Ok(MaxDown::Minority),
-                    "all" => Ok(MaxDown::All),
-                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
-                }
-            }
-            fn visit_i64<E: Error>(self, nodes: i64) -> Result<MaxDown, E> {
-                let unexpected = serde::de::Unexpected::Signed(nodes);
-                usize::try_from(nodes).map(MaxDown::Nodes).map_err(|_| E::invalid_value(unexpected, &self))
-            }
-        }
-        deserializer.deserialize_any(MaxDownVisitor)
     }
 }
 
@@ -258,6 +222,8 @@ pub struct When {
     pub nth: Option<u64>,
     /// Only on these nodes.
     pub node: Option<Targets>,
+    /// Only if the event is about a group of that name; `*` is any characters.
+    pub group: Option<String>,
     /// Only if these fields of the event have these values.
     #[serde(rename = "where")]
     pub fields: toml::Table,

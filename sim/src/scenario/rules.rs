@@ -149,7 +149,8 @@ impl Rules<'_> {
     /// Where nodes are not drawn: clients of a workload, and the nodes that a trigger watches.
     fn fixed(&mut self, targets: &Targets, within: Range<usize>) {
         for target in &targets.0 {
-            if matches!(target, Target::Rest | Target::This | Target::Random { .. }) {
+            let moves = |part: &&Target| matches!(part, Target::Rest | Target::This | Target::Random { .. });
+            if target.parts().iter().any(moves) {
                 let span = self.span_of(target, &within);
                 self.say(format!("`{target}` cannot stand here"), span, "expected nodes or roles", "");
             }
@@ -350,9 +351,11 @@ impl Rules<'_> {
         }
         for what in rule.what.get_ref().all() {
             for targets in what.targets() {
-                if rule.when.is_none() && targets.0.contains(&Target::This) {
+                if rule.when.is_none()
+                    && let Some(target) = targets.mentions(&Target::This)
+                {
                     let help = "`self` is the node that observed the event, or invoked the operation, of `when`";
-                    self.say("`self` without `when`", self.span_of(&Target::This, &span), "which node?", help);
+                    self.say("`self` without `when`", self.span_of(target, &span), "which node?", help);
                 }
                 if self.plan.frozen.is_none() {
                     let key = find(self.tree, &span, |item| item == Item::Key(what.name()));
@@ -368,10 +371,10 @@ impl Rules<'_> {
 
     fn nemesis(&mut self, nemesis: &Nemesis<Targets>, rule: &FaultRule, within: &Range<usize>) {
         let key = |key| find(self.tree, within, |item| item == Item::Key(key)).unwrap_or_else(|| within.clone());
-        if nemesis.nodes().0.contains(&Target::Rest) {
+        if let Some(rest) = nemesis.nodes().mentions(&Target::Rest) {
             let help = "`rest` is what is left over by the other groups of a partition";
             let title = format!("`rest` in the fault `{}`", nemesis.name());
-            self.say(title, self.span_of(&Target::Rest, within), "expected nodes", help);
+            self.say(title, self.span_of(rest, within), "expected nodes", help);
         }
         if rule.lasts.is_some() && !nemesis.takes_time() {
             let title = format!("`for` with `{}`", nemesis.name());
@@ -407,18 +410,18 @@ impl Rules<'_> {
                 let help = "the second may be \"rest\": groups = [[\"primary\"], [\"rest\"]]";
                 self.say("a partition with one side", key("groups"), "expected at least two groups", help);
             }
-            if earlier.iter().flat_map(|group| &group.0).any(|target| *target == Target::Rest) {
+            if let Some(rest) = earlier.iter().find_map(|group| group.mentions(&Target::Rest)) {
                 let help = "`rest` is every node that no group before it has";
-                self.say("`rest` before the last group", self.span_of(&Target::Rest, within), "put it last", help);
+                self.say("`rest` before the last group", self.span_of(rest, within), "put it last", help);
             }
             if last.iter().any(|group| group.0.contains(&Target::All)) {
                 let help = "write \"rest\" for all that are not in the groups before";
                 self.say("`all` as one side", self.span_of(&Target::All, within), "includes the other sides", help);
             }
-        } else if fault.targets().iter().any(|targets| targets.0.contains(&Target::Rest)) {
+        } else if let Some(rest) = fault.targets().into_iter().find_map(|targets| targets.mentions(&Target::Rest)) {
             let help = "`rest` is what is left over by the other groups of a partition";
             let title = format!("`rest` in the fault `{name}`");
-            self.say(title, self.span_of(&Target::Rest, within), "expected nodes", help);
+            self.say(title, self.span_of(rest, within), "expected nodes", help);
         }
         match fault {
             Fault::Link { set, .. } => {

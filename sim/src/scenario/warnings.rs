@@ -125,8 +125,8 @@ impl Look<'_, '_> {
         });
         for workload in &plan.workloads {
             let Some(on) = &workload.on else { continue };
-            let bad = !self.cluster.clients().any(|(name, role)| on.get_ref().names(name, role));
-            let clients: Vec<String> = self.cluster.clients().map(|(name, _)| name.clone()).collect();
+            let bad = !self.cluster.clients().any(|node| on.get_ref().names(node));
+            let clients: Vec<String> = self.cluster.clients().map(|node| node.name.clone()).collect();
             self.note(on.span(), "on", bad, || {
                 Diagnostic::warning("the workload runs nowhere").label("none of these is a client").help(suggest(
                     "",

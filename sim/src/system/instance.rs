@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
-use super::manifest::{Find, Groups, Judge, Manifest, Offer};
-use super::{Client, Cluster, Description, OPERATOR, System};
+use serde::de::Error as _;
+
+use super::manifest::{Find, Judge, Manifest, Offer, Protections};
+use super::{Client, Cluster, Description, NodeSpec, OPERATOR, System, names};
 use crate::kernel::BoxFuture;
 use crate::metric::Measures;
 
@@ -18,8 +20,8 @@ pub trait DynSystem: Send + Sync {
 
 /// A system with its parameters, in one run.
 pub trait Instance {
-    /// The nodes: name and role.
-    fn nodes(&self) -> Vec<(String, String)>;
+    /// The nodes, in order.
+    fn nodes(&self) -> Vec<NodeSpec>;
     /// All parameters, with their defaults. Empty if they cannot be written as TOML.
     fn params(&self) -> toml::Table;
     /// The role of the client nodes.
@@ -44,7 +46,7 @@ pub trait Instance {
     #[doc(hidden)]
     fn install_selectors(&self) -> Vec<(&'static str, Find)>;
     #[doc(hidden)]
-    fn install_protected(&self) -> Vec<Groups>;
+    fn install_protected(&self) -> Vec<Protections>;
     #[doc(hidden)]
     fn install_invariants(&self);
     #[doc(hidden)]
@@ -75,7 +77,10 @@ impl<S: System> DynSystem for S {
         self.build(&typed, &mut cluster);
         let manifest = Manifest::of();
         if !manifest.actions.is_empty() {
-            cluster.nodes(OPERATOR, 1);
+            cluster.nodes(OPERATOR, cluster.operators.unwrap_or(1));
+        }
+        if let Some(problem) = names::problem(&cluster, &manifest.description) {
+            return Err(toml::de::Error::custom(problem));
         }
         Ok(Box::new(Typed::<S> { manifest, params, typed: Rc::new(typed), cluster }))
     }
@@ -89,7 +94,7 @@ struct Typed<S: System> {
 }
 
 impl<S: System> Instance for Typed<S> {
-    fn nodes(&self) -> Vec<(String, String)> {
+    fn nodes(&self) -> Vec<NodeSpec> {
         self.cluster.nodes.clone()
     }
 
@@ -149,7 +154,7 @@ impl<S: System> Instance for Typed<S> {
         self.manifest.selectors.iter().map(|(name, install)| (*name, install())).collect()
     }
 
-    fn install_protected(&self) -> Vec<Groups> {
+    fn install_protected(&self) -> Vec<Protections> {
         self.manifest.protected.iter().map(|install| install()).collect()
     }
 

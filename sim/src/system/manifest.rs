@@ -1,6 +1,5 @@
 //! The manifest: what a system says that it has.
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 
@@ -10,10 +9,10 @@ use super::description::{Description, EventInfo, PlantedInfo, Suggested};
 use super::{Client, OPERATOR, Protect, Protected, Selector, System};
 use crate::base::{NodeId, Phase};
 use crate::check::{Check, Finished, Invariant, Verdict};
-use crate::event::{Event, EventKind, On};
+use crate::event::{Event, EventKind, Folds, On, Scope};
 use crate::history::Op;
 use crate::kernel::BoxFuture;
-use crate::metric::{self, Consistency, Spans};
+use crate::metric::{self, Consistency, Outcomes};
 
 pub(super) type Boot<P> = Rc<dyn Fn(Rc<P>) -> BoxFuture>;
 pub(super) type Start<P> = Rc<dyn Fn(Client<P>, toml::Table) -> Result<BoxFuture, toml::de::Error>>;
@@ -22,7 +21,7 @@ pub(super) type Accept = Rc<dyn Fn(toml::Table) -> Result<(), toml::de::Error>>;
 pub(super) type Offer<P> = (String, Start<P>, Accept);
 pub(super) type Judge = (&'static str, Rc<dyn Fn(&Finished) -> Result<Verdict, String>>);
 pub(super) type Find = Rc<dyn Fn() -> Vec<NodeId>>;
-pub(super) type Groups = Rc<dyn Fn() -> Protected>;
+pub(super) type Protections = Rc<dyn Fn() -> Protected>;
 /// Subscribes an oracle or a selector to the run that is about to begin.
 pub(super) type Install<T> = Rc<dyn Fn() -> T>;
 
@@ -35,9 +34,9 @@ pub struct Manifest<S: System> {
     pub(super) actions: Vec<Offer<S::Params>>,
     pub(super) checks: Vec<Judge>,
     pub(super) selectors: Vec<(&'static str, Install<Find>)>,
-    pub(super) protected: Vec<Install<Groups>>,
+    pub(super) protected: Vec<Install<Protections>>,
     pub(super) invariants: Vec<Install<()>>,
-    pub(super) consistencies: Vec<Install<Rc<RefCell<Spans>>>>,
+    pub(super) consistencies: Vec<Install<Outcomes>>,
     pub(super) work: Vec<&'static EventKind>,
 }
 
@@ -105,29 +104,19 @@ impl<S: System> Manifest<S> {
 
     /// A way to name nodes in scenarios.
     pub fn selector<T: Selector>(&mut self) -> &mut Self {
-        self.description.selectors.push(T::NAME.to_owned());
-        self.selectors.push((
-            T::NAME,
-            Rc::new(|| {
-                let state = Rc::new(RefCell::new(T::default()));
-                T::subscribe(&mut On::new(state.clone(), T::NAME));
-                Rc::new(move || state.borrow().nodes())
-            }),
-        ));
+        self.add_selector::<T>(Scope::System);
         self
     }
 
     /// What a fault must not destroy.
     pub fn protected<T: Protect>(&mut self) -> &mut Self {
-        self.protected.push(Rc::new(|| {
-            let state = Rc::new(RefCell::new(T::default()));
-            T::subscribe(&mut On::new(state.clone(), "protected"));
-            Rc::new(move || {
-                let state = state.borrow();
-                Protected { memories: state.groups(), disks: state.disks() }
-            })
-        }));
+        self.add_protected::<T>(Scope::System);
         self
+    }
+
+    /// Declares folds that are kept for each group of nodes: see [`PerGroup`].
+    pub fn per_group(&mut self) -> PerGroup<'_, S> {
+        PerGroup(self)
     }
 
     /// What clients can be told to do. The arguments are the scenario's `args`.
@@ -149,8 +138,8 @@ impl<S: System> Manifest<S> {
     }
 
     /// Something that an operator can do in the middle of a run, when a scenario says so: add a server, move a shard. It
-    /// runs on a node of its own, `operator-0`, which a system with actions has besides its others. The arguments are the
-    /// scenario's `args`.
+    /// runs on a node of its own, `operator-0`, which a system with actions has besides its others; [`Cluster::operators`](super::Cluster::operators) makes
+    /// more of them. The arguments are the scenario's `args`.
     pub fn action<A, F, Fut>(&mut self, name: &str, start: F) -> &mut Self
     where
         A: DeserializeOwned + 'static,
@@ -174,16 +163,13 @@ impl<S: System> Manifest<S> {
 
     /// An oracle on events.
     pub fn invariant<I: Invariant>(&mut self) -> &mut Self {
-        self.description.checks.push(I::NAME.to_owned());
-        self.invariants.push(Rc::new(|| {
-            I::subscribe(&mut On::new(Rc::new(RefCell::new(I::default())), I::NAME));
-        }));
+        self.add_invariant::<I>(Scope::System);
         self
     }
 
     /// When operations are visible everywhere they must be: see [`metric`]. Nothing is measured without it.
     pub fn consistency<C: Consistency>(&mut self) -> &mut Self {
-        self.consistencies.push(Rc::new(metric::install::<C>));
+        self.add_consistency::<C>(Scope::System);
         self
     }
 
@@ -200,6 +186,83 @@ impl<S: System> Manifest<S> {
             name: name.to_owned(),
             breaks: breaks.iter().map(|&oracle| oracle.to_owned()).collect(),
         });
+        self
+    }
+}
+
+impl<S: System> Manifest<S> {
+    fn add_selector<T: Selector>(&mut self, scope: Scope) {
+        self.description.selectors.push(T::NAME.to_owned());
+        self.selectors.push((
+            T::NAME,
+            Rc::new(move || {
+                let folds = Folds::<T>::new(scope);
+                T::subscribe(&mut On::new(folds.clone(), T::NAME));
+                Rc::new(move || {
+                    let mut nodes: Vec<NodeId> = Vec::new();
+                    for node in folds.each(T::nodes).into_iter().flatten() {
+                        if !nodes.contains(&node) {
+                            nodes.push(node);
+                        }
+                    }
+                    nodes
+                })
+            }),
+        ));
+    }
+
+    fn add_protected<T: Protect>(&mut self, scope: Scope) {
+        self.protected.push(Rc::new(move || {
+            let folds = Folds::<T>::new(scope);
+            T::subscribe(&mut On::new(folds.clone(), "protected"));
+            Rc::new(move || {
+                let flat = |of: fn(&T) -> Vec<Vec<NodeId>>| folds.each(of).into_iter().flatten().collect();
+                Protected { memories: flat(T::memories), disks: flat(T::disks) }
+            })
+        }));
+    }
+
+    fn add_invariant<I: Invariant>(&mut self, scope: Scope) {
+        self.description.checks.push(I::NAME.to_owned());
+        self.invariants.push(Rc::new(move || I::subscribe(&mut On::new(Folds::new(scope), I::NAME))));
+    }
+
+    fn add_consistency<C: Consistency>(&mut self, scope: Scope) {
+        self.consistencies.push(Rc::new(move || metric::install::<C>(scope)));
+    }
+}
+
+/// Declares folds of which each [group](mod@crate::group) of nodes has its own, made at the first event of the group: an invariant that
+/// knows one Raft cluster is so right for many.
+///
+/// A fold sees the events of its group: those that the nodes of the group observe, unless they name another, and those that other nodes
+/// observe for it. What the simulator announces ([`Booted`](crate::event::Booted), [`Crashed`](crate::event::Crashed)) reaches the folds
+/// of all groups in which the node has been seen, its home group among them. A violation names the group; its signature does not.
+pub struct PerGroup<'m, S: System>(&'m mut Manifest<S>);
+
+impl<S: System> PerGroup<'_, S> {
+    /// As [`Manifest::selector`]. It stands for the nodes that it finds in each group.
+    pub fn selector<T: Selector>(&mut self) -> &mut Self {
+        self.0.add_selector::<T>(Scope::Group);
+        self
+    }
+
+    /// As [`Manifest::protected`].
+    pub fn protected<T: Protect>(&mut self) -> &mut Self {
+        self.0.add_protected::<T>(Scope::Group);
+        self
+    }
+
+    /// As [`Manifest::invariant`].
+    pub fn invariant<I: Invariant>(&mut self) -> &mut Self {
+        self.0.add_invariant::<I>(Scope::Group);
+        self
+    }
+
+    /// As [`Manifest::consistency`]. A key of an operation needs to be known in its group only. A client has a group of its own: it says
+    /// with [`metric::note_of`] which group its command is for.
+    pub fn consistency<C: Consistency>(&mut self) -> &mut Self {
+        self.0.add_consistency::<C>(Scope::Group);
         self
     }
 }

@@ -8,6 +8,7 @@
 mod description;
 mod instance;
 mod manifest;
+mod names;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -23,7 +24,7 @@ pub use description::{Description, EventInfo, PlantedInfo, Suggested};
 #[doc(hidden)]
 pub use instance::ClientSlot;
 pub use instance::{DynSystem, Instance, RoleMain};
-pub use manifest::Manifest;
+pub use manifest::{Manifest, PerGroup};
 
 /// A system under test.
 pub trait System: Send + Sync + Sized + 'static {
@@ -37,22 +38,66 @@ pub trait System: Send + Sync + Sized + 'static {
     fn build(&self, params: &Self::Params, cluster: &mut Cluster);
 }
 
+/// A node of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSpec {
+    /// Its name, as in `shard-1-0`.
+    pub name: String,
+    /// What it runs: one of the roles that the system declares.
+    pub role: String,
+    /// Its home group: see [`group`](mod@crate::group).
+    pub group: String,
+}
+
+/// The nodes of a role, in order.
+pub(crate) fn of_role(nodes: &[NodeSpec], role: Option<&str>) -> Vec<NodeId> {
+    let numbered = nodes.iter().enumerate();
+    numbered.filter(|(_, node)| Some(&*node.role) == role).map(|(index, _)| NodeId::new(index as u16)).collect()
+}
+
 /// The nodes of a cluster, in order.
+///
+/// ```
+/// use sim::Cluster;
+///
+/// let mut cluster = Cluster::default();
+/// cluster.nodes("worker", 2).group("shard-1", "shard", 3).group("shard-2", "shard", 3);
+/// assert_eq!(cluster.list()[0].name, "worker-0");
+/// assert_eq!(cluster.list()[0].group, "worker");
+/// assert_eq!(cluster.list()[2].name, "shard-1-0");
+/// assert_eq!(cluster.list()[2].role, "shard");
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
-    nodes: Vec<(String, String)>,
+    nodes: Vec<NodeSpec>,
+    operators: Option<usize>,
 }
 
 impl Cluster {
-    /// Adds `count` nodes of a role, named `role-0`, `role-1` and so on.
+    /// Adds `count` nodes of a role, named `role-0`, `role-1` and so on, to the group of the role's name.
     pub fn nodes(&mut self, role: &str, count: usize) -> &mut Self {
-        let first = self.nodes.iter().filter(|(_, of)| of == role).count();
-        self.nodes.extend((first..first + count).map(|i| (format!("{role}-{i}"), role.to_owned())));
+        self.group(role, role, count)
+    }
+
+    /// Adds `count` nodes of a role to a group, named `group-0`, `group-1` and so on. The group is made if it is new.
+    pub fn group(&mut self, group: &str, role: &str, count: usize) -> &mut Self {
+        let first = self.nodes.iter().filter(|node| node.group == group).count();
+        self.nodes.extend((first..first + count).map(|i| NodeSpec {
+            name: format!("{group}-{i}"),
+            role: role.to_owned(),
+            group: group.to_owned(),
+        }));
         self
     }
 
-    /// All nodes: name and role.
-    pub fn list(&self) -> &[(String, String)] {
+    /// How many operators there are, named `operator-0` and so on. A system with actions has one if it does not say.
+    pub fn operators(&mut self, count: usize) -> &mut Self {
+        self.operators = Some(count);
+        self
+    }
+
+    /// All nodes.
+    pub fn list(&self) -> &[NodeSpec] {
         &self.nodes
     }
 }
@@ -77,17 +122,17 @@ pub trait Protect: Default + 'static {
     /// Says which events it folds over.
     fn subscribe(on: &mut On<Self>);
 
-    /// Groups of nodes: of each, at least one must keep its memory. A fault that would leave a group without does not
+    /// Sets of nodes: of each, at least one must keep its memory. A fault that would leave a set without does not
     /// happen.
-    fn groups(&self) -> Vec<Vec<NodeId>>;
+    fn memories(&self) -> Vec<Vec<NodeId>>;
 
-    /// Groups of nodes: of each, at least one must keep its disk whole. A fault that would leave a group without does not
+    /// Sets of nodes: of each, at least one must keep its disk whole. A fault that would leave a set without does not
     /// happen: a `wipe`, `bit_rot`, `bad_sectors`, and a `disk` that lies about syncs or misdirects writes. A quorum of three
-    /// disks of which two must be whole is the group of each two of them.
+    /// disks of which two must be whole is the set of each two of them.
     ///
     /// The simulator knows which disks are damaged: those with a rotten, bad or misdirected sector that was not written
     /// again, those that have lied, and those that were wiped, until something is durable on them again. When a wiped disk has all
-    /// that it should have, only the system can tell: it leaves the node out of its groups until then.
+    /// that it should have, only the system can tell: it leaves the node out of its sets until then.
     fn disks(&self) -> Vec<Vec<NodeId>> {
         Vec::new()
     }

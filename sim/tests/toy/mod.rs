@@ -233,7 +233,7 @@ impl Protect for Holders {
             Ok(())
         });
     }
-    fn groups(&self) -> Vec<Vec<NodeId>> {
+    fn memories(&self) -> Vec<Vec<NodeId>> {
         vec![self.0.iter().copied().collect()]
     }
 }

@@ -177,7 +177,7 @@ pub struct TheOnlyDisk;
 impl Protect for TheOnlyDisk {
     fn subscribe(_: &mut On<Self>) {}
 
-    fn groups(&self) -> Vec<Vec<NodeId>> {
+    fn memories(&self) -> Vec<Vec<NodeId>> {
         Vec::new()
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sim::check::linearizable::models::{StoreOp, StoreRet};
 use sim::time::Instant;
-use sim::{NodeId, always, node, planted, time};
+use sim::{always, planted, time};
 
 use super::server;
 use super::store::{Answer, Command, Query, Reply, Store};
@@ -28,13 +28,13 @@ pub struct Clerk(rsm::Client<Store>);
 impl Clerk {
     /// A client that knows nobody yet.
     pub fn new(params: &Params) -> Clerk {
-        let servers = node::of_role("server").into_iter().map(|server: NodeId| server.port(server::PORT));
+        let group = server::group();
         let patience = Patience {
             attempt: Duration::from_millis(params.attempt_ms),
             session: Duration::from_millis(params.client_session_ms),
             ..Patience::default()
         };
-        Clerk(rsm::Client::new(servers.collect(), patience))
+        Clerk(rsm::Client::new(group, group.addrs(server::PORT), patience))
     }
 
     /// Performs an operation. A read `anywhere` is asked of any server.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use sim::{Addr, NodeId, node};
+use sim::{GroupId, group, node};
 
 use super::store::{self, Store};
 use super::system::Params;
@@ -15,6 +15,14 @@ use crate::rsm::{Limits, Options, Replica, service};
 const RAFT: u16 = 1;
 /// Where servers listen to clients.
 pub const PORT: u16 = 2;
+
+/// The role of the servers, and their group.
+pub const GROUP: &str = "server";
+
+/// The group of the servers.
+pub fn group() -> GroupId {
+    group::lookup(GROUP).expect("the system has servers")
+}
 
 /// Its life. The server's id is its node's.
 pub async fn boot(params: Rc<Params>) {
@@ -30,6 +38,7 @@ pub async fn serve(params: Rc<Params>, started: impl Fn(&Replica<Store>)) {
 fn options(params: &Params) -> Options {
     let raft = driver::Options {
         id: Id(node::this().index() as u64),
+        group: group::home(),
         config: Config {
             election_ticks: params.election_ticks,
             heartbeat_ticks: params.heartbeat_ticks,
@@ -44,13 +53,8 @@ fn options(params: &Params) -> Options {
         segment: params.segment,
         port: RAFT,
         empty_disk: driver::EmptyDisk::New,
-        members: Membership::of((0..params.servers as u64).map(Id)),
-        address,
+        members: Membership::of(group::home().nodes()[..params.servers].iter().map(|node| Id(node.index() as u64))),
     };
     let limits = Limits { idle: Duration::from_millis(params.session_idle_ms), sessions: params.max_sessions };
     Options { raft, reads: params.reads, snapshot_bytes: params.snapshot_bytes, limits }
-}
-
-fn address(id: Id) -> Addr {
-    NodeId::new(id.0 as u16).port(RAFT)
 }

@@ -105,21 +105,27 @@ impl System for Kv {
     type Params = Params;
 
     fn describe(m: &mut Manifest<Self>) {
-        m.name("kv", "A key/value store on Raft").role("server", server::boot).client_role("client").ops::<StoreOp>();
+        m.name("kv", "A key/value store on Raft")
+            .role(server::GROUP, server::boot)
+            .client_role("client")
+            .ops::<StoreOp>();
         m.workload("mixed", workload::mixed)
             .workload("read-all", workload::read_all)
             .action("kv.transfer", |_: Client<Params>, args: TransferTo| {
-                operator::transfer::<Store>(server::PORT, args)
+                operator::transfer::<Store>(server::GROUP, server::PORT, args)
             })
-            .action("kv.members", |_: Client<Params>, args: MembersAre| operator::members::<Store>(server::PORT, args))
+            .action("kv.members", |_: Client<Params>, args: MembersAre| {
+                operator::members::<Store>(server::GROUP, server::PORT, args)
+            })
             .suggest(Phase::Main, "mixed")
             .suggest(Phase::Final, "read-all");
         raft::declare(m);
-        m.check::<Linearizable<models::Store>>().consistency::<rsm::ExecutedByAll>();
+        m.check::<Linearizable<models::Store>>();
+        m.per_group().consistency::<rsm::ExecutedByAll>();
         known_bugs::declare(m);
     }
 
     fn build(&self, params: &Params, cluster: &mut Cluster) {
-        cluster.nodes("server", params.servers + params.spares).nodes("client", params.clients);
+        cluster.nodes(server::GROUP, params.servers + params.spares).nodes("client", params.clients);
     }
 }

@@ -112,7 +112,7 @@ pub async fn read_all(cx: Client<Params>, args: ReadAll) {
         perform(&cx, &mut clerk, StoreOp::Get { key: key(at) }, false, args.deadline_ms).await;
     }
     if cx.index == 0 {
-        operator::converged::<Store>(server::PORT).await;
+        operator::converged::<Store>(server::group(), server::PORT).await;
     }
 }
 

@@ -305,7 +305,7 @@ impl Protect for Holders {
         });
     }
 
-    fn groups(&self) -> Vec<Vec<NodeId>> {
+    fn memories(&self) -> Vec<Vec<NodeId>> {
         let keeps = |node: NodeId, incarnation: u32| self.lost.get(&node).is_none_or(|&lost| lost < incarnation);
         if let Some((node, incarnation)) = self.proposed {
             return if keeps(node, incarnation) { vec![vec![node]] } else { Vec::new() };

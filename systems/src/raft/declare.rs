@@ -9,7 +9,7 @@ use super::checks::{
 };
 use super::events;
 
-/// Declares it. The system's servers are of the role `server`, and come first in its cluster: server `i` is node `i`.
+/// Declares it, for each group of nodes on which Raft runs: see [`sim::group`].
 pub fn declare<S: System>(m: &mut Manifest<S>) {
     m.event::<events::BecameLeader>()
         .event::<events::Voted>()
@@ -29,8 +29,10 @@ pub fn declare<S: System>(m: &mut Manifest<S>) {
         .event::<events::State>()
         .event::<events::ReadAsked>()
         .event::<events::ReadReady>();
-    m.selector::<Leader>().protected::<MajorityOfDisks>();
-    m.invariant::<ElectionSafety>()
+    m.per_group()
+        .selector::<Leader>()
+        .protected::<MajorityOfDisks>()
+        .invariant::<ElectionSafety>()
         .invariant::<LeaderAppendOnly>()
         .invariant::<LogMatching>()
         .invariant::<LeaderCompleteness>()

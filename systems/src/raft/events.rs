@@ -1,6 +1,6 @@
 //! The events that servers report. [`super::checks`] judges them.
 
-use sim::{event, observe};
+use sim::{GroupId, event, observe};
 
 use super::core::Core;
 use super::membership::Membership;
@@ -203,41 +203,42 @@ event! {
 }
 
 /// Reports the state that a server started from.
-pub(super) fn restored(core: &Core) {
+pub(super) fn restored(group: GroupId, core: &Core) {
     let log = core.log();
-    observe!(Restored {
+    let restored = Restored {
         term: core.term(),
         voted_for: core.voted_for().map(|id| id.0),
         snapshot: log.snapshot().last.index,
         last: log.last().index,
         last_term: log.last().term,
-    });
+    };
+    observe!(group: group, restored);
     let entries = log.entries(log.snapshot().last.index + 1, usize::MAX);
     for entry in entries {
         let (index, term, hash) = (entry.index, entry.term, hash(entry));
         let prev_term = log.term(index - 1).unwrap_or(0);
-        observe!(Appended { index, term, prev_term, hash, leads: 0 });
+        observe!(group: group, Appended { index, term, prev_term, hash, leads: 0 });
     }
-    memberships(core);
+    memberships(group, core);
 }
 
 /// Reports the memberships in a log, beginning with the snapshot's.
-pub(super) fn memberships(core: &Core) {
+pub(super) fn memberships(group: GroupId, core: &Core) {
     let log = core.log();
-    members(log.snapshot().last.index, true, &log.snapshot().membership);
-    log.memberships().for_each(|(index, membership)| members(index, false, membership));
+    members(group, log.snapshot().last.index, true, &log.snapshot().membership);
+    log.memberships().for_each(|(index, membership)| members(group, index, false, membership));
 }
 
 /// Reports that a membership is in a log.
-pub(super) fn members(index: Index, base: bool, membership: &Membership) {
+pub(super) fn members(group: GroupId, index: Index, base: bool, membership: &Membership) {
     let (incoming, outgoing, learners) = ids(membership);
-    observe!(Members { index, base, incoming, outgoing, learners });
+    observe!(group: group, Members { index, base, incoming, outgoing, learners });
 }
 
 /// Reports that a membership is applied.
-pub(super) fn members_applied(index: Index, membership: &Membership) {
+pub(super) fn members_applied(group: GroupId, index: Index, membership: &Membership) {
     let (incoming, outgoing, learners) = ids(membership);
-    observe!(MembersApplied { index, incoming, outgoing, learners });
+    observe!(group: group, MembersApplied { index, incoming, outgoing, learners });
 }
 
 fn ids(membership: &Membership) -> (Vec<u64>, Vec<u64>, Vec<u64>) {

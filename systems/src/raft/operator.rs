@@ -1,24 +1,26 @@
 //! What operators ask of a cluster, whichever system runs on it: to move leadership, and to change the membership.
 //!
-//! Server `i` is node `i`, so a system's servers come first in its cluster.
+//! An action is for one group of servers: the system's only one, or the one that its arguments name.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sim::{node, rand, time};
+use sim::{GroupId, group, rand, time};
 
 /// Arguments of a transfer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TransferTo {
-    /// Which server is to lead; any, without.
+    /// Which server is to lead, by the number of its node; drawn, without.
     pub to: Option<u64>,
+    /// The servers' group, where there are several.
+    pub group: Option<String>,
 }
 
 impl TransferTo {
-    /// Which server it is to be, drawn if nobody said.
-    pub fn drawn(self) -> u64 {
-        self.to.unwrap_or_else(|| rand::below(servers()))
+    /// The server that is to lead, drawn of the group if the arguments do not say.
+    pub fn drawn(&self, group: GroupId) -> u64 {
+        self.to.unwrap_or_else(|| any(&servers(group)))
     }
 }
 
@@ -26,34 +28,54 @@ impl TransferTo {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MembersAre {
-    /// Who shall vote, by number; drawn, without.
+    /// The voters, by the numbers of their nodes; drawn, without.
     pub voters: Option<Vec<u64>>,
-    /// Who shall learn; drawn, without.
+    /// The learners; drawn, without.
     pub learners: Option<Vec<u64>>,
+    /// The servers' group, where there are several.
+    pub group: Option<String>,
 }
 
 impl MembersAre {
-    /// Who shall vote and who shall learn, drawn if nobody said.
-    pub fn drawn(self) -> (Vec<u64>, Vec<u64>) {
-        let some = |p: f64| (0..servers()).filter(|_| rand::chance(p)).collect::<Vec<_>>();
-        let voters = self.voters.unwrap_or_else(|| some(0.7));
-        let learners = self.learners.unwrap_or_else(|| some(0.3));
+    /// The voters and the learners, drawn of the group if the arguments do not say.
+    pub fn drawn(&self, group: GroupId) -> (Vec<u64>, Vec<u64>) {
+        let servers = servers(group);
+        let some = |p: f64| servers.iter().copied().filter(|_| rand::chance(p)).collect::<Vec<_>>();
+        let voters = self.voters.clone().unwrap_or_else(|| some(0.7));
+        let learners = self.learners.clone().unwrap_or_else(|| some(0.3));
         (voters, learners)
     }
 }
 
-/// How many servers there are, members or not.
-pub fn servers() -> u64 {
-    node::of_role("server").len() as u64
+/// The group that an action is for: the one that its arguments name, or else `default`.
+///
+/// # Panics
+///
+/// If there is no such group: the run fails, and says which name is wrong.
+pub fn group_of(named: &Option<String>, default: &str) -> GroupId {
+    let name = named.as_deref().unwrap_or(default);
+    group::lookup(name).unwrap_or_else(|| panic!("there is no group `{name}` to act on"))
 }
 
-/// Asks around for a while until a server does it. Who does not may name another one.
-pub async fn insist(ask: impl AsyncFn(u64) -> Result<(), Option<u64>>) {
-    let mut at = rand::below(servers());
+/// The ids of the servers of a group, members or not: the numbers of their nodes.
+pub fn servers(group: GroupId) -> Vec<u64> {
+    group.nodes().into_iter().map(|node| node.index() as u64).collect()
+}
+
+/// One of these servers, drawn.
+pub fn any(servers: &[u64]) -> u64 {
+    servers[rand::below(servers.len() as u64) as usize]
+}
+
+/// Asks the servers of a group for a while, one after another, until one does what is asked. `ask` is given a server; one that does
+/// not do it may name another.
+pub async fn insist(group: GroupId, ask: impl AsyncFn(u64) -> Result<(), Option<u64>>) {
+    let servers = servers(group);
+    let mut at = any(&servers);
     for _ in 0..10 {
         match ask(at).await {
             Ok(()) => return,
-            Err(other) => at = other.unwrap_or_else(|| rand::below(servers())),
+            Err(other) => at = other.unwrap_or_else(|| any(&servers)),
         }
         time::sleep(Duration::from_millis(20)).await;
     }

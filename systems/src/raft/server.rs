@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sim::rpc::{Incoming, Responder, Server, Service};
 use sim::sync::Notify;
-use sim::{NodeId, always, codec, node, observe, planted, select, task, time};
+use sim::{always, codec, group, node, observe, planted, select, task, time};
 
 use super::driver::{Applies, Apply, EmptyDisk, Options, Raft, StartError};
 use super::events;
@@ -71,11 +71,6 @@ impl Service for LogService {
     type Reply = Reply;
 }
 
-/// The server's id is its node's.
-pub fn address(id: Id) -> sim::Addr {
-    NodeId::new(id.0 as u16).port(PORTS[0])
-}
-
 /// The state machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct State {
@@ -103,9 +98,11 @@ struct Host {
 
 /// A server's life.
 pub async fn boot(params: Rc<Params>) {
-    let voters = (0..params.servers as u64).map(Id);
+    let nodes = group::home().nodes();
+    let voters = nodes[..params.servers].iter().map(|node| Id(node.index() as u64));
     let options = Options {
         id: Id(node::this().index() as u64),
+        group: group::home(),
         config: params.config(),
         tick: Duration::from_millis(params.tick_ms),
         dir: "raft".to_owned(),
@@ -113,7 +110,6 @@ pub async fn boot(params: Rc<Params>) {
         port: PORTS[0],
         empty_disk: if params.marks_disks { marked(node::incarnation()) } else { EmptyDisk::New },
         members: Membership::of(voters),
-        address,
     };
     let mut server = Server::<LogService>::bind(PORTS[1]).expect("the port is free");
     loop {

@@ -127,8 +127,8 @@ impl System for RaftLog {
             .suggest(Phase::Final, "read-all");
         super::declare(m);
         m.event::<events::Acked>();
-        m.check::<Ordered>().invariant::<AckedIsApplied>();
-        m.consistency::<AppliedByAll>();
+        m.check::<Ordered>();
+        m.per_group().invariant::<AckedIsApplied>().consistency::<AppliedByAll>();
         super::known_bugs::declare(m);
     }
 

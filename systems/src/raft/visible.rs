@@ -29,7 +29,7 @@ pub struct ByMembers {
 impl ByMembers {
     /// Follows the memberships, snapshots and disks of a Raft cluster. What is left to say is when an entry is applied
     /// ([`ByMembers::applied`]), and which operation it is.
-    pub fn follow<T: 'static + AsMut<ByMembers>>(on: &mut Watch<T>) {
+    pub fn follow<T: Consistency + AsMut<ByMembers>>(on: &mut Watch<T>) {
         on.event::<Members>(|this, spans, moment, event| {
             if event.base {
                 let all = [&event.incoming, &event.outgoing, &event.learners];

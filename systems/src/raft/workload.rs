@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim::history::Op;
-use sim::{Client, NodeId, metric, node, rand, rpc, time};
+use sim::{Client, GroupId, NodeId, group, metric, rand, rpc, time};
 
 use super::operator::{self, MembersAre, TransferTo};
 use super::server::{LogService, PORTS, Reply, Request};
@@ -62,13 +62,13 @@ impl Default for Mixed {
 
 /// Appends and reads.
 pub async fn mixed(cx: Client<Params>, args: Mixed) {
-    let mut leader = 0;
+    let mut leader = operator::servers(servers())[0];
     let mut done = 0;
     while cx.running() && (args.ops == 0 || done < args.ops) {
         done += 1;
         let op = if rand::chance(args.reads) { LogOp::Read } else { LogOp::Append((cx.index as u64) << 32 | done) };
         if op == LogOp::Read && rand::chance(args.anywhere) {
-            leader = any(&cx.params);
+            leader = any();
         }
         let request = match op {
             LogOp::Append(id) => Request::Append(command(id, rand::between(args.bytes.0, args.bytes.1))),
@@ -88,7 +88,7 @@ pub struct NoArgs {}
 /// Appends, and reads what there is, and the first client then waits until all members have applied what it read. Nobody gives up:
 /// when all is healed, a cluster that does not do it is a failure.
 pub async fn read_all(cx: Client<Params>, _: NoArgs) {
-    let mut leader = 0;
+    let mut leader = operator::servers(servers())[0];
     let last = (cx.index as u64) << 32 | u64::from(u32::MAX);
     let mut tries = 0;
     let read = loop {
@@ -116,7 +116,7 @@ pub async fn read_all(cx: Client<Params>, _: NoArgs) {
 /// Whether all members have applied everything up to `index`, after asking those again that had not; those that take no part
 /// any more do not count.
 async fn all_have(index: Index, applied: &mut BTreeMap<u64, Index>, newest: &mut (Index, Vec<u64>)) -> bool {
-    for server in 0..node::of_role("server").len() as u64 {
+    for server in operator::servers(servers()) {
         if applied.get(&server).is_some_and(|at| *at >= index) {
             continue;
         }
@@ -141,8 +141,15 @@ fn command(id: u64, bytes: u64) -> Vec<u8> {
     command
 }
 
-fn any(params: &Params) -> u64 {
-    rand::below((params.servers + params.spares) as u64)
+/// The group of the servers.
+const GROUP: &str = "server";
+
+fn servers() -> GroupId {
+    group::lookup(GROUP).expect("the system has servers")
+}
+
+fn any() -> u64 {
+    operator::any(&operator::servers(servers()))
 }
 
 /// Asks until somebody does it, or may have done it: the index.
@@ -157,7 +164,7 @@ async fn perform(
     let changes = matches!(op, LogOp::Append(_));
     let call = cx.invoke(op);
     if let Request::Append(command) = &request {
-        metric::note(visible::Asked { hash: events::hash_of(command) });
+        metric::note_of(servers(), visible::Asked { hash: events::hash_of(command) });
     }
     while time::now() < deadline {
         match ask(*leader, &request, Duration::from_millis(500)).await {
@@ -166,16 +173,15 @@ async fn perform(
                 return Some(index);
             }
             Some(Reply::Refused(other)) => {
-                let servers = node::of_role("server").len() as u64;
-                *leader = other.unwrap_or_else(|| rand::below(servers));
+                *leader = other.unwrap_or_else(any);
             }
             // An append whose answer did not come may be done.
             Some(Reply::Unknown) | None if changes => {
-                *leader = any(&cx.params);
+                *leader = any();
                 call.unknown();
                 return None;
             }
-            _ => *leader = any(&cx.params),
+            _ => *leader = any(),
         }
         time::sleep(Duration::from_millis(rand::between(1, 20))).await;
     }
@@ -189,17 +195,19 @@ async fn ask(server: u64, request: &Request, timeout: Duration) -> Option<Reply>
 
 /// Has the leader hand leadership over.
 pub async fn transfer(_: Client<Params>, args: TransferTo) {
-    insist(Request::Transfer(args.drawn())).await;
+    let group = operator::group_of(&args.group, GROUP);
+    insist(group, Request::Transfer(args.drawn(group))).await;
 }
 
 /// Has the leader change the membership.
 pub async fn members(_: Client<Params>, args: MembersAre) {
-    let (voters, learners) = args.drawn();
-    insist(Request::Members(voters, learners)).await;
+    let group = operator::group_of(&args.group, GROUP);
+    let (voters, learners) = args.drawn(group);
+    insist(group, Request::Members(voters, learners)).await;
 }
 
-async fn insist(request: Request) {
-    operator::insist(async |server| match ask(server, &request, Duration::from_millis(200)).await {
+async fn insist(group: GroupId, request: Request) {
+    operator::insist(group, async |server| match ask(server, &request, Duration::from_millis(200)).await {
         Some(Reply::Accepted) => Ok(()),
         Some(Reply::Refused(other)) => Err(other),
         _ => Err(None),

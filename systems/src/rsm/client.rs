@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sim::time::Instant;
-use sim::{Addr, planted, rand, rpc, time};
+use sim::{Addr, GroupId, planted, rand, rpc, time};
 
 use super::service::{Reply, Request, Service};
 use super::session::Outcome;
@@ -43,7 +43,8 @@ pub enum ClientError {
 
 /// A client of one cluster. One operation at a time.
 pub struct Client<S: StateMachine> {
-    /// Where server `i` answers clients.
+    group: GroupId,
+    /// Where the servers answer clients.
     servers: Vec<Addr>,
     patience: Patience,
     /// Whom to ask next: who answered last, or was named, or any.
@@ -60,10 +61,10 @@ struct Session {
 }
 
 impl<S: StateMachine> Client<S> {
-    /// A client that knows nobody yet.
-    pub fn new(servers: Vec<Addr>, patience: Patience) -> Self {
+    /// A client of the replicas of that group, which answer clients at these addresses: see [`GroupId::addrs`].
+    pub fn new(group: GroupId, servers: Vec<Addr>, patience: Patience) -> Self {
         let leader = rand::below(servers.len() as u64) as usize;
-        Client { servers, patience, leader, session: None, state: std::marker::PhantomData }
+        Client { group, servers, patience, leader, session: None, state: std::marker::PhantomData }
     }
 
     /// Has a command executed, once.
@@ -80,7 +81,7 @@ impl<S: StateMachine> Client<S> {
         }
         let Some(session) = &mut self.session else { return Err(ClientError::NotExecuted) };
         session.number += 1;
-        visible::begun(session.id, session.number);
+        visible::begun(self.group, session.id, session.number);
         let mut request = Request::Execute { session: session.id, number: session.number, command };
         // From now on some duplicate of a message may have it executed, whatever the servers answer to another one.
         while time::now() < deadline {
@@ -170,7 +171,8 @@ impl<S: StateMachine> Client<S> {
     /// Goes on to the server that was named, or to any other.
     fn go(&mut self, leader: Option<u64>) {
         let servers = self.servers.len();
-        let named = leader.map(|id| id as usize).filter(|named| *named < servers && *named != self.leader);
+        let is_named = |addr: &Addr| Some(addr.node.index() as u64) == leader;
+        let named = self.servers.iter().position(is_named).filter(|named| *named != self.leader);
         self.leader = named.unwrap_or_else(|| rand::below(servers as u64) as usize);
     }
 

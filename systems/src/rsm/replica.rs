@@ -314,8 +314,8 @@ impl<S: StateMachine> Replica<S> {
         let before = inner.applied.replace(index);
         always!(index > before || index == 0, "rsm.applied-in-order", "{index} after {before}");
         let (count, hash) = inner.state.borrow().digest();
-        observe!(events::State { index, count, hash });
-        visible::executed(index, command_of);
+        observe!(group: inner.raft.group(), events::State { index, count, hash });
+        visible::executed(inner.raft.group(), index, command_of);
         self.tell(index, term, outcome);
     }
 

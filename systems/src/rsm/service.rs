@@ -93,7 +93,7 @@ pub async fn run<S: StateMachine>(options: Options, initial: S, port: u16, start
             }
             Err(StartError::Storage(error)) => tracing::warn!(%error, "cannot start"),
             Err(StartError::Forgotten { first, last }) => {
-                observe!(events::Forgotten { first, last });
+                observe!(group: options.raft.group, events::Forgotten { first, last });
                 loop {
                     server.recv().await.responder.send(&Reply::Gone);
                 }

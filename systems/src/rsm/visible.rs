@@ -1,9 +1,9 @@
 //! When a command is visible everywhere it must be: every replica has executed it, or has a snapshot that stands for it.
 //!
-//! For a system on this library it takes one line in its manifest: `m.consistency::<rsm::ExecutedByAll>()`. Replicas are the members of
-//! their Raft cluster, as in [`crate::raft::visible`]. Sessions are known by their numbers, so this is for systems that have one
-//! cluster.
+//! For a system on this library it takes one line in its manifest: `m.per_group().consistency::<rsm::ExecutedByAll>()`. Replicas are
+//! the members of their Raft group, as in [`crate::raft::visible`]. Sessions are known by their numbers, which each group gives anew.
 
+use sim::GroupId;
 use sim::metric::{self, Consistency, Watch};
 
 use crate::raft::Index;
@@ -27,13 +27,13 @@ fn key(session: u64, number: u64) -> u64 {
 }
 
 /// Says that a client begins a command of its session.
-pub(super) fn begun(session: u64, number: u64) {
-    metric::note(Begun { key: key(session, number) });
+pub(super) fn begun(group: GroupId, session: u64, number: u64) {
+    metric::note_of(group, Begun { key: key(session, number) });
 }
 
 /// Says that a replica has executed everything up to an index, and which command of which session is there.
-pub(super) fn executed(index: Index, command: Option<(u64, u64)>) {
-    metric::note(Executed { index, key: command.map(|(session, number)| key(session, number)) });
+pub(super) fn executed(group: GroupId, index: Index, command: Option<(u64, u64)>) {
+    metric::note_of(group, Executed { index, key: command.map(|(session, number)| key(session, number)) });
 }
 
 /// See the module.

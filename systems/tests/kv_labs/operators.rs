@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sim::check::linearizable::Outcome;
-use systems::kv::server::PORT;
+use systems::kv::server::{GROUP, PORT};
 use systems::kv::store::Store;
 use systems::raft::Id;
 use systems::raft::membership::Membership;
@@ -58,8 +58,8 @@ fn transfers(lab: &Lab) -> Step<(u64, Duration)> {
             continue;
         }
         let term = lab.term();
-        let args = TransferTo { to: Some(to as u64) };
-        lab.wait(&lab.client(async move |_| operator::transfer::<Store>(PORT, args).await))?;
+        let args = TransferTo { to: Some(to as u64), group: None };
+        lab.wait(&lab.client(async move |_| operator::transfer::<Store>(GROUP, PORT, args).await))?;
         lab.until(ms(200), || lab.latest_leader() == Some(to))
             .map_err(|error| format!("server {to} leads: {error}"))?;
         ensure(lab.term() == term + 1, || format!("term {} follows term {term}", lab.term()))?;
@@ -85,8 +85,8 @@ fn change(lab: &Lab, voters: &[u64], learners: &[u64]) -> Step {
     let mut wanted = Membership::of(voters.iter().copied().map(Id));
     wanted.learners = learners.iter().copied().map(Id).collect();
     for _ in 0..10 {
-        let args = MembersAre { voters: Some(voters.to_vec()), learners: Some(learners.to_vec()) };
-        lab.wait(&lab.client(async move |_| operator::members::<Store>(PORT, args).await))?;
+        let args = MembersAre { voters: Some(voters.to_vec()), learners: Some(learners.to_vec()), group: None };
+        lab.wait(&lab.client(async move |_| operator::members::<Store>(GROUP, PORT, args).await))?;
         let is_wanted = || {
             let leader = lab.latest_leader().and_then(|leader| lab.replica(leader).ok());
             leader.is_some_and(|leader| leader.raft().membership() == wanted)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sim::rpc::{Server, Service};
-use sim::{NodeId, codec, node, select};
+use sim::{codec, group, node, select};
 use systems::raft::driver::{Apply, EmptyDisk, Options, Raft};
 use systems::raft::membership::{Membership, Target};
 use systems::raft::{Config, Id, Index, Term};
@@ -81,10 +81,6 @@ pub struct Setup {
     pub snapshots: bool,
 }
 
-fn address(id: Id) -> sim::Addr {
-    NodeId::new(id.0 as u16).port(RAFT)
-}
-
 /// A server's life.
 pub async fn boot(setup: Rc<Setup>, record: Rc<RefCell<Record>>) {
     let me = node::this().index();
@@ -97,7 +93,7 @@ pub async fn boot(setup: Rc<Setup>, record: Rc<RefCell<Record>>) {
         segment: 64 << 10,
         empty_disk: EmptyDisk::New,
         members: Membership::of((0..setup.voters as u64).map(Id)),
-        address,
+        group: group::home(),
     };
     let mut control = Server::<Control>::bind(CONTROL).expect("the port is free");
     let (raft, mut applies) = match Raft::start(options).await {

@@ -97,7 +97,7 @@ fn workloads(description: &Description) -> String {
 }
 
 fn faults(description: &Description, instance: &dyn Instance, target: &str) -> String {
-    let nodes: Vec<String> = instance.nodes().into_iter().map(|(name, _)| name).collect();
+    let nodes: Vec<String> = instance.nodes().into_iter().map(|node| node.name).collect();
     let mut text = "# What goes wrong. Nodes are named by name, role or selector (whoever that is at the moment), or drawn as in\n\
                     # \"random(2, server)\".\n"
         .to_owned();
@@ -145,9 +145,9 @@ fn own_event(events: &[EventInfo]) -> Option<&EventInfo> {
 fn target(instance: &dyn Instance) -> String {
     let clients = instance.client_role();
     let nodes = instance.nodes();
-    let count = |role: &String| nodes.iter().filter(|(_, of)| of == role).count();
+    let count = |role: &String| nodes.iter().filter(|node| node.role == *role).count();
     let mut roles: Vec<&String> =
-        nodes.iter().map(|(_, role)| role).filter(|role| Some(*role) != clients.as_ref()).collect();
+        nodes.iter().map(|node| &node.role).filter(|role| Some(*role) != clients.as_ref()).collect();
     // Among equals the first one.
     roles.reverse();
     roles.into_iter().max_by_key(|role| count(role)).cloned().unwrap_or_else(|| "all".to_owned())

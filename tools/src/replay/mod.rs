@@ -159,7 +159,7 @@ fn check_planted(args: &ReplayArgs, loaded: &Loaded<'_>) -> Result<()> {
 /// The names of all nodes that there are with a plan.
 pub(crate) fn nodes(system: &dyn DynSystem, plan: &Plan) -> Result<Vec<String>> {
     let cluster = system.instantiate(plan.system_params()).map_err(|error| anyhow!("{error}"))?;
-    Ok(cluster.nodes().into_iter().map(|(name, _)| name).collect())
+    Ok(cluster.nodes().into_iter().map(|node| node.name).collect())
 }
 
 /// A run as JSON. The machine contract: fields are added, never renamed.

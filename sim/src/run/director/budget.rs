@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Director;
+use super::{Director, id};
 use crate::base::NodeId;
 use crate::check::guarded;
 use crate::fault::Fault;
 use crate::kernel;
-use crate::scenario::plan::MaxDown;
 use crate::system::Protected;
 
 impl Director {
@@ -19,23 +18,20 @@ impl Director {
                 return Some(why.to_owned());
             }
         }
-        let mut by_role: BTreeMap<&str, usize> = BTreeMap::new();
+        let nodes = &self.roster.nodes;
+        let mut by_group: BTreeMap<&str, (NodeId, usize)> = BTreeMap::new();
         let up = |node: &&NodeId| kernel::with(|state| state.node(**node).up);
-        for node in fault.takes_down().iter().filter(up) {
-            *by_role.entry(&self.nodes[node.index()].2).or_default() += 1;
+        for &node in fault.takes_down().iter().filter(up) {
+            by_group.entry(&nodes[node.index()].group).or_insert((node, 0)).1 += 1;
         }
-        for (role, more) in by_role {
-            let of_role = self.nodes.iter().filter(|(_, _, of)| of == role);
+        for (group, (first, more)) in by_group {
             let (down, all) = kernel::with(|state| {
-                of_role.fold((0, 0), |(down, all), (id, ..)| (down + usize::from(!state.node(*id).up), all + 1))
+                let of_group = (0..nodes.len()).filter(|&index| nodes[index].group == group);
+                of_group.fold((0, 0), |(down, all), index| (down + usize::from(!state.node(id(index)).up), all + 1))
             });
-            let allowed = match self.max_down {
-                MaxDown::All => continue,
-                MaxDown::Nodes(n) => n,
-                MaxDown::Minority => (all - 1) / 2,
-            };
+            let Some(allowed) = self.max_down.of(&nodes[first.index()]).allows(all) else { continue };
             if down + more > allowed {
-                return Some(format!("{down} of {all} {role} nodes are down and max_down allows {allowed}"));
+                return Some(format!("{down} of {all} {group} nodes are down and max_down allows {allowed}"));
             }
         }
         None

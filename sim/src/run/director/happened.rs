@@ -49,7 +49,7 @@ impl Director {
     }
 
     pub fn frozen_faults(&self) -> Vec<FrozenFault> {
-        let name_of = |id: NodeId| self.nodes[id.index()].1.clone();
+        let name_of = |id: NodeId| self.roster.nodes[id.index()].name.clone();
         let state = self.state.borrow();
         let each = state.happened.iter().enumerate().map(|(i, happened)| FrozenFault {
             // In a frozen file each has a name of its own already.

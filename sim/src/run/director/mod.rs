@@ -22,26 +22,23 @@ use crate::base::seed::Seed;
 use crate::base::{Failure, NodeId};
 use crate::kernel::{self, Stop};
 use crate::scenario::Plan;
-use crate::scenario::plan::MaxDown;
-use crate::system::{Instance, Protected};
+use crate::scenario::max_down::MaxDown;
+use crate::scenario::roster::Roster;
+use crate::system::{Instance, NodeSpec, Protected};
 use agenda::{Due, State};
 pub(crate) use rule::Rule;
 
 /// How to find the nodes of a selector.
 pub(super) type Find = Rc<dyn Fn() -> Vec<NodeId>>;
 
-/// The groups of nodes of which one each must survive.
-type Groups = Rc<dyn Fn() -> Protected>;
-
-/// A node: id, name, role.
-pub(super) type NodeEntry = (NodeId, String, String);
+/// The sets of nodes of which one each must survive.
+type Protections = Rc<dyn Fn() -> Protected>;
 
 pub(super) struct Director {
     instance: Rc<dyn Instance>,
-    nodes: Vec<NodeEntry>,
-    zones: u16,
+    roster: Roster,
     selectors: Vec<(&'static str, Find)>,
-    protected: Vec<Groups>,
+    protected: Vec<Protections>,
     max_down: MaxDown,
     frozen: bool,
     /// Parameters on top of the scenario's own, by fault and node, oldest first.
@@ -50,14 +47,13 @@ pub(super) struct Director {
 }
 
 impl Director {
-    pub fn new(instance: Rc<dyn Instance>, nodes: Vec<NodeEntry>, plan: &Plan, seed: Seed) -> Rc<Director> {
+    pub fn new(instance: Rc<dyn Instance>, nodes: Vec<NodeSpec>, plan: &Plan, seed: Seed) -> Rc<Director> {
         let director = Rc::new(Director {
             selectors: instance.install_selectors(),
             protected: if plan.run.protect { instance.install_protected() } else { Vec::new() },
             instance,
-            nodes,
-            zones: plan.run.zones,
-            max_down: plan.run.max_down,
+            roster: Roster::new(nodes, plan.run.zones),
+            max_down: plan.run.max_down.clone(),
             frozen: plan.frozen.is_some(),
             parameters: RefCell::default(),
             state: RefCell::new(State { rules: Rule::all(&plan.faults, seed), ..State::default() }),
@@ -177,6 +173,11 @@ impl Director {
             state.schedule(now + later, index, None);
         }
     }
+}
+
+/// The node with that position in the roster.
+fn id(index: usize) -> NodeId {
+    NodeId::new(index as u16)
 }
 
 /// Fails the run because nothing can happen any more.

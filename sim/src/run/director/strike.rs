@@ -10,7 +10,7 @@ use crate::fault::{self, Fault, Nemesis, Stage};
 use crate::kernel::{self, BoxFuture};
 use crate::scenario::plan::{Exact, What};
 use crate::scenario::target::Targets;
-use crate::system::{OPERATOR, RoleMain};
+use crate::system::{OPERATOR, RoleMain, of_role};
 use crate::trace::record::Kind;
 
 /// Who asks for a fault.
@@ -67,7 +67,8 @@ impl Director {
         let found = nemesis.nodes().len();
         let now = kernel::with(|state| state.now);
         let ends = lasts.map_or(self.state.borrow().main_ends, |lasts| now.saturating_add(lasts));
-        let Some(mut course) = Course::new(nemesis, ends.saturating_sub(now), self.nodes.len(), &mut draw) else {
+        let Some(mut course) = Course::new(nemesis, ends.saturating_sub(now), self.roster.nodes.len(), &mut draw)
+        else {
             return self.missed(cause.rule, format!("`{name}` takes more nodes: `{wanted}` named {found}"));
         };
         if course.is_one_fault() {
@@ -204,7 +205,7 @@ impl Stage for Director {
             }
         }
         // Bad values were reported when the scenario was checked.
-        self.instance.boot(&self.nodes[node.index()].2, Some(&with)).ok().flatten()
+        self.instance.boot(&self.roster.nodes[node.index()].role, Some(&with)).ok().flatten()
     }
 
     fn is_held_down(&self, node: NodeId) -> bool {
@@ -219,17 +220,18 @@ impl Stage for Director {
         }
     }
 
-    fn action(&self, name: &str, args: &toml::Table) -> Option<(NodeId, BoxFuture)> {
-        let operator = self.operator()?;
+    fn action(&self, name: &str, args: &toml::Table, on: Option<&[NodeId]>) -> Option<(NodeId, BoxFuture)> {
+        let operator = self.operator(on)?;
         let action = self.instance.action(name, args.clone()).ok().flatten()?;
         Some((operator, action))
     }
 }
 
 impl Director {
-    /// The node that actions run on, if there is one and it is up.
-    pub(super) fn operator(&self) -> Option<NodeId> {
+    /// The node that an action runs on: the first operator that is up, of these or of all.
+    pub(super) fn operator(&self, on: Option<&[NodeId]>) -> Option<NodeId> {
         let is_up = |id: &NodeId| kernel::with(|state| state.node(*id).up);
-        self.nodes.iter().filter(|(_, _, role)| role == OPERATOR).map(|(id, ..)| *id).find(is_up)
+        let wanted = |id: &NodeId| on.is_none_or(|on| on.contains(id));
+        of_role(&self.roster.nodes, Some(OPERATOR)).into_iter().filter(wanted).find(is_up)
     }
 }

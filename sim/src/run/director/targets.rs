@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::rule::slot;
-use super::{Director, NodeEntry};
+use super::{Director, id};
+use crate::base::NodeId;
 use crate::base::seed::Draw;
-use crate::base::{NodeId, glob_matches};
 use crate::check::guarded;
 use crate::fault::Fault;
 use crate::fault::nemesis::shuffled;
 use crate::kernel;
-use crate::scenario::target::{Count, Target, Targets, ZONES, zones_of};
+use crate::scenario::target::{Count, Target, Targets, ZONES};
 
 /// Where the i-th draw comes from.
 type Draws<'a> = &'a mut dyn FnMut() -> Draw;
@@ -56,7 +56,9 @@ impl Director {
                 Err(format!("a ring takes three nodes, and there were {}", nodes.len()))
             }
             Fault::Partition { .. } => Ok(fault),
-            Fault::Action { .. } if self.operator().is_none() => Err("the operator's node was down".to_owned()),
+            Fault::Action { on, .. } if self.operator(on.as_deref()).is_none() => {
+                Err("no operator that may do it was up".to_owned())
+            }
             _ => nobody.map_or_else(|| hits(fault), Err),
         }
     }
@@ -80,16 +82,26 @@ impl Director {
     }
 
     fn resolve_one(&self, target: &Target, taken: &[NodeId], about: Option<NodeId>, draw: Draws<'_>) -> Vec<NodeId> {
-        let every = || self.nodes.iter().map(|(id, ..)| *id);
+        let every = || (0..self.roster.nodes.len()).map(id);
         match target {
             Target::All => every().collect(),
             Target::Rest => every().filter(|id| !taken.contains(id)).collect(),
             Target::This => about.into_iter().collect(),
             Target::Name(name) => self.named(name),
+            Target::Not(of) => {
+                let not = self.resolve_one(of, taken, about, draw);
+                every().filter(|id| !not.contains(id)).collect()
+            }
+            Target::And(terms) => {
+                let mut terms = terms.iter().map(|term| self.resolve_one(term, taken, about, draw));
+                let mut nodes = terms.next().unwrap_or_default();
+                terms.for_each(|term| nodes.retain(|node| term.contains(node)));
+                nodes
+            }
             Target::Random { count, of } if **of == Target::Name(ZONES.to_owned()) => {
-                let zones: Vec<u16> = (0..self.zones).filter(|zone| !self.in_zone(*zone).is_empty()).collect();
-                let mut nodes: Vec<NodeId> =
-                    pick(zones, *count, draw).into_iter().flat_map(|zone| self.in_zone(zone)).collect();
+                let zones: Vec<u16> = self.roster.zones().into_iter().collect();
+                let picked = pick(zones, *count, draw).into_iter();
+                let mut nodes: Vec<NodeId> = picked.flat_map(|zone| self.roster.in_zone(zone)).map(id).collect();
                 nodes.sort_unstable();
                 nodes
             }
@@ -101,37 +113,16 @@ impl Director {
         }
     }
 
-    /// The nodes of a zone.
-    fn in_zone(&self, zone: u16) -> Vec<NodeId> {
-        let zones = zones_of(self.nodes.iter().map(|(_, _, role)| role.as_str()), self.zones);
-        let nodes = self.nodes.iter().zip(zones).filter(|(_, of)| *of == zone);
-        nodes.map(|((id, ..), _)| *id).collect()
-    }
-
-    /// A selector, a node, a role, a zone or a glob, in this order.
+    /// A selector, or else what the name stands for in the cluster.
     pub(super) fn named(&self, name: &str) -> Vec<NodeId> {
         if let Some((_, find)) = self.selectors.iter().find(|(known, _)| *known == name) {
             return guarded(&format_args!("the selector `{name}`"), || find()).unwrap_or_default();
         }
-        let matching = |wanted: &dyn Fn(&NodeEntry) -> bool| -> Vec<NodeId> {
-            self.nodes.iter().filter(|node| wanted(node)).map(|(id, ..)| *id).collect()
-        };
-        let exact = matching(&|node| node.1 == name);
-        if !exact.is_empty() {
-            return exact;
-        }
-        let role = matching(&|node| node.2 == name);
-        if !role.is_empty() {
-            return role;
-        }
-        match name.strip_prefix(ZONES).and_then(|rest| rest.strip_prefix('-')?.parse().ok()) {
-            Some(zone) if zone < self.zones => self.in_zone(zone),
-            _ => matching(&|node| glob_matches(name, &node.1)),
-        }
+        self.roster.named(name).into_iter().map(id).collect()
     }
 }
 
-/// So many of them, drawn, in the order in which they were drawn.
+/// As many of the pool as `count` says, in the order in which they are drawn.
 fn pick<T>(mut pool: Vec<T>, count: Count, draw: Draws<'_>) -> Vec<T> {
     (0..count.of(pool.len())).map(|_| pool.remove(draw().below(pool.len() as u64) as usize)).collect()
 }

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use super::Director;
-use crate::base::NodeId;
 use crate::base::seed::Draw;
-use crate::event::{self, AnyEvent, EVENTS, Moment};
+use crate::base::{NodeId, glob_matches};
+use crate::event::{self, AnyEvent, EVENTS, Moment, Scope};
 use crate::history;
 use crate::kernel;
 use crate::scenario::plan::Exact;
@@ -21,7 +21,7 @@ impl Director {
                 && let Some(kind) = EVENTS.iter().find(|kind| kind.name == name.as_str())
             {
                 let director = Rc::downgrade(self);
-                event::subscribe(kind, "scenario", move |moment, event| {
+                event::subscribe(kind, "scenario", Scope::System, move |moment, event| {
                     if let Some(director) = director.upgrade() {
                         director.matched(index, moment, Some(event));
                     }
@@ -80,6 +80,11 @@ impl Director {
         }
         if let Some(nodes) = &when.node
             && !self.resolve(nodes, &[], None, &mut || Draw(0)).contains(&moment.node)
+        {
+            return;
+        }
+        if let Some(group) = &when.group
+            && !glob_matches(group, &moment.group.name())
         {
             return;
         }

@@ -54,7 +54,7 @@ fn faults() -> Vec<FrozenFault> {
         Fault::BitRot { nodes: one(), sectors: 3, files: "wal/*".to_owned() },
         Fault::BadSectors { nodes: one(), sectors: 1, files: "*".to_owned() },
         Fault::Reconfigure { nodes: one(), with: toml::toml! { batch = 8 } },
-        Fault::Action { name: "grow".to_owned(), args: toml::toml! { by = 2 } },
+        Fault::Action { name: "grow".to_owned(), args: toml::toml! { by = 2 }, on: None },
     ];
     let each = all.into_iter().enumerate().map(|(i, fault)| FrozenFault {
         name: format!("{}-{}", fault.name(), i + 1),

@@ -10,7 +10,7 @@ mod reference;
 mod warnings;
 
 use super::Scenario;
-use crate::system::{Description, EventInfo};
+use crate::system::{Cluster, Description, EventInfo, NodeSpec};
 
 /// The least that a scenario must say.
 const HEADER: &str = "[system]\nname = \"primary_backup\"\n";
@@ -114,9 +114,10 @@ fn description() -> Description {
     }
 }
 
-fn nodes() -> Vec<(String, String)> {
-    let names = ["view-0", "server-0", "server-1", "server-2", "client-0", "client-1"];
-    names.iter().map(|name| ((*name).to_owned(), name.split('-').next().unwrap_or_default().to_owned())).collect()
+fn nodes() -> Vec<NodeSpec> {
+    let mut cluster = Cluster::default();
+    cluster.nodes("view", 1).nodes("server", 3).nodes("client", 2);
+    cluster.list().to_vec()
 }
 
 #[test]

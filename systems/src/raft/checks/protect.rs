@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sim::event::On;
 use sim::system::Protect;
-use sim::{NodeId, node};
+use sim::{GroupId, NodeId};
 
 use super::super::events::{Forgotten, Members};
 
@@ -13,6 +13,10 @@ use super::super::events::{Forgotten, Members};
 /// Once the membership has been changed, all disks are spared: the next change may leave any server in the majority.
 #[derive(Default)]
 pub struct MajorityOfDisks {
+    /// The group whose disks they are.
+    group: Option<GroupId>,
+    /// Every server that was ever a member.
+    members: BTreeSet<u64>,
     voters: BTreeSet<u64>,
     changed: bool,
     lost: BTreeSet<NodeId>,
@@ -20,7 +24,9 @@ pub struct MajorityOfDisks {
 
 impl Protect for MajorityOfDisks {
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Members>(|this, _, event| {
+        on.event::<Members>(|this, moment, event| {
+            this.group = Some(moment.group);
+            this.members.extend(event.incoming.iter().chain(&event.outgoing).chain(&event.learners));
             if event.index == 0 {
                 this.voters = event.incoming.iter().copied().collect();
             } else {
@@ -34,13 +40,15 @@ impl Protect for MajorityOfDisks {
         });
     }
 
-    fn groups(&self) -> Vec<Vec<NodeId>> {
+    fn memories(&self) -> Vec<Vec<NodeId>> {
         Vec::new()
     }
 
     fn disks(&self) -> Vec<Vec<NodeId>> {
         if self.changed {
-            return node::of_role("server").into_iter().map(|server| vec![server]).collect();
+            let mut all: BTreeSet<NodeId> = self.members.iter().map(|&id| NodeId::new(id as u16)).collect();
+            all.extend(self.group.map(GroupId::nodes).unwrap_or_default());
+            return all.into_iter().map(|server| vec![server]).collect();
         }
         let voters: Vec<NodeId> = self.voters.iter().map(|&id| NodeId::new(id as u16)).collect();
         // Of each so many, one must be whole; those that are lost are damaged whatever the simulator sees.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sim::{codec, observe};
+use sim::{GroupId, codec, observe};
 
 use super::EmptyDisk;
 use crate::raft::core::{Persist, Restored};
@@ -186,11 +186,11 @@ impl Disk {
     }
 
     /// Says where a durable entry is.
-    pub fn report(&self, index: Index, term: Term) {
+    pub fn report(&self, group: GroupId, index: Index, term: Term) {
         let at = self.entries.partition_point(|(of, _)| *of < index);
         let record = self.entries.get(at).filter(|(of, _)| *of == index);
         if let Some(Location { path, offset, len }) = record.and_then(|(_, record)| self.wal.locate(*record)) {
-            observe!(events::Wrote { index, term, path, offset, len });
+            observe!(group: group, events::Wrote { index, term, path, offset, len });
         }
     }
 

@@ -60,7 +60,7 @@ impl Raft {
         let wal = self.disk(|disk| disk.wal());
         wal.sync(record?).await?;
         for (index, term) in written.drain(..) {
-            self.disk(|disk| disk.report(index, term));
+            self.disk(|disk| disk.report(self.group(), index, term));
         }
         self.with(|core| core.wrote(number));
         Ok(())
@@ -84,7 +84,7 @@ impl Raft {
                 self.0.state.borrow_mut().snapshot = (meta, state);
                 self.with(|core| core.compact(index));
                 let applied = self.0.state.borrow().core.log().last_applied();
-                observe!(events::Compacted { index, applied });
+                observe!(group: self.group(), events::Compacted { index, applied });
                 self.cut_log(last).await
             }
             Job::Install { meta, state } => {
@@ -108,8 +108,8 @@ impl Raft {
         let is_news = self.0.state.borrow_mut().core.installed(meta);
         if is_news {
             let core = &self.0.state.borrow().core;
-            observe!(events::Installed { index, term, last: core.log().last().index });
-            events::memberships(core);
+            observe!(group: self.group(), events::Installed { index, term, last: core.log().last().index });
+            events::memberships(self.group(), core);
             let _ = self.0.applies.send(Apply::Snapshot { index, term, state });
         }
         self.pump();

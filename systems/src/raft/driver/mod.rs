@@ -20,7 +20,7 @@ use sim::net::UdpSocket;
 use sim::sync::{Notify, mpsc, oneshot};
 use sim::task::JoinHandle;
 use sim::time::Instant;
-use sim::{Addr, always, codec, observe, planted, rand, task, time};
+use sim::{GroupId, NodeId, always, codec, observe, planted, rand, task, time};
 
 use super::config::Config;
 use super::core::{Core, Output};
@@ -40,6 +40,8 @@ use watch::Watch;
 pub struct Options {
     /// Which server it is.
     pub id: Id,
+    /// The group that it is a member of: its events are about that. Servers are the nodes of the group, and have their numbers for ids.
+    pub group: GroupId,
     /// The core's knobs.
     pub config: Config,
     /// How long a tick is.
@@ -54,8 +56,6 @@ pub struct Options {
     pub empty_disk: EmptyDisk,
     /// Who the members of a new cluster are.
     pub members: Membership,
-    /// Where servers are.
-    pub address: fn(Id) -> Addr,
 }
 
 /// What it means if a server's disk is empty when it starts. Nothing on the disk can say; whoever starts the server knows.
@@ -160,9 +160,9 @@ impl Raft {
             Disk::open(&options.dir, options.segment, first, options.empty_disk).await?;
         let snapshot = (restored.snapshot.clone(), state.clone());
         let core = Core::new(options.id, options.config.clone(), restored, Box::new(rand::below));
-        events::restored(&core);
+        events::restored(options.group, &core);
         for entry in core.log().entries(core.log().snapshot().last.index + 1, usize::MAX) {
-            disk.report(entry.index, entry.term);
+            disk.report(options.group, entry.index, entry.term);
         }
         let (applies, applied) = mpsc::unbounded_channel();
         let (jobs, todo) = mpsc::unbounded_channel();
@@ -171,7 +171,7 @@ impl Raft {
         let _ = applies.send(Apply::Snapshot { index, term, state });
         let state = State {
             core,
-            watch: Watch::default(),
+            watch: Watch::new(options.group),
             disk: Some(disk),
             socket: Some(socket.clone()),
             tasks: Vec::new(),
@@ -232,14 +232,14 @@ impl Raft {
             state.reads.insert(state.next_read, answer);
             state.next_read
         };
-        observe!(events::ReadAsked { request });
+        observe!(group: self.group(), events::ReadAsked { request });
         self.with(|core| core.read(request));
         // A follower's request or its answer may be lost.
         let election = self.0.options.tick * self.0.options.config.election_ticks as u32;
         let answer = time::timeout(election, answered).await;
         self.0.state.borrow_mut().reads.remove(&request);
         let index = answer.ok().and_then(Result::ok).flatten().ok_or(NotConfirmed)?;
-        observe!(events::ReadReady { request, index });
+        observe!(group: self.group(), events::ReadReady { request, index });
         Ok(index)
     }
 
@@ -257,6 +257,11 @@ impl Raft {
     /// durable.
     pub fn compact(&self, index: Index, state: Bytes) {
         let _ = self.0.jobs.send(Job::Compact { index, state });
+    }
+
+    /// The group that it is a member of.
+    pub fn group(&self) -> GroupId {
+        self.0.options.group
     }
 
     /// Its term, and whether it leads as far as it knows.
@@ -371,9 +376,9 @@ impl Raft {
         }
         for entry in output.committed {
             let (index, term) = (entry.index, entry.term);
-            observe!(events::Applied { index, term, hash: events::hash(&entry) });
+            observe!(group: server.options.group, events::Applied { index, term, hash: events::hash(&entry) });
             if let Payload::Membership(membership) = &entry.payload {
-                events::members_applied(index, membership);
+                events::members_applied(server.options.group, index, membership);
             }
             let _ = server.applies.send(match entry.payload {
                 Payload::Command(command) => Apply::Command { index, term, command },
@@ -395,12 +400,13 @@ impl Raft {
     }
 
     fn send(&self, message: Message) {
+        let to = NodeId::new(message.to.0 as u16).port(self.0.options.port);
         let bytes = codec::encode(&message).expect("messages are limited by the configuration");
         let state = &mut *self.0.state.borrow_mut();
         state.traffic.messages += 1;
         state.traffic.bytes += bytes.len() as u64;
         if let Some(socket) = &state.socket {
-            socket.send_to(bytes, (self.0.options.address)(message.to));
+            socket.send_to(bytes, to);
         }
     }
 
@@ -428,6 +434,7 @@ impl Raft {
 
     /// Reports what others check: see [`events`].
     fn report(&self, output: &Output) {
+        let group = self.group();
         let state = &mut *self.0.state.borrow_mut();
         let core = &state.core;
         let term = core.term();
@@ -446,20 +453,22 @@ impl Raft {
             );
             if promise && message.term > state.acted {
                 state.acted = message.term;
-                observe!(events::Acted { term: message.term });
+                observe!(group: group, events::Acted { term: message.term });
             }
             match message.body {
                 Body::RequestVoteReply { granted: true } => {
-                    observe!(events::Voted { term: message.term, candidate: message.to.0 });
+                    observe!(group: group, events::Voted { term: message.term, candidate: message.to.0 });
                 }
-                Body::RequestVote { .. } => observe!(events::Voted { term: message.term, candidate: message.from.0 }),
-                Body::TimeoutNow => watch::told_to_stand(core, output, message.to),
+                Body::RequestVote { .. } => {
+                    observe!(group: group, events::Voted { term: message.term, candidate: message.from.0 })
+                }
+                Body::TimeoutNow => watch::told_to_stand(group, core, output, message.to),
                 _ => {}
             }
         }
         if leads > 0 && state.led != leads {
             state.led = leads;
-            observe!(events::BecameLeader { term });
+            observe!(group: group, events::BecameLeader { term });
         }
         let log = core.log();
         let committed = log.commit_index();
@@ -471,17 +480,17 @@ impl Raft {
             for entry in entries {
                 let before = prev_term.or_else(|| log.term(entry.index - 1)).unwrap_or(0);
                 let (index, term, hash) = (entry.index, entry.term, events::hash(entry));
-                observe!(events::Appended { index, term, prev_term: before, hash, leads });
+                observe!(group: group, events::Appended { index, term, prev_term: before, hash, leads });
                 prev_term = Some(entry.term);
                 if let Payload::Membership(membership) = &entry.payload {
-                    events::members(index, false, membership);
+                    events::members(group, index, false, membership);
                 }
             }
         };
         appended(before);
         if committed > state.committed {
             state.committed = committed;
-            observe!(events::Committed {
+            observe!(group: group, events::Committed {
                 index: committed,
                 term: log.term(committed).unwrap_or(0),
                 leads,

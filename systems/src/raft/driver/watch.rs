@@ -7,7 +7,7 @@
 
 use std::mem::discriminant;
 
-use sim::{always, observe};
+use sim::{GroupId, always, observe};
 
 use crate::raft::Id;
 use crate::raft::core::{Core, Output, Role};
@@ -16,8 +16,8 @@ use crate::raft::message::{Body, Message};
 use crate::raft::progress::ReplicationState;
 
 /// What the watch knows of a server. Times are in ticks.
-#[derive(Default)]
 pub(super) struct Watch {
+    group: GroupId,
     /// When it last heard from a leader of its term or gave its vote; 0 if it did neither, as a server that starts waits too.
     bound_since: u64,
     /// Since when it has been a follower with a vote that neither heard from a leader nor gave its vote.
@@ -25,6 +25,10 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    pub fn new(group: GroupId) -> Watch {
+        Watch { group, bound_since: 0, idle_since: 0 }
+    }
+
     /// Gives the core a tick.
     ///
     /// Figure 2, Followers: if election timeout elapses without receiving AppendEntries RPC from current leader or granting
@@ -80,17 +84,17 @@ impl Watch {
         {
             let again = matches!(state, ReplicationState::Probe { .. });
             let (follower, refused, theirs) = (from.0, conflict.refused, conflict.term);
-            observe!(events::BackedUp { term, follower, refused, theirs, again });
+            observe!(group: self.group, events::BackedUp { term, follower, refused, theirs, again });
         }
     }
 }
 
 /// Says that a server is told to stand for election at once. What the leader's log got since it decided that is in the same
 /// output.
-pub(super) fn told_to_stand(core: &Core, output: &Output, to: Id) {
+pub(super) fn told_to_stand(group: GroupId, core: &Core, output: &Output, to: Id) {
     let since = output.persist.as_ref().and_then(|persist| persist.entries.first());
     let last = since.map_or(core.log().last().index, |entry| entry.index - 1);
-    observe!(events::ToldToStand { to: to.0, last });
+    observe!(group: group, events::ToldToStand { to: to.0, last });
 }
 
 #[cfg(test)]
@@ -118,7 +122,7 @@ mod tests {
 
     #[test]
     fn who_stands_between_one_timeout_and_two_is_in_time() {
-        let (mut core, mut watch) = (server(), Watch::default());
+        let (mut core, mut watch) = (server(), Watch::new(GroupId::new(0)));
         for tick in 0..6 * ELECTION {
             if tick == ELECTION {
                 watch.step(&mut core, heartbeat());
@@ -132,7 +136,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "stands-not-too-early")]
     fn who_stands_sooner_after_a_heartbeat_is_not() {
-        let (mut core, mut watch) = (server(), Watch::default());
+        let (mut core, mut watch) = (server(), Watch::new(GroupId::new(0)));
         (1..2 * ELECTION - 1).for_each(|_| watch.tick(&mut core));
         // It heard from a leader, and its timer knows nothing of that.
         watch.bound_since = core.now();
@@ -142,7 +146,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "stands-in-time")]
     fn who_waits_for_more_than_two_timeouts_is_not() {
-        let (mut core, mut watch) = (server(), Watch::default());
+        let (mut core, mut watch) = (server(), Watch::new(GroupId::new(0)));
         for _ in 0..3 * ELECTION {
             watch.tick(&mut core);
             // Its timer starts anew, and the watch has not seen why.

@@ -4,6 +4,8 @@
 //! metrics and scenario triggers subscribe to events by type; nobody looks into a system's private state. An event is hashed into
 //! the digest; it is serialised only where a recorder or a trigger's `where` asks for its fields.
 
+mod fold;
+
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -12,11 +14,14 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use crate::base::{Failure, NodeId, Violation};
+use crate::base::{Failure, GroupId, NodeId, Violation};
 use crate::check::guarded;
 use crate::kernel;
 use crate::trace::digest::ValueHasher;
 use crate::trace::record::Kind;
+
+pub use fold::On;
+pub(crate) use fold::{Folds, Scope};
 
 /// The catalogue entry of an event type.
 #[derive(Debug)]
@@ -93,6 +98,8 @@ pub struct Moment {
     pub at_ns: u64,
     /// The node that observed it.
     pub node: NodeId,
+    /// The group that it is about: the node's home group, unless the code that observes names another.
+    pub group: GroupId,
     /// Which life of the node.
     pub incarnation: u32,
     /// The poll that is under way, and the how-manieth observation in it this is: 0 between polls.
@@ -120,10 +127,18 @@ type Listener = Rc<dyn Fn(&Moment, &dyn AnyEvent) -> Result<(), Violation>>;
 /// Called at the coordinates of a fault that has to strike in the middle of a poll.
 type Striker = Rc<dyn Fn(&Moment)>;
 
+/// A listener, and the invariant or selector that it belongs to.
+#[derive(Clone)]
+struct Subscription {
+    owner: &'static str,
+    scope: Scope,
+    listener: Listener,
+}
+
 /// Who listens to what, in this run.
 #[derive(Default)]
 pub(crate) struct Hub {
-    by_event: Vec<Rc<Vec<(&'static str, Listener)>>>,
+    by_event: Vec<Rc<Vec<Subscription>>>,
     striker: Option<Striker>,
 }
 
@@ -131,17 +146,20 @@ thread_local! {
     static HUB: RefCell<Hub> = RefCell::new(Hub::default());
 }
 
-/// Calls `listener` at each event of that kind. `owner` names the invariant that a violation belongs to.
+/// Calls `listener` at each event of that kind. `owner` names the invariant that a violation belongs to. What the simulator
+/// announces of a node reaches a listener of scope [`Scope::Group`] once for each group of the node.
 pub(crate) fn subscribe(
     kind: &'static EventKind,
     owner: &'static str,
+    scope: Scope,
     listener: impl Fn(&Moment, &dyn AnyEvent) -> Result<(), Violation> + 'static,
 ) {
     HUB.with_borrow_mut(|hub| {
         if hub.by_event.is_empty() {
             hub.by_event.resize_with(EVENTS.len(), Rc::default);
         }
-        Rc::make_mut(&mut hub.by_event[dense_id(kind)]).push((owner, Rc::new(listener)));
+        let subscription = Subscription { owner, scope, listener: Rc::new(listener) };
+        Rc::make_mut(&mut hub.by_event[dense_id(kind)]).push(subscription);
     });
     kernel::with(|state| state.probes.listened_to(dense_id(kind)));
 }
@@ -165,40 +183,6 @@ pub(crate) fn clear() {
     crate::metric::clear();
 }
 
-/// Subscribes a fold over events: an invariant or a selector. Its state is `T`.
-pub struct On<T> {
-    state: Rc<RefCell<T>>,
-    owner: &'static str,
-}
-
-impl<T: 'static> On<T> {
-    pub(crate) fn new(state: Rc<RefCell<T>>, owner: &'static str) -> On<T> {
-        On { state, owner }
-    }
-
-    /// Calls `step` at each event of type `E`. It may object.
-    pub fn event<E: Event>(&mut self, step: fn(&mut T, &Moment, &E) -> Result<(), Violation>) -> &mut Self {
-        let state = self.state.clone();
-        subscribe(E::kind(), self.owner, move |moment, event| match event.as_any().downcast_ref::<E>() {
-            Some(event) => step(&mut state.borrow_mut(), moment, event),
-            None => Ok(()),
-        });
-        self
-    }
-
-    /// As [`On::event`], where `step` only takes note and has nothing to object to.
-    pub fn fold<E: Event>(&mut self, step: fn(&mut T, &Moment, &E)) -> &mut Self {
-        let state = self.state.clone();
-        subscribe(E::kind(), self.owner, move |moment, event| {
-            if let Some(event) = event.as_any().downcast_ref::<E>() {
-                step(&mut state.borrow_mut(), moment, event);
-            }
-            Ok(())
-        });
-        self
-    }
-}
-
 /// What the kernel needs to know of an event. `Hash` and `Debug` are the user's code, so they run before it is entered.
 pub(crate) struct Told {
     pub name: &'static str,
@@ -218,13 +202,22 @@ impl Told {
     }
 }
 
-/// Reports an event of the node whose code is running. See [`crate::observe!`].
+/// Reports an event of the node whose code is running, about its home group. See [`crate::observe!`].
 pub fn observe<E: Event>(event: E) {
+    observe_in(None, event);
+}
+
+/// Reports an event of the node whose code is running, about that group. See [`crate::observe!`].
+pub fn observe_of<E: Event>(group: GroupId, event: E) {
+    observe_in(Some(group), event);
+}
+
+fn observe_in<E: Event>(group: Option<GroupId>, event: E) {
     let id = dense_id(E::kind());
     let Some(told) = Told::new(&event) else { return };
-    if let Some((moment, listened, due)) = kernel::with(|state| state.observed(id, told)) {
+    if let Some((moment, listened, due)) = kernel::with(|state| state.observed(id, group, told)) {
         if listened {
-            publish(id, &moment, &event);
+            publish(id, &moment, &event, &[moment.group]);
         }
         if due {
             strike(&moment);
@@ -238,30 +231,52 @@ pub(crate) fn announce<E: Event>(node: NodeId, event: E) {
     let Some(told) = Told::new(&event) else { return };
     let (moment, listened) = kernel::with(|state| state.announced(node, id, told));
     if listened {
-        publish(id, &moment, &event);
+        let groups = kernel::with(|state| state.node(node).groups.clone());
+        publish(id, &moment, &event, &groups);
     }
 }
 
-/// Tells the listeners, with nothing borrowed: they may resolve selectors and apply faults.
-fn publish(id: usize, moment: &Moment, event: &dyn AnyEvent) {
-    let listeners = HUB.with_borrow(|hub| hub.by_event.get(id).cloned());
-    let Some(listeners) = listeners else { return };
-    for (owner, listener) in listeners.iter() {
-        let found = guarded(&format_args!("`{owner}`, which listens to events,"), || listener(moment, event));
-        if let Some(Err(violation)) = found {
-            kernel::with(|state| {
-                let node = state.name_of(moment.node);
-                let text = format!("{node}: {}", violation.explanation);
-                state.fail(Failure::new(violation.signature(owner), moment.at_ns, text));
-            });
+/// Tells the listeners, with nothing borrowed: they may resolve selectors and apply faults. `groups` are those that it is about.
+fn publish(id: usize, moment: &Moment, event: &dyn AnyEvent, groups: &[GroupId]) {
+    let subscriptions = HUB.with_borrow(|hub| hub.by_event.get(id).cloned());
+    let Some(subscriptions) = subscriptions else { return };
+    for Subscription { owner, scope, listener } in subscriptions.iter() {
+        let tell = |moment: &Moment| {
+            let found = guarded(&format_args!("`{owner}`, which listens to events,"), || listener(moment, event));
+            if let Some(Err(violation)) = found {
+                fail(owner, *scope, moment, &violation);
+            }
+        };
+        match scope {
+            Scope::System => tell(moment),
+            Scope::Group => groups.iter().for_each(|&group| tell(&Moment { group, ..*moment })),
         }
     }
 }
 
+#[cold]
+fn fail(owner: &'static str, scope: Scope, moment: &Moment, violation: &Violation) {
+    kernel::with(|state| {
+        let (node, group) = (state.name_of(moment.node), state.group_name(moment.group));
+        // The group of a role's name says nothing that the node's name does not.
+        let is_default =
+            scope == Scope::System || state.nodes.get(moment.node.index()).is_some_and(|node| node.role == group);
+        let of = if is_default { String::new() } else { format!(", of {group}") };
+        let text = format!("{node}{of}: {}", violation.explanation);
+        state.fail(Failure::new(violation.signature(owner), moment.at_ns, text));
+    });
+}
+
 /// Reports a protocol event: `observe!(BecameLeader { term })`. Invariants see it at once, and a fault that is triggered
 /// by it takes effect here: after a crash nothing that the rest of the poll does has an effect.
+///
+/// `observe!(group: group, BecameLeader { term })` says that the event is about another group than the node's home group: see
+/// [`group`](mod@crate::group).
 #[macro_export]
 macro_rules! observe {
+    (group: $group:expr, $event:expr) => {
+        $crate::event::observe_of($group, $event)
+    };
     ($event:expr) => {
         $crate::event::observe($event)
     };
