@@ -1,4 +1,4 @@
-//! Warnings: what a scenario says in vain, because it can never happen or never count.
+//! Warnings: settings of a scenario that can have no effect.
 //!
 //! A warning must be true of every run. So each is judged in every look at the scenario, which see all alternatives of
 //! all draws and some seeds, and given only if no look says otherwise: `random(5, server)` is fine if some seeds have five.
@@ -99,9 +99,9 @@ impl<'a> Warnings<'a> {
                         Some(DeValue::Float(zero)) => zero.as_str().parse() == Ok(0.0),
                         _ => false,
                     };
-                let warning = Diagnostic::warning(format!("this {list} is never there"))
+                let warning = Diagnostic::warning(format!("this {list} is never enabled"))
                     .label("no seed enables it")
-                    .help("take it away, or give it a chance: enabled = { chance = 0.5 }");
+                    .help("remove it, or give it a chance: enabled = { chance = 0.5 }");
                 self.note(enabled.span(), "enabled", never.then_some(warning));
             }
         }
@@ -120,7 +120,7 @@ impl Look<'_, '_> {
         let known = &self.description.workloads;
         self.note(place, "main", !busy, || {
             Diagnostic::warning("no workload runs in the main phase")
-                .label("nothing is asked of the system while faults strike")
+                .label("the system has no load while faults strike")
                 .help(suggest("", "add a [[workload]]; the system's are", known.iter().map(String::as_str)))
         });
         for workload in &plan.workloads {
@@ -128,7 +128,7 @@ impl Look<'_, '_> {
             let bad = !self.cluster.clients().any(|node| on.get_ref().names(node));
             let clients: Vec<String> = self.cluster.clients().map(|node| node.name.clone()).collect();
             self.note(on.span(), "on", bad, || {
-                Diagnostic::warning("the workload runs nowhere").label("none of these is a client").help(suggest(
+                Diagnostic::warning("the workload never runs").label("none of these is a client").help(suggest(
                     "",
                     "clients",
                     clients.iter().map(String::as_str),
@@ -151,7 +151,7 @@ impl Look<'_, '_> {
                     .label("nothing is undone after this time")
                     .help(match all[0].name() {
                         "bit_rot" | "bad_sectors" => "leave it out; damage stays until the sector is written again",
-                        _ => "leave it out; a `crash` with a `for` stays down so long",
+                        _ => "leave it out, or use `crash`, which keeps the nodes down for this time",
                     })
             });
         }
@@ -166,7 +166,7 @@ impl Look<'_, '_> {
                 self.note(within.clone(), "weight", choices[index].weight == 0, || {
                     Diagnostic::warning("an alternative that is never drawn")
                         .label("its weight is zero")
-                        .help("take it away, or give it a weight above zero")
+                        .help("remove it, or give it a weight above zero")
                 });
             }
             for target in what.targets().into_iter().flat_map(|targets| &targets.0) {
@@ -195,8 +195,8 @@ impl Look<'_, '_> {
                 if let Fault::Link { set, .. } = fault {
                     self.note(within.clone(), "set", *set == LinkPatch::default(), || {
                         Diagnostic::warning("`link` changes nothing")
-                            .label("the links stay as they are")
-                            .help("say what they are like meanwhile, for example: set = { loss = 0.3 }")
+                            .label("the links do not change")
+                            .help("set a property, for example: set = { loss = 0.3 }")
                     });
                 }
                 self.note(within.clone(), "link", same, || {
@@ -208,8 +208,8 @@ impl Look<'_, '_> {
             Fault::Disk { set, .. } => {
                 self.note(within.clone(), "set", self.plan.disk.patched(set) == self.plan.disk, || {
                     Diagnostic::warning("`disk` changes nothing")
-                        .label("in [disk] they are like this already")
-                        .help("say what is different meanwhile, for example: set = { sync_error = 0.1 }")
+                        .label("[disk] has the same settings")
+                        .help("set a property that differs, for example: set = { sync_error = 0.1 }")
                 });
             }
             Fault::DiskFull { free, .. } => {
@@ -242,7 +242,7 @@ impl Look<'_, '_> {
         self.note(within.clone(), "budget", why.is_some(), || {
             Diagnostic::warning("the `rolling_restart` never happens: the fault budget does not allow it")
                 .label(why.unwrap_or_default())
-                .help("raise `max_down` in [run], or give the system more nodes")
+                .help("raise `max_down` in [run], or add nodes to the system")
         });
     }
 
@@ -250,9 +250,9 @@ impl Look<'_, '_> {
     fn enough(&mut self, name: &str, targets: &Targets, least: usize, within: &Range<usize>) {
         let Some(have) = self.cluster.most(targets) else { return };
         self.note(within.clone(), "enough", have < least, || {
-            Diagnostic::warning(format!("`{name}` takes {least} nodes, and there are {have}"))
+            Diagnostic::warning(format!("`{name}` needs {least} nodes, but there are {have}"))
                 .label("it never happens")
-                .help("name more nodes, or give the system more")
+                .help("name more nodes, or add nodes to the system")
         });
     }
 
@@ -262,23 +262,23 @@ impl Look<'_, '_> {
         let base = target.base();
         let Some(pool) = self.cluster.nodes_of(base) else { return };
         self.note(place.clone(), "nobody", pool.is_empty(), || {
-            Diagnostic::warning(format!("`{target}` is nobody"))
+            Diagnostic::warning(format!("`{target}` matches no node"))
                 .label("the cluster has no such node")
-                .help("give the system some, or name others")
+                .help("add such nodes to the system, or name others")
         });
         let Target::Random { count, .. } = target else { return };
         let have = pool.len();
         let (bad, title) = match count {
             Count::Nodes(wanted) => {
-                ((have as u64) < *wanted, format!("`{target}` asks for {wanted} nodes, and there are {have}"))
+                ((have as u64) < *wanted, format!("`{target}` asks for {wanted} nodes, but there are {have}"))
             }
-            Count::Minority => (have < 3, format!("`{target}` is nobody: less than half of {have} is none")),
+            Count::Minority => (have < 3, format!("`{target}` matches no node: fewer than half of {have} is none")),
             Count::Majority => (false, String::new()),
         };
         self.note(place, "random", bad && have > 0, || {
             Diagnostic::warning(title)
                 .label(format!("`{base}` has {have}"))
-                .help("ask for fewer, or give the system more")
+                .help("ask for fewer nodes, or add nodes to the system")
         });
     }
 
@@ -290,7 +290,7 @@ impl Look<'_, '_> {
         self.note(place, "budget", why.is_some(), || {
             Diagnostic::warning(format!("the `{name}` never happens: the fault budget does not allow it"))
                 .label(why.unwrap_or_default())
-                .help("raise `max_down` in [run], give the system more nodes, or hit fewer")
+                .help("raise `max_down` in [run], add nodes to the system, or hit fewer nodes")
         });
     }
 
@@ -317,8 +317,8 @@ impl Look<'_, '_> {
             }
             self.note(place, "group", bad, || {
                 Diagnostic::warning("a side of the partition is empty")
-                    .label("the groups before have all of these nodes")
-                    .help("a node is on the side that names it first")
+                    .label("earlier groups have all of these nodes")
+                    .help("a node belongs to the first group that names it")
             });
         }
     }
@@ -363,14 +363,14 @@ impl Look<'_, '_> {
             let is_known = known.contains(name) || EVENTS.iter().any(|event| event.name == name);
             self.note(place.clone(), "counted", !is_known, || {
                 Diagnostic::warning(format!("nothing counts `{name}`"))
-                    .label("it is always 0, so the expectation is never met")
-                    .help(suggest(name, "what is counted", known.iter().map(String::as_str)))
+                    .label("the count is always 0, so the expectation is never met")
+                    .help(suggest(name, "all counts", known.iter().map(String::as_str)))
             });
             let is_fault = Fault::<Targets>::NAMES.contains(&name.as_str());
             let bad = is_fault && actions().all(|what| !deals(what, name));
             self.note(place, "absent", bad, || {
                 Diagnostic::warning(format!("no fault of this scenario is a `{name}`"))
-                    .label("it is always 0, so the expectation is never met")
+                    .label("the count is always 0, so the expectation is never met")
                     .help(format!("add a [[fault]] with do = {{ {name} = .. }}, or expect another"))
             });
         }

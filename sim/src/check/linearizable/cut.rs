@@ -1,20 +1,19 @@
 //! Prefixes of one key's history, and the earliest of them that is illegal.
 //!
-//! The prefix up to time `t` is what an observer knew at `t`: operations invoked later are not there
-//! yet, and those that complete later are still open, their results unknown. A linearization of a longer
-//! prefix, stopped after the last operation completed by `t`, is one of the shorter: so once a prefix is
-//! illegal all longer ones are, and the first of them can be found by bisection.
+//! The prefix up to time `t` is the knowledge of an observer at `t`: operations invoked later are missing, and operations that
+//! complete later are open, with unknown results. A linearization of a longer prefix, stopped after the last operation
+//! completed by `t`, is a linearization of the prefix up to `t`. So every extension of an illegal prefix is illegal, and the
+//! earliest illegal prefix can be found by bisection.
 //!
-//! Why not read it off the failed search: that search knows results which were not out yet at `t`, and
-//! may get stuck before `t` for a result that came after. Where it got stuck is a lower bound only.
-//! (Failed operations are left out throughout, also before they had failed: who reads the value of a
-//! failed write is to blame, not the write.)
+//! The failed search gives only a lower bound: it knows results from after `t`, and may fail before `t` because of such a
+//! result. (Failed operations are left out throughout, even before they failed: a read that returns the value of a failed
+//! write is the violation.)
 
 use super::partition::{KeySet, Member, Part};
 use super::search::{Conclusion, DeadEnd, Foresight, search};
 use super::{Model, Operation, Outcome};
 
-/// So many steps an explanation is worth.
+/// The step budget of an explanation.
 const EXPLANATION: u64 = 2_000;
 
 /// One operation as a search sees it.

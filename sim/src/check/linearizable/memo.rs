@@ -1,9 +1,10 @@
 //! The search's memory: model states as numbers, and the configurations already visited.
 //!
-//! A *configuration* is the set of operations placed so far and the state they led to (Lowe 2017 §4):
-//! two orders that reach the same one have the same future, so only the first is followed. Neither is one that differs from
-//! an earlier one only by more open operations: they need not be placed, so whoever has more of them left can do whatever the
-//! other can. Without that, every open operation whose effect is lost doubles what there is to visit.
+//! A *configuration* is the set of operations placed so far and the state they led to (Lowe 2017 §4). Two orders that reach
+//! the same configuration have the same continuations, so only the first is followed. A configuration that differs from an
+//! earlier one only by additional placed open operations is not followed either: open operations need not be placed, so the
+//! earlier configuration has all its continuations. Without this rule, every open operation whose effect is lost would double
+//! the number of configurations.
 //!
 //! Hashing is fixed, and nothing ever iterates over a table, so no result depends on hash order.
 

@@ -1,23 +1,22 @@
 //! Linearizability of recorded histories.
 //!
-//! What: a [history](Operation) is linearizable when every operation can be given one instant between
-//! its invocation and its completion such that, in the order of these instants, a sequential
-//! [`Model`] explains every result (Herlihy & Wing, "Linearizability", TOPLAS 1990).
+//! A [history](Operation) is linearizable if each operation can be assigned an instant between its invocation and its
+//! completion such that a sequential [`Model`], executing the operations in the order of these instants, returns every
+//! recorded result (Herlihy & Wing, "Linearizability", TOPLAS 1990).
 //!
-//! In which order [`check`] works:
+//! [`check`] has three steps:
 //!
 //! 1. Failed operations are removed and the rest is split by [`Model::keys`] (`partition`): a history is linearizable
 //!    exactly when each part is (locality, Herlihy & Wing §3.3; Horn & Kroening, "Faster
 //!    linearizability checking via P-compositionality", FORTE 2015).
-//!    Where reads of several keys connect the keys of a part, each key is looked at alone first (`projected`).
+//!    If reads of several keys connect the keys of a part, each key is first checked alone (`projected`).
 //! 2. Each part is searched for a linearization (`search`; Wing & Gong, "Testing and verifying concurrent
 //!    objects", JPDC 1993), never visiting a configuration twice (Lowe, "Testing for linearizability", 2017).
-//! 3. A part without one is cut to its earliest illegal prefix (`cut`), which is then put into words
-//!    (`explain`).
+//! 3. A part without a linearization is cut to its earliest illegal prefix (`cut`), and the prefix is explained (`explain`).
 //!
-//! Why a step budget and not a timeout: the problem is NP-complete, so some limit is needed, and a wall
-//! clock would give the same history different verdicts on different machines. Verdict, step count and
-//! explanation are functions of the history and the budget alone.
+//! The search is limited by a step budget instead of a timeout. The problem is NP-complete, so a limit is needed, and a wall
+//! clock would give the same history different verdicts on different machines. Verdict, step count and explanation depend
+//! only on the history and the budget.
 
 mod cut;
 mod explain;
@@ -38,25 +37,25 @@ use std::hash::Hash;
 use partition::Part;
 use search::{Conclusion, Foresight, search};
 
-/// A sequential specification: what each operation does and returns when nothing runs beside it.
+/// A sequential specification: the effect and the result of each operation without concurrency.
 pub trait Model: 'static {
     /// An operation with its arguments.
     type Op: Clone + Debug + 'static;
-    /// What an operation returned.
+    /// The result of an operation.
     type Ret: Clone + Debug + 'static;
-    /// The state of the object, or of those of its parts that are checked together.
+    /// The state of the object, or of the part with some of its keys.
     type State: Clone + Eq + Hash + Debug;
-    /// What operations are about. Operations on different keys are independent (locality, Herlihy & Wing 1990 §3.3).
+    /// The key of an operation. Operations on different keys are independent (locality, Herlihy & Wing 1990 §3.3).
     type Key: Ord + Clone + Display;
-    /// What explanations call the model.
+    /// The name of the model in explanations.
     const NAME: &'static str;
-    /// Whether operations on different keys are checked apart. `false` only shows what that is worth.
+    /// Whether operations on different keys are checked separately. `false` serves to measure the benefit.
     const APART: bool = true;
 
-    /// The keys that `op`, which returned `ret`, is about: neither its effect nor its result has to do with others.
+    /// The keys of `op` with the result `ret`. Neither the effect nor the result depends on other keys.
     fn keys(op: &Self::Op, ret: Option<&Self::Ret>) -> Keys<Self::Key>;
 
-    /// What explanations call the object that these keys stand for.
+    /// The name of the part with these keys in explanations.
     fn part(keys: &[Self::Key]) -> String {
         let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
         format!("{} {}", if names.len() == 1 { "key" } else { "keys" }, names.join(", "))
@@ -65,14 +64,14 @@ pub trait Model: 'static {
     /// The state before the first operation.
     fn init() -> Self::State;
 
-    /// The state after `op` returned `ret` in `state`, or `None` where it could not have.
-    /// A `ret` of `None` means that the outcome is unknown: any result will do.
+    /// The state after `op` is executed in `state` and returns `ret`, or `None` if `op` cannot return `ret` in `state`.
+    /// A `ret` of `None` means that the result is unknown, so that any result is allowed.
     fn step(state: &Self::State, op: &Self::Op, ret: Option<&Self::Ret>) -> Option<Self::State>;
 
     /// One operation in words: `append(x, 3) -> 2`.
     fn describe(op: &Self::Op, ret: Option<&Self::Ret>) -> String;
 
-    /// What must hold for `op` to return `ret`, in words: `x must be 2`. `None` if it can always return that.
+    /// The condition under which `op` returns `ret`, in words: `x must be 2`. `None` if `op` can return `ret` in any state.
     fn needs(op: &Self::Op, ret: &Self::Ret) -> Option<String> {
         let _ = (op, ret);
         None
@@ -83,46 +82,46 @@ pub trait Model: 'static {
         format!("{state:?}")
     }
 
-    /// Whether `op` leaves every state as it is, whatever it returns.
+    /// Whether `op` never changes the state.
     ///
-    /// Only a hint: a read that fits where it stands can be placed there for good, which spares the
-    /// search all its later places. `false` is always safe.
+    /// This is a hint. The search places a read at the first state that fits, and does not try later places. `false` is always
+    /// safe.
     fn is_read(op: &Self::Op) -> bool {
         let _ = op;
         false
     }
 
-    /// Whether `op` can make a difference to what the read `read` returns.
+    /// Whether `op` can affect the result of the read `read`.
     ///
-    /// Only a hint, and only asked to find the read to ask [`Model::may_return`] about: `true` is always safe.
+    /// This is a hint, used to find the read for [`Model::may_return`]. `true` is always safe.
     fn concerns(op: &Self::Op, read: &Self::Op) -> bool {
         let _ = (op, read);
         true
     }
 
-    /// What a read of several keys says about one of them: a read of that alone, and what it returned. It fits a state exactly
-    /// if this does for each of its keys. `None` if that cannot be said.
+    /// The projection of a read of several keys to one key: a read of that key alone, and its result. A read must fit a state
+    /// exactly if all its projections do. `None` if there is no such projection.
     fn project(op: &Self::Op, ret: &Self::Ret, key: &Self::Key) -> Option<(Self::Op, Self::Ret)> {
         let _ = (op, ret, key);
         None
     }
 
-    /// The keys for whose sake `op` cannot have returned `ret` in `state`: each of them alone is reason enough, whatever the
-    /// other keys hold.
+    /// The keys whose values rule out that `op` returns `ret` in `state`, each of them alone and for any values of the other
+    /// keys.
     ///
-    /// Only a hint, and only asked about reads of several keys that do not fit: it tells the search which earlier choices
-    /// had nothing to do with that. None at all means that it is not known, which is always safe.
+    /// This is a hint for reads of several keys that do not fit. It tells the search which earlier choices are irrelevant. An
+    /// empty list means that the keys are unknown, and is always safe.
     fn refused_by(state: &Self::State, op: &Self::Op, ret: &Self::Ret) -> Vec<Self::Key> {
         let _ = (state, op, ret);
         Vec::new()
     }
 
-    /// Whether, from `state`, some of `others` in some order could lead to a state in which the `read` returns what it did.
-    /// `placed` is what led to `state`, and `others` are about some of its keys too.
+    /// Whether some of `others`, executed in some order from `state`, could lead to a state in which `read` returns its result.
+    /// `placed` is the operation that led to `state`; each of `others` shares a key with it.
     ///
-    /// Only a hint, and only asked about reads that `placed` concerns: where the answer is `false` the search turns back at
-    /// once instead of trying all orders of what lies between. `true` is always safe; `false` must be certain, whatever the
-    /// keys hold that `placed` is not about.
+    /// This is a hint for reads that `placed` concerns. If the answer is `false`, the search backtracks at once instead of
+    /// trying all orders of the operations in between. `true` is always safe. `false` must be right for any values of the keys
+    /// that `placed` does not have.
     fn may_return<'a>(
         state: &Self::State,
         placed: &Self::Op,
@@ -133,12 +132,12 @@ pub trait Model: 'static {
         true
     }
 
-    /// Whether it can make a difference to any of `others` that `placed`, whose outcome nobody knows, led from `before` to
-    /// `after`. They are what may come until the next read that `placed` concerns is over, that read included. Answer `true`
-    /// unless it is ruled out for each of them, and unless what `placed` changed is all seen by that read.
+    /// Whether the step from `before` to `after` by `placed`, an operation with an unknown outcome, can affect any of `others`:
+    /// the operations up to the next read that `placed` concerns, including that read. Return `true` unless no operation can be
+    /// affected and the read covers everything that `placed` changed.
     ///
-    /// Only a hint: where the answer is `false`, whatever follows can do without `placed`, since the read says what the state is
-    /// then in any case; so the search does not place it here. `true` is always safe; `false` must be certain.
+    /// This is a hint. If the answer is `false`, the search does not place the operation here, because the rest of the
+    /// linearization is possible without it. `true` is always safe; `false` must be certain.
     fn matters<'a>(
         before: &Self::State,
         placed: &Self::Op,
@@ -150,16 +149,16 @@ pub trait Model: 'static {
     }
 }
 
-/// The keys that an operation is about.
+/// The keys of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keys<K> {
     /// One key.
     One(K),
-    /// All keys from one to before another one.
+    /// All keys in a half-open range.
     Range {
         /// The first key of the range.
         from: K,
-        /// The first key behind it.
+        /// The first key after the range.
         to: K,
     },
     /// All keys.
@@ -169,50 +168,49 @@ pub enum Keys<K> {
 /// One operation of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation<O, R> {
-    /// The client that invoked it; used in explanations only.
+    /// The process that invoked the operation; used only in explanations.
     pub process: u32,
-    /// What it was asked to do.
+    /// The operation with its arguments.
     pub op: O,
-    /// When it was invoked, in nanoseconds.
+    /// The time of the invocation, in nanoseconds.
     pub invoked: u64,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome<R>,
 }
 
-/// How an operation ended.
+/// The outcome of an operation.
 ///
-/// `A` precedes `B` only if `A` completed strictly before `B` was invoked. Where the two times are
-/// equal, the operations are concurrent, whatever their places in the history: the clock could not
-/// tell them apart, and neither does the checker.
+/// `A` precedes `B` only if `A` completed strictly before `B` was invoked. If the two times are equal, the operations are
+/// concurrent, independently of their order in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<R> {
-    /// It took effect once between its invocation and `at`, and returned `ret`.
+    /// The operation took effect once, between its invocation and `at`, and returned `ret`.
     Ok {
-        /// When it completed, in nanoseconds.
+        /// The time of the completion, in nanoseconds.
         at: u64,
-        /// What it returned.
+        /// The result.
         ret: R,
     },
-    /// It certainly did not take effect.
+    /// The operation surely had no effect.
     Failed {
-        /// When it completed, in nanoseconds.
+        /// The time of the completion, in nanoseconds.
         at: u64,
     },
-    /// It may take effect at any time after its invocation, or never.
+    /// The operation may take effect at any time after its invocation, or never.
     Unknown,
 }
 
-/// What [`check`] found. A violation of one part outweighs an exhausted budget on another.
+/// The result of [`check`]. A violation of one part takes precedence over an exhausted budget of another part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every part's operations have a linearization.
+    /// Every part has a linearization.
     Linearizable {
         /// Steps taken over all parts.
         steps: u64,
     },
-    /// Some part's operations have none; of several such parts, the one where it showed earliest.
+    /// At least one part has no linearization. This is the earliest violation.
     Violation(Box<Violation>),
-    /// The budget ended before the search of some part did.
+    /// The search of some part exhausted its budget.
     Exhausted {
         /// The first such part: `key x`.
         part: String,
@@ -223,12 +221,11 @@ pub enum Verdict {
 
 /// Checks `history` against the model `M`.
 ///
-/// A step is one attempt to place one operation in one state. Each part's search may take `budget` of
-/// them, and finding the earliest illegal prefix of a part that has none may take `budget` once more; so
-/// one hard part cannot keep the others from being checked. Memory grows with the steps: a few words and
-/// one bit per operation of the part for each.
+/// A step is one attempt to place one operation in one state. The search of each part may take `budget` steps, and the search
+/// for the earliest illegal prefix may take `budget` steps more, so a hard part does not prevent the check of other parts.
+/// Memory grows with the steps: each step takes a few words, and one bit per operation of the part.
 ///
-/// The order of `history` carries no meaning: only the times do.
+/// Only the times of the operations matter, not their order in `history`.
 ///
 /// # Panics
 ///
@@ -239,7 +236,7 @@ pub fn check<M: Model>(history: &[Operation<M::Op, M::Ret>], budget: u64) -> Ver
         for key in projected::project::<M>(history, &part).into_iter().flatten() {
             let exhausted = found.exhausted.take();
             found.judge::<M>(&key.operations, &key.part, budget, |index| key.indexes[index]);
-            // It is a short cut to a violation; what it cannot decide the whole part may.
+            // The projection is a short cut to a violation. The whole part may decide what the projection cannot.
             found.exhausted = exhausted;
         }
         found.judge::<M>(history, &part, budget, |index| index);
@@ -252,7 +249,7 @@ pub fn check<M: Model>(history: &[Operation<M::Op, M::Ret>], budget: u64) -> Ver
     }
 }
 
-/// What is known so far.
+/// The results so far.
 struct Found {
     steps: u64,
     exhausted: Option<String>,
@@ -260,7 +257,7 @@ struct Found {
 }
 
 impl Found {
-    /// Judges one part of `history`. `original` knows which operation of the history that was given one of this is.
+    /// Judges one part of `history`. `original` maps indexes of `history` to indexes of the history given to [`check`].
     fn judge<M: Model>(
         &mut self,
         history: &[Operation<M::Op, M::Ret>],
@@ -268,7 +265,7 @@ impl Found {
         budget: u64,
         original: impl Fn(usize) -> usize,
     ) {
-        // Only an earlier violation than the one found would be told: what comes after that is left out.
+        // Only a violation earlier than the one found matters, so later operations are left out.
         let until = self.earliest.as_ref().map_or(Some(u64::MAX), |illegal| illegal.at.checked_sub(1));
         let Some(until) = until else { return };
         let whole = cut::cut::<M>(history, part, until);

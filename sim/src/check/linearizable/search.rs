@@ -1,54 +1,51 @@
 //! The search for a linearization of one key's operations.
 //!
-//! In which order: operations are placed one after the other. Next can only be one that no unplaced
-//! operation precedes, that is, one invoked no later than the first completion still to come; it must
-//! also fit the model's state. The first that fits is placed, and the search goes on behind it; where none
-//! fits, the last one placed is taken back and its next rival tried (Wing & Gong 1993). A configuration
-//! that was visited before is not entered again (Lowe 2017). Invocations and completions stand in a
-//! doubly linked list in order of time, from which placed operations are unlinked, so that the
-//! candidates are always at its front.
+//! The search places operations one after the other. A candidate for the next place is an operation that no unplaced operation
+//! precedes: it was invoked no later than the first completion among unplaced operations. The search places the first candidate
+//! that fits the model's state, and continues from there. If no candidate fits, the search takes back the last operation and
+//! tries the next candidate in its place (Wing & Gong 1993). A configuration is never visited twice (Lowe 2017). Invocations
+//! and completions are in a doubly linked list in order of time. Placed operations are unlinked, so the candidates are always
+//! at the front of the list.
 //!
-//! Three rules keep open operations (unknown outcome) and reads from blowing up the search:
+//! Three rules limit the cost of open operations (unknown outcome) and reads:
 //!
-//! - Open operations stand in a list of their own and are tried after the completed ones: they need not
-//!   be placed at all, so they are only worth a try where nothing else fits.
-//! - An open operation that would change nothing is not placed, nor one whose effect nobody can see before it is lost
-//!   ([`Model::matters`]): whatever follows can do without it.
-//! - A read that fits is placed for good: every linearization that has it later remains one if it is
-//!   moved here, as it changes no state on the way.
+//! - Open operations are in a list of their own and are tried after completed operations, because they need not be placed.
+//! - An open operation is not placed if it changes nothing, or if its effect is lost before any operation can see it
+//!   ([`Model::matters`]): the rest of the linearization is possible without it.
+//! - A read that fits is placed for good: in any linearization that has the read later, it can move here, since it changes no
+//!   state.
 //!
-//! And one keeps the orders of what lies between two reads from doing so ([`Foresight`]): a state from which the next
-//! read that the operation concerns cannot come to return what it did is not entered. Once a search is long, some reads
-//! after that are asked as well: what a client wrote and nobody has read yet may go to many places that the next read does not
-//! mind, and the ones after it do.
+//! A fourth rule limits the orders of operations between two reads ([`Foresight`]): the search does not enter a state from which
+//! the next read that the operation concerns cannot return its result. A long search also looks at some later reads, because an
+//! unread write may fit many places that the next read allows and later reads rule out.
 //!
-//! Where a part has several keys, one more keeps what is independent from being tried in all its orders: a dead end has a
-//! *conflict*, a set of keys whose operations alone have no way on from here, whatever the others do. The operations of
-//! other keys that were placed since are taken back along with it, and their rivals are not tried (conflict-directed
-//! backjumping: Prosser, "Hybrid algorithms for the constraint satisfaction problem", 1993). Why that is right: take
-//! from a linearization all that is not about the keys of the conflict, and what remains is one of the rest.
+//! A fifth rule limits the orders of independent operations in a part with several keys. A dead end has a *conflict*: a set of
+//! keys whose operations alone have no continuation from here. The search takes back the operations of other keys that were
+//! placed since, without trying their alternatives (conflict-directed backjumping: Prosser, "Hybrid algorithms for the
+//! constraint satisfaction problem", 1993). This is sound: the operations on the keys of the conflict, taken from a
+//! linearization of all operations, would be a linearization of the conflict.
 //!
-//! Open operations may lead back to the state that they began in: to a configuration that the search is still behind. Such a
-//! *circle* has no part in any conflict of that configuration, as the shortest way on from there has no circles. What was
-//! visited on the circle, though, is known to have no way on only if that configuration turns out to have none.
+//! Open operations may lead back to a configuration that is still on the stack. Such a *circle* is in no conflict of that
+//! configuration, because the shortest continuation has no circles. The configurations visited on the circle are known to have
+//! no continuation only if that configuration turns out to have none.
 //!
-//! Why a loop and a stack of frames rather than recursion: histories are long, call stacks are not.
+//! The search uses a loop with a stack of frames instead of recursion, because histories are longer than call stacks.
 
 use super::Model;
 use super::cut::Entry;
 use super::memo::{BitSet, StateId, States, Visited};
 use super::partition::KeySet;
 
-/// How many invocations and completions are looked at to find the next read that an operation concerns.
+/// The number of invocations and completions that are inspected to find the next read that an operation concerns.
 const LOOK_AHEAD: usize = 512;
 
-/// A search of so many steps is long; those of tests, which are about a few operations, soon are.
+/// A search is long after this many steps. Tests have few operations, so their limit is low.
 const LONG: u64 = if cfg!(test) { 3 } else { 5_000 };
 
-/// How many invocations and completions a long search looks at to find more such reads.
+/// The number of invocations and completions that a long search inspects to find more such reads.
 const LONG_LOOK_AHEAD: usize = 64;
 
-/// What a search ended with.
+/// The conclusion of a search.
 pub(super) enum Conclusion {
     /// There is a linearization.
     Linearizable,

@@ -1,6 +1,6 @@
-//! Models of the objects that histories are most often recorded of.
+//! Models of common objects.
 //!
-//! | model | its operations | what is independent |
+//! | model | operations | independent parts |
 //! |---|---|---|
 //! | [`Register`] | read, write, compare-and-set | nothing |
 //! | [`Kv`] | get, put, append | keys |
@@ -13,8 +13,8 @@
 //! | [`Lock`] | acquire, try-acquire, release | nothing |
 //! | [`Keyed`] | those of another model, with a key | keys |
 //!
-//! Each panics on a result that its operation cannot have by type, such as a read that returned
-//! [`RegisterRet::Done`]: then the recorder is broken, and calling it a violation would blame the system.
+//! A model panics on a result of the wrong kind, such as a read that returned [`RegisterRet::Done`]: such a history was
+//! recorded incorrectly, so it is not a violation by the system.
 
 mod counter;
 mod growth;
