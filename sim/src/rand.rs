@@ -1,4 +1,4 @@
-//! Randomness for the code on a node: a stream of its own for each node, unaffected by anything that happens elsewhere.
+//! Randomness for the code on a node. Each node has a stream of its own, independent of all other nodes.
 
 use rand_chacha::rand_core::{self, RngCore};
 

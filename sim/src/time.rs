@@ -1,9 +1,9 @@
 //! Virtual time, shaped like `tokio::time`, with nanosecond resolution and no floor.
 //!
-//! [`Instant`] is the node's monotonic clock: it never goes back, and restarts do not reset it. [`SystemTime`] is its wall
-//! clock: it may be stepped in either direction, and must not be used to measure durations. Both stand still during one
-//! poll. A scenario's `clock` fault makes them run fast or slow: sleeps and timeouts are as wrong as the clock that
-//! measures them. Those already set when the rate changes end late if the clock now is faster, and never early.
+//! [`Instant`] reads the node's monotonic clock, which never goes back, not even in a restart. [`SystemTime`] reads the node's
+//! wall clock, which may be stepped in either direction and must not be used to measure durations. Both clocks stand still
+//! during a poll. A scenario's `clock` fault makes the clocks run fast or slow, and sleeps and timeouts with them. A timer that
+//! is pending when its clock becomes faster fires late; no timer fires early.
 
 use std::fmt;
 use std::future::Future;
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::NodeId;
 use crate::kernel::{self, TimerId};
 
-/// A moment of a node's monotonic clock. Moments of different nodes have nothing to do with each other.
+/// A reading of a node's monotonic clock. Readings of different nodes cannot be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Instant(u64);
 
@@ -90,7 +90,7 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What the monotonic clock of `node` shows: for oracles, which see all nodes. A system sees its own clock only.
+/// The reading of the monotonic clock of `node`, for oracles. The code on a node sees only its own clock.
 pub fn shown_by(node: NodeId) -> Instant {
     Instant(kernel::with(|state| state.nodes[node.index()].clock.monotonic(state.now)))
 }
@@ -182,7 +182,7 @@ impl Drop for Sleep {
     }
 }
 
-/// The time was up before the future was done.
+/// The timeout elapsed before the future completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("deadline has elapsed")]
 pub struct Elapsed;
@@ -222,10 +222,11 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
     Interval { sleep: sleep_until(start), period, missed: MissedTickBehavior::default() }
 }
 
-/// A tick that is no later than this counts as on time: tokio's tolerance (`tokio::time::interval`).
+/// The lateness up to which a tick counts as on time: tokio's tolerance (`tokio::time::interval`).
 const ON_TIME: Duration = Duration::from_millis(5);
 
-/// What an interval does after its task came late: while the node was paused, say. Up to 5 ms are no lateness.
+/// The behaviour of an interval after a late tick, for example after a pause of the node. A tick up to 5 ms late counts as on
+/// time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTickBehavior {
     /// Ticks without waiting until it has caught up.

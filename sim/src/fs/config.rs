@@ -1,4 +1,4 @@
-//! What a disk is like, and what a fault changes of that.
+//! The properties of a disk, and patches of them.
 
 use std::time::Duration;
 
@@ -6,38 +6,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{Capacity, Iops, Latency, Rate, Time};
 
-/// What a disk is like: the table `[disk]`.
+/// The properties of a disk: the table `[disk]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiskConfig {
-    /// How long a read takes.
+    /// The duration of a read.
     pub read: Latency,
-    /// How long a write takes. It goes to the page cache, so nothing by default.
+    /// The duration of a write, which goes to the page cache. Zero by default.
     pub write: Latency,
-    /// How long a sync takes.
+    /// The duration of a sync.
     pub sync: Latency,
-    /// How many reads and syncs it serves in a second; each waits for those before it. Unlimited by default.
+    /// The number of reads and syncs per second; operations queue for the disk. Unlimited by default.
     pub iops: Iops,
-    /// How much it reads, and how much it writes when it syncs, in a second. Unlimited by default.
+    /// The bytes per second of reads, and of writes during a sync. Unlimited by default.
     pub bandwidth: Rate,
-    /// How much fits on it. Unlimited by default.
+    /// The capacity. Unlimited by default.
     pub capacity: Capacity,
-    /// How often a read fails with EIO, 0 to 1. The next one may succeed.
+    /// The probability that a read fails with EIO, 0 to 1. A retry may succeed.
     pub read_error: f64,
-    /// How often a write fails with EIO after a part of it was written, 0 to 1.
+    /// The probability that a write fails with EIO after a part of it was written, 0 to 1.
     pub write_error: f64,
-    /// How often a sync fails with EIO, 0 to 1. What it did not write will never be written, whatever a later sync says.
+    /// The probability that a sync fails with EIO, 0 to 1. The sync drops its dirty pages, and later syncs do not write them.
     pub sync_error: f64,
-    /// How often a read returns one flipped bit, 0 to 1. What is on the disk is right.
+    /// The probability that a read returns one flipped bit, 0 to 1. The bytes on the disk are right.
     pub corrupt_read: f64,
-    /// How often a sector that a sync writes lands in the place of another one, 0 to 1. The sync succeeds.
+    /// The probability that a sector written by a sync lands in the place of another sector, 0 to 1. The sync succeeds.
     pub misdirect: f64,
-    /// Whether a sync succeeds and does nothing.
+    /// Whether a sync does nothing and succeeds.
     pub lying_sync: bool,
 }
 
 impl Default for DiskConfig {
-    /// A good solid-state disk: 20 to 100 µs a read, 100 µs to 1 ms a sync, and it does what it says.
+    /// A good solid-state disk: 20 to 100 µs per read, 100 µs to 1 ms per sync, without faults.
     fn default() -> Self {
         let us = |n| Time::new(Duration::from_micros(n));
         DiskConfig {

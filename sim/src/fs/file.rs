@@ -12,7 +12,7 @@ use crate::base::seed::{SPREAD, fold};
 use crate::kernel::State;
 use crate::trace::digest::hash_bytes;
 
-/// An open file. It belongs to the incarnation that opened it: in another one, all that is done with it fails (EBADF).
+/// An open file. It belongs to the incarnation that opened it; in another incarnation every operation on it fails (EBADF).
 #[derive(Debug, Clone)]
 pub struct File {
     inode: Rc<Inode>,
@@ -22,7 +22,7 @@ pub struct File {
     owner: (NodeId, u32),
 }
 
-/// What is known of a file or directory besides its contents.
+/// The metadata of a file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metadata {
     pub(super) len: u64,
@@ -207,8 +207,7 @@ impl File {
         .await
     }
 
-    /// Makes the bytes durable, and as much of the length as is needed to read them: that a file was cut may be undone by a
-    /// crash.
+    /// Makes the bytes durable, and as much of the length as is needed to read them. A crash may undo a truncation.
     ///
     /// # Errors
     ///
@@ -217,13 +216,13 @@ impl File {
         self.sync(false).await
     }
 
-    /// Makes bytes and length durable. What was written before the call is durable when it returns; a crash before that
-    /// may lose it. It may also lose what is written while the call is under way.
+    /// Makes bytes and length durable. When the call returns, everything written before the call is durable. A crash may lose
+    /// bytes written during the call.
     ///
     /// # Errors
     ///
-    /// EIO if the device fails. Part of what was to be written is lost then: the next sync believes that it is durable, and a
-    /// crash takes it away. Only writing it again helps.
+    /// EIO if the device fails. Some dirty pages are then dropped and marked clean: later syncs skip them, and a crash loses
+    /// their bytes. Only writing the bytes again helps.
     pub async fn sync_all(&self) -> io::Result<()> {
         self.sync(true).await
     }

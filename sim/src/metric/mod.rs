@@ -1,17 +1,17 @@
-//! Metrics: how well a system did in a run, besides whether it did right.
+//! Metrics: the performance of a system in a run.
 //!
-//! | metric | what | unit | where it comes from |
+//! | metric | meaning | unit | source |
 //! |---|---|---|---|
-//! | *consistency latency* | from an operation's invocation to the moment at which what it changed is durable and visible everywhere it must be | virtual ns, one value an operation | what the system declares with [`Manifest::consistency`](crate::Manifest::consistency) |
-//! | *fault recovery time* | from a fault to the end of the first operation that was invoked after it and completed | virtual ns, one value a fault, by kind of fault | history and faults, for every system |
-//! | *load balance* | work of the busiest node by that of the mean node, and the coefficient of variation (standard deviation by mean) | ratios, one value a run | datagrams that reached each node, or events: [`Manifest::work`](crate::Manifest::work) |
+//! | *consistency latency* | the time from the invocation of an operation until its effect is durable and visible on all required nodes | virtual ns, one value per operation | the system's declaration with [`Manifest::consistency`](crate::Manifest::consistency) |
+//! | *fault recovery time* | the time from a fault to the completion of the first operation that was invoked after the fault and completed | virtual ns, one value per fault, by kind of fault | history and faults, for every system |
+//! | *load balance* | the work of the busiest node divided by the mean over nodes, and the coefficient of variation (standard deviation divided by mean) | ratios, one value per run | datagrams that reached each node, or events: [`Manifest::work`](crate::Manifest::work) |
 //!
-//! A run has [`Metrics`], and so has a sweep, which adds up those of its runs: [`Histogram`]s whose percentiles are within one
-//! percent, the same in whichever order they are added. What did not come to its end within a run is counted, not dropped.
+//! A run has [`Metrics`], and a sweep has the sum over its runs. They are [`Histogram`]s, whose percentiles are accurate to one
+//! percent and do not depend on the order of addition. A span that did not end within its run is counted separately.
 //!
-//! Metrics only watch. Nothing of them is in the digest: a run is the same with them and without.
+//! Metrics do not affect a run, and are not part of the digest.
 //!
-//! # To declare them
+//! # Declaring metrics
 //!
 //! ```
 //! # use sim::{Cluster, Manifest, System, event};

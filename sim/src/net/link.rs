@@ -1,4 +1,4 @@
-//! One directed link between two nodes: how late, how lossy, and whether anything passes at all.
+//! One directed link between two nodes: latency, faults, partitions and clogs.
 
 use std::time::Duration;
 
@@ -7,30 +7,31 @@ use serde::{Deserialize, Serialize};
 use crate::base::seed::{Draw, Key, Probability};
 use crate::base::{Latency, Rate, Size, Time};
 
-/// What a link does to datagrams.
+/// The properties of a link: the table `[network]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinkConfig {
-    /// How long a datagram is under way.
+    /// The latency of a datagram.
     pub latency: Latency,
-    /// How often a datagram is lost, 0 to 1.
+    /// The probability that a datagram is lost, 0 to 1.
     pub loss: f64,
-    /// How often a second copy arrives, after a latency of its own, 0 to 1.
+    /// The probability that a datagram arrives twice, 0 to 1. The second copy has a latency of its own.
     pub duplicate: f64,
-    /// How often a datagram is held back by up to `reorder_by`, so that later ones overtake it, 0 to 1.
+    /// The probability that a datagram is delayed by up to `reorder_by`, so that later datagrams overtake it, 0 to 1.
     pub reorder: f64,
-    /// The most that a reordered datagram is held back.
+    /// The longest delay of a reordered datagram.
     pub reorder_by: Time,
-    /// How often a bit is flipped under way, 0 to 1. The receiver's checksum catches it and the datagram is dropped.
+    /// The probability that a bit of a datagram is flipped, 0 to 1. The receiver's checksum detects the error and drops the
+    /// datagram.
     pub corrupt: f64,
-    /// How much goes through, one datagram after another; each waits for those before it. Unlimited by default.
+    /// The bandwidth; datagrams queue for the link. Unlimited by default.
     pub bandwidth: Rate,
-    /// The most that waits, in bytes; what comes when the queue is full is dropped. Only with a `bandwidth`.
+    /// The capacity of the queue, in bytes. A datagram that does not fit is dropped. Only with a `bandwidth`.
     pub queue: Size,
 }
 
 impl Default for LinkConfig {
-    /// A LAN: 100 to 500 µs, nothing lost.
+    /// A LAN: 100 to 500 µs latency, without faults.
     fn default() -> Self {
         LinkConfig {
             latency: Latency::Uniform(Time::new(Duration::from_micros(100)), Time::new(Duration::from_micros(500))),
