@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sim::history::Op;
 use sim::{
-    Client, Cluster, GroupId, Manifest, NodeId, Outcome, Report, RunOptions, Scenario, System, group, node, planted, rand, run,
-    task, time,
+    Client, Cluster, GroupId, Manifest, NodeId, Outcome, Report, RunOptions, Scenario, System, group, node, planted,
+    rand, run, task, time,
 };
 use systems::raft::membership::Membership;
 use systems::raft::{self, Config, Id, driver};
@@ -157,7 +157,11 @@ fn two_groups_that_share_a_node_keep_every_invariant_of_raft() {
         assert_eq!(report.verdict, Outcome::Pass, "seed {}: {:?}", report.seed, report.failure);
         // Both groups elect leaders, in terms of their own.
         assert!(report.dose["raft.became_leader"] >= 2, "{:?}", report.dose);
-        assert!(report.metrics.consistency.as_ref().is_some_and(|of| of.latency_ns.count() > 50), "{:?}", report.metrics);
+        assert!(
+            report.metrics.consistency.as_ref().is_some_and(|of| of.latency_ns.count() > 50),
+            "{:?}",
+            report.metrics
+        );
     }
     let crashes: u64 = reports.iter().filter_map(|report| report.dose.get("crash")).sum();
     assert!(crashes > 40, "{crashes} crashes");
