@@ -38,7 +38,7 @@ impl Limit {
 /// groups or roles, in which `*` stands for any characters; a minority where the table says nothing. Operators have no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MaxDown {
-    /// By pattern, the one that counts first.
+    /// By pattern, the longest first.
     limits: Vec<(String, Limit)>,
 }
 
@@ -63,7 +63,10 @@ impl MaxDown {
         if node.role == OPERATOR {
             return Limit::All;
         }
-        let found = self.limits.iter().find(|(pattern, _)| MaxDown::is_of(pattern, node));
+        let by = |wanted: &dyn Fn(&str) -> bool| self.limits.iter().find(|(pattern, _)| wanted(pattern));
+        let found = by(&|pattern| pattern == node.group)
+            .or_else(|| by(&|pattern| pattern == node.role))
+            .or_else(|| by(&|pattern| glob_matches(pattern, &node.group)));
         found.map_or_else(Limit::default, |(_, limit)| *limit)
     }
 }
@@ -133,8 +136,7 @@ impl<'de> Deserialize<'de> for MaxDown {
                 while let Some(entry) = map.next_entry()? {
                     limits.push(entry);
                 }
-                // A name before a glob, and the longer glob before the shorter one.
-                limits.sort_by_key(|(pattern, _)| (pattern.contains('*'), std::cmp::Reverse(pattern.len())));
+                limits.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.len()));
                 Ok(MaxDown { limits })
             }
         }
@@ -172,6 +174,7 @@ mod tests {
         assert_eq!(of(table, "shard-2", "shard"), Limit::Nodes(0));
         assert_eq!(of(table, "worker", "worker"), Limit::All);
         assert_eq!(of(table, "fast", "worker"), Limit::All);
+        assert_eq!(of("{ a = 0, worker = 2 }", "a", "worker"), Limit::Nodes(0), "a group before its role");
         assert_eq!(of(table, "master", "master"), Limit::Nodes(3));
         assert_eq!(of("{ worker = 2 }", "master", "master"), Limit::Minority);
     }
