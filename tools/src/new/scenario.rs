@@ -1,6 +1,6 @@
-//! The scenario that `dst new scenario` writes: one that runs, and says what else it could say.
+//! The scenario that `dst new scenario` writes: it runs as it is, and comments suggest more settings.
 //!
-//! Sentences begin with `# `; what is TOML and only needs its `#` taken away begins with `#` alone.
+//! Comments begin with `# `. TOML lines to uncomment begin with `#` and no space.
 
 use std::fmt::Write;
 
@@ -17,28 +17,27 @@ use crate::text::list;
 ///
 /// # Errors
 ///
-/// If the system cannot be built without parameters that only its author knows.
+/// If the system needs parameters without defaults that are not numbers.
 pub fn text(entry: &Entry<'_>, name: &str) -> Result<String> {
     let (instance, needed) = instance(entry)?;
     let description = &entry.description;
     let target = target(instance.as_ref());
     let mut text = format!(
-        "# {name}: say here what goes wrong, and what must hold all the same.\n\
-         # All that a scenario can say is in scenarios/README.md.\n\
+        "# {name}: describe here the faults, and the properties that must hold in spite of them.\n\
+         # scenarios/README.md is the reference of the format.\n\
          description = \"A server crashes now and then\"\n\n\
          # Profiles to build on, from a folder `profiles` here or above: `cargo dst list` shows them.\n\
          #include = [\"wan\"]\n\n"
     );
     text += &system(description, instance.as_ref(), &needed);
-    text += "# How long faults go on, how long the system then has to recover, and how many nodes of one role may be down\n\
-             # at once. Every value here and elsewhere may be drawn: { draw = [\"5s\", \"20s\"] }, { one_of = [1, 2] }.\n\
+    text += "# The time with faults, the time for recovery after that, and the number of nodes of one role that may be down\n\
+             # at once. A draw may replace any value: { draw = [\"5s\", \"20s\"] }, { one_of = [1, 2] }.\n\
              [run]\nmain = \"10s\"\nquiet = \"20s\"\nmax_down = 1\n\n\
-             # What every link is like, unless a fault changes it.\n\
+             # The properties of every link.\n\
              [network]\nlatency = { uniform = [\"100us\", \"2ms\"] }\n#loss = 0.01\n\n";
     text += &workloads(description);
     text += &faults(description, instance.as_ref(), &target);
-    text += "# What must have happened for a run, and for a sweep of many, to mean anything: faults, events and operations,\n\
-             # each at least so often.\n\
+    text += "# The least that must happen in a run, and in a whole sweep: counts of faults, events and operations.\n\
              [expect.run]\nops_ok = 1\n\n[expect.sweep]\ncrash = 1\n";
     Ok(text)
 }
@@ -75,7 +74,7 @@ fn system(description: &Description, instance: &dyn Instance, needed: &Table) ->
 
 fn workloads(description: &Description) -> String {
     let mut text =
-        "# What clients do: in the phases \"setup\" (before any fault), \"main\" and \"final\" (after the heal).\n"
+        "# The clients' workloads, in the phases \"setup\" (before any fault), \"main\" and \"final\" (after the heal).\n"
             .to_owned();
     text += &comment("workloads", &description.workloads);
     text += &comment("operations", &description.ops);
@@ -98,9 +97,10 @@ fn workloads(description: &Description) -> String {
 
 fn faults(description: &Description, instance: &dyn Instance, target: &str) -> String {
     let nodes: Vec<String> = instance.nodes().into_iter().map(|node| node.name).collect();
-    let mut text = "# What goes wrong. Nodes are named by name, role or selector (whoever that is at the moment), or drawn as in\n\
+    let mut text =
+        "# The faults. A target is a node, a role, a selector (resolved when the fault strikes), or a draw such as\n\
                     # \"random(2, server)\".\n"
-        .to_owned();
+            .to_owned();
     text += &comment("nodes", &nodes);
     text += &comment("roles", &description.roles);
     text += &comment("selectors", &description.selectors);
@@ -110,14 +110,14 @@ fn faults(description: &Description, instance: &dyn Instance, target: &str) -> S
          do = {{ crash = {} }}\n\n",
         quoted(&format!("random({target})"))
     );
-    text += "# More ideas. A fault may also wait for something that the system reports, and strike at that very moment, or only\n\
-         # `while` another one is in force; `self` is the node that reported it.\n";
+    text += "# More ideas. A fault may strike at an event of the system, and only `while` another fault is active; `self` is the\n\
+         # node that reported the event.\n";
     text += &comment("events", &description.events.iter().map(|event| event.name.clone()).collect::<Vec<_>>());
     let trigger = match own_event(&description.events) {
         Some(event) => format!("when = {{ event = {}, nth = 3 }}", quoted(&event.name)),
         None => "at = \"3s\"".to_owned(),
     };
-    // The second one, aimed at whoever does something while the first is in force.
+    // The second fault strikes a node that reports an event while the first fault is active.
     let aimed = match own_event(&description.events) {
         Some(event) => format!(
             "#[[fault]]\n#name = \"aimed\"\n#when = {{ event = {} }}\n#while = \"cut\"\n#for = \"200ms\"\n#do = {{ pause = \"self\" }}\n\n",
@@ -136,12 +136,12 @@ fn faults(description: &Description, instance: &dyn Instance, target: &str) -> S
     text
 }
 
-/// An event that the system itself reports, and not the simulator.
+/// An event of the system, not of the simulator.
 fn own_event(events: &[EventInfo]) -> Option<&EventInfo> {
     events.iter().find(|event| !event.name.starts_with("sim."))
 }
 
-/// The role that faults should hit: of those that are no clients, the one with the most nodes.
+/// The role that faults should hit: the role with the most nodes, except the clients' role.
 fn target(instance: &dyn Instance) -> String {
     let clients = instance.client_role();
     let nodes = instance.nodes();
