@@ -267,7 +267,7 @@ impl Core {
                 | Body::RequestVoteReply { .. }
                 | Body::PreVoteReply { .. }
         );
-        if term > self.term && is_answer && planted!("raft.terms-of-answers-ignored") {
+        if term > self.term && is_answer && planted!("raft.reply-terms-ignored") {
             return;
         }
         if term > self.term {

@@ -3,9 +3,9 @@
 use sim::{Manifest, System};
 
 use super::checks::{
-    BacksUp, CommittedOnDisks, DurableVote, ElectionSafety, FreshReads, HandsOver, Leader, LeaderAppendOnly,
-    LeaderCompleteness, LogMatching, MajorityOfDisks, Monotonic, Ordering, Quorums, Remembers, SameState,
-    StateMachineSafety,
+    CommittedOnDisks, Durability, DurableVote, ElectionSafety, FastBackup, FreshReads, Leader, LeaderAppendOnly,
+    LeaderCompleteness, LogMatching, MajorityOfDisks, Monotonic, Ordering, Quorums, SameState, StateMachineSafety,
+    TransferTargetUpToDate,
 };
 use super::events;
 
@@ -24,11 +24,11 @@ pub fn declare<S: System>(m: &mut Manifest<S>) {
         .event::<events::Members>()
         .event::<events::MembersApplied>()
         .event::<events::Acted>()
-        .event::<events::BackedUp>()
-        .event::<events::ToldToStand>()
+        .event::<events::NextIndexDecreased>()
+        .event::<events::TimeoutNowSent>()
         .event::<events::State>()
-        .event::<events::ReadAsked>()
-        .event::<events::ReadReady>();
+        .event::<events::ReadIndexRequested>()
+        .event::<events::ReadIndexReceived>();
     m.per_group()
         .selector::<Leader>()
         .protected::<MajorityOfDisks>()
@@ -40,11 +40,11 @@ pub fn declare<S: System>(m: &mut Manifest<S>) {
         .invariant::<DurableVote>()
         .invariant::<Monotonic>()
         .invariant::<Ordering>()
-        .invariant::<Remembers>()
+        .invariant::<Durability>()
         .invariant::<CommittedOnDisks>()
         .invariant::<Quorums>()
-        .invariant::<BacksUp>()
-        .invariant::<HandsOver>()
+        .invariant::<FastBackup>()
+        .invariant::<TransferTargetUpToDate>()
         .invariant::<FreshReads>()
         .invariant::<SameState>();
 }

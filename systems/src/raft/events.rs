@@ -122,7 +122,7 @@ event! {
     }
 
     /// A leader decreased a follower's `nextIndex` after a refused append.
-    "raft.backed_up" => pub struct BackedUp {
+    "raft.next_index_decreased" => pub struct NextIndexDecreased {
         /// The leader's term.
         pub term: u64,
         /// The follower's id.
@@ -136,7 +136,7 @@ event! {
     }
 
     /// A leader sent `TimeoutNow`, which asks another server to start an election at once.
-    "raft.told_to_stand" => pub struct ToldToStand {
+    "raft.timeout_now_sent" => pub struct TimeoutNowSent {
         /// The receiver's id.
         pub to: u64,
         /// The last entry of the leader's log.
@@ -162,13 +162,13 @@ event! {
     }
 
     /// A server requested a read index for a local read.
-    "raft.read_asked" => pub struct ReadAsked {
+    "raft.read_index_requested" => pub struct ReadIndexRequested {
         /// The server's number for the request.
         pub request: u64,
     }
 
     /// A server received a read index: once it is applied, the read sees every write completed before the request.
-    "raft.read_ready" => pub struct ReadReady {
+    "raft.read_index_received" => pub struct ReadIndexReceived {
         /// The server's number for the request.
         pub request: u64,
         /// The read index.

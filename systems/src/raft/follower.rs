@@ -15,7 +15,7 @@ impl Core {
         commit: Index,
         round: u64,
     ) {
-        if term < self.term && !planted!("raft.deposed-leader-obeyed") {
+        if term < self.term && !planted!("raft.stale-leader-accepted") {
             if planted!("raft.stale-append-resets-the-timer") {
                 self.reset_election_timer();
             }
@@ -29,7 +29,7 @@ impl Core {
         self.accept_leader(from);
         let start = self.log.snapshot().last.index;
         // Entries within the snapshot are committed, so every leader's log has the same entries there.
-        let unchecked = entries.is_empty() && planted!("raft.heartbeat-unchecked");
+        let unchecked = entries.is_empty() && planted!("raft.heartbeat-without-log-check");
         let result = if prev.index < start || self.log.contains(prev) || unchecked {
             let last_new = prev.index + entries.len() as u64;
             if planted!("raft.late-append-truncates") && prev.index >= self.log.commit_index() {
@@ -38,7 +38,7 @@ impl Core {
             self.log.append_from_leader(entries);
             // Figure 2, rule 5: entries after `last_new` may stem from other leaders, so they are not committed by this message.
             self.log.commit(commit.min(last_new).max(self.log.commit_index()));
-            match planted!("raft.acks-the-whole-log") {
+            match planted!("raft.acks-unmatched-entries") {
                 true => Ok(self.log.last().index),
                 false => Ok(last_new.max(start)),
             }

@@ -12,37 +12,40 @@ pub(super) fn declare(m: &mut Manifest<RaftLog>) {
         .planted("raft.term-not-persisted", ["monotonic", "durable-vote"])
         .planted("raft.votes-twice", ["durable-vote", "election-safety"])
         .planted("raft.vote-forgotten-on-step-down", ["durable-vote", "election-safety"])
-        .planted("raft.votes-for-the-longer-log", ["leader-completeness", "state-machine-safety"])
-        .planted("raft.votes-for-the-later-term", ["leader-completeness", "state-machine-safety"])
-        .planted("raft.denied-vote-resets-the-timer", ["always:raft.stands-in-time"])
-        .planted("raft.stale-append-resets-the-timer", ["always:raft.stands-in-time"])
-        .planted("raft.grant-keeps-the-timer", ["always:raft.stands-not-too-early"])
-        .planted("raft.candidate-ignores-the-leader", ["always:raft.stands-not-too-early"])
-        .planted("raft.terms-of-answers-ignored", ["liveness"])
+        .planted("raft.vote-ignores-last-term", ["leader-completeness", "state-machine-safety"])
+        .planted("raft.vote-ignores-last-index", ["leader-completeness", "state-machine-safety"])
+        .planted("raft.denied-vote-resets-the-timer", ["always:raft.election-in-time"])
+        .planted("raft.stale-append-resets-the-timer", ["always:raft.election-in-time"])
+        .planted("raft.grant-keeps-the-timer", ["always:raft.no-early-election"])
+        .planted("raft.candidate-ignores-the-leader", ["always:raft.no-early-election"])
+        .planted("raft.reply-terms-ignored", ["liveness"])
         .planted("raft.stale-vote-counts", ["quorums:elected", "election-safety"])
         .planted("raft.half-is-a-quorum", ["quorums:elected", "election-safety", "committed-on-disks"]);
     // Replication.
-    m.planted("raft.append-before-sync", ["committed-on-disks", "leader-completeness", "monotonic", "hands-over"])
-        .planted("raft.leader-counts-unsynced", ["committed-on-disks", "leader-completeness"])
-        .planted("raft.commits-earlier-terms", ["leader-completeness", "state-machine-safety"])
-        .planted("raft.late-append-truncates", ["committed-on-disks", "leader-completeness", "panic", "liveness"])
-        .planted(
-            "raft.acks-the-whole-log",
-            ["committed-on-disks", "leader-completeness", "ordering", "liveness", "panic"],
-        )
-        .planted("raft.match-from-what-was-sent", ["committed-on-disks", "leader-completeness"])
-        .planted("raft.heartbeat-unchecked", ["committed-on-disks", "state-machine-safety", "ordering"])
-        .planted("raft.backs-up-one-by-one", ["backs-up"])
-        .planted("raft.proposes-during-transfer", ["always:raft.takes-nothing-while-handing-over"])
-        .planted("raft.transfer-before-caught-up", ["hands-over"])
-        .planted(
-            "raft.deposed-leader-obeyed",
-            ["leader-completeness", "state-machine-safety", "log-matching", "panic", "always:raft.stands-in-time"],
-        );
+    m.planted(
+        "raft.append-before-sync",
+        ["committed-on-disks", "leader-completeness", "monotonic", "transfer-target-up-to-date"],
+    )
+    .planted("raft.leader-counts-unsynced", ["committed-on-disks", "leader-completeness"])
+    .planted("raft.commits-earlier-terms", ["leader-completeness", "state-machine-safety"])
+    .planted("raft.late-append-truncates", ["committed-on-disks", "leader-completeness", "panic", "liveness"])
+    .planted(
+        "raft.acks-unmatched-entries",
+        ["committed-on-disks", "leader-completeness", "ordering", "liveness", "panic"],
+    )
+    .planted("raft.match-index-from-next-index", ["committed-on-disks", "leader-completeness"])
+    .planted("raft.heartbeat-without-log-check", ["committed-on-disks", "state-machine-safety", "ordering"])
+    .planted("raft.no-fast-backup", ["fast-backup"])
+    .planted("raft.proposes-during-transfer", ["always:raft.no-proposals-during-transfer"])
+    .planted("raft.transfer-before-caught-up", ["transfer-target-up-to-date"])
+    .planted(
+        "raft.stale-leader-accepted",
+        ["leader-completeness", "state-machine-safety", "log-matching", "panic", "always:raft.election-in-time"],
+    );
     // Snapshots.
-    m.planted("raft.log-cut-before-snapshot", ["remembers"])
-        .planted("raft.snapshot-acked-before-sync", ["remembers"])
-        .planted("raft.snapshot-forgets-term", ["log-matching", "remembers", "liveness"])
+    m.planted("raft.log-cut-before-snapshot", ["durability"])
+        .planted("raft.snapshot-acked-before-sync", ["durability"])
+        .planted("raft.snapshot-forgets-term", ["log-matching", "durability", "liveness"])
         .planted("raft.snapshot-forgets-members", ["quorums:snapshot"])
         .planted("raft.snapshot-index-off-by-one", ["same-state"])
         .planted("raft.snapshot-state-ignored", ["same-state"])
@@ -59,7 +62,7 @@ pub(super) fn declare(m: &mut Manifest<RaftLog>) {
         .planted("raft.read-numbers-reused", ["fresh-reads", "ordered:stale"])
         .planted("raft.lease-ignores-drift", ["fresh-reads", "ordered:stale"])
         .planted("raft.lease-survives-transfer", ["fresh-reads", "ordered:stale"])
-        .planted("raft.lease-from-the-answer", ["fresh-reads", "ordered:stale"])
+        .planted("raft.lease-from-reply-time", ["fresh-reads", "ordered:stale"])
         .planted("raft.lease-forgotten-by-restart", ["fresh-reads", "ordered:stale"])
-        .planted("raft.time-stands-still", ["fresh-reads", "ordered:stale"]);
+        .planted("raft.missed-ticks-ignored", ["fresh-reads", "ordered:stale"]);
 }

@@ -302,7 +302,7 @@ impl Core {
         let sent = leader.rounds.iter().find(|(of, _)| *of == round).map(|(_, at)| *at);
         let Some(of) = leader.progress.get_mut(&from) else { return };
         of.acked_round = of.acked_round.max(round);
-        let sent = if planted!("raft.lease-from-the-answer") { Some(self.now) } else { sent };
+        let sent = if planted!("raft.lease-from-reply-time") { Some(self.now) } else { sent };
         of.round_sent_at = of.round_sent_at.max(sent.unwrap_or(0));
         self.answer_reads();
     }
@@ -315,7 +315,7 @@ impl Core {
         let Some(of) = leader.progress.get_mut(&from) else { return };
         match result {
             Ok(matched) => {
-                let matched = if planted!("raft.match-from-what-was-sent") { of.next_index - 1 } else { matched };
+                let matched = if planted!("raft.match-index-from-next-index") { of.next_index - 1 } else { matched };
                 // A follower cannot match entries that the leader's log does not have.
                 assert!(matched <= last, "{matched} of {last} entries");
                 if of.accepted(matched) {

@@ -284,7 +284,7 @@ impl Log {
     /// For a leader: the next `nextIndex` to try with a follower that refused (fast backup, the end of section 5.3).
     pub fn next_index_after(&self, conflict: Conflict) -> Index {
         let Some(theirs) = conflict.term else { return conflict.first };
-        if planted!("raft.backs-up-one-by-one") {
+        if planted!("raft.no-fast-backup") {
             return conflict.refused;
         }
         // The logs cannot agree where this log's term is above the follower's term.

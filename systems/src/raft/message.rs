@@ -64,10 +64,10 @@ impl Position {
     /// Whether a log that ends at `self` is at least as up to date as a log that ends at `other` (section 5.4.1): a later last
     /// term wins; with equal terms the longer log wins.
     pub fn is_up_to_date(self, other: Position) -> bool {
-        if planted!("raft.votes-for-the-longer-log") {
+        if planted!("raft.vote-ignores-last-term") {
             return self.index >= other.index;
         }
-        if planted!("raft.votes-for-the-later-term") {
+        if planted!("raft.vote-ignores-last-index") {
             return self.term >= other.term;
         }
         (self.term, self.index) >= (other.term, other.index)

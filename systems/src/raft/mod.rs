@@ -11,7 +11,7 @@
 //! - Committed entries are on the disks of a quorum ([`CommittedOnDisks`](checks::CommittedOnDisks)), after any crashes, as long
 //!   as a majority of the disks is undamaged ([`MajorityOfDisks`](checks::MajorityOfDisks) keeps faults within that limit).
 //! - A server never votes twice in a term and never loses durable entries ([`DurableVote`](checks::DurableVote),
-//!   [`Remembers`](checks::Remembers)). A server that finds its disk damaged stops taking part. An empty disk looks the same on
+//!   [`Durability`](checks::Durability)). A server that finds its disk damaged stops taking part. An empty disk looks the same on
 //!   a new server and on a server that lost its disk, so the starter of the server must tell the two apart
 //!   ([`driver::EmptyDisk`]).
 //! - Reads are linearizable ([`FreshReads`](checks::FreshReads)): with ReadIndex always, with leader leases as long as clocks
@@ -48,7 +48,7 @@
 //! - Replies wait in the core until the driver reports the write that they depend on ([`core::Core::wrote`]). The leader's own
 //!   write runs in parallel with its messages and counts once it is durable (thesis, section 10.2.1).
 //! - A refused append names the term and the first index of the conflict, so the leader skips a whole term at a time (the end
-//!   of section 5.3; checked by [`BacksUp`](checks::BacksUp)).
+//!   of section 5.3; checked by [`FastBackup`](checks::FastBackup)).
 //! - The leader pipelines appends ([`progress`]), so a reply says up to which index the logs agree.
 //! - Memberships change by joint consensus (section 6), one change at a time, and only after the leader has committed an entry
 //!   of its own term (checked by [`Quorums`](checks::Quorums)). The same change adds, promotes and demotes learners.

@@ -96,7 +96,7 @@ fn a_follower_comes_back(lab: &Lab) -> Step {
 #[test]
 fn a_follower_that_was_away_catches_up() {
     shows(&servers(3), a_follower_comes_back);
-    for bug in ["raft.votes-for-the-later-term", "raft.heartbeat-unchecked"] {
+    for bug in ["raft.vote-ignores-last-index", "raft.heartbeat-without-log-check"] {
         notices(bug, &servers(3), a_follower_comes_back);
     }
 }
@@ -123,7 +123,7 @@ fn too_many_followers_are_away(lab: &Lab) -> Step {
 #[test]
 fn two_of_five_do_not_agree_until_the_others_are_back() {
     shows(&servers(5), too_many_followers_are_away);
-    notices("raft.acks-the-whole-log", &servers(5), too_many_followers_are_away);
+    notices("raft.acks-unmatched-entries", &servers(5), too_many_followers_are_away);
 }
 
 /// The lab's ConcurrentStarts.
@@ -169,7 +169,7 @@ fn five_at_a_time(lab: &Lab) -> Step {
 #[test]
 fn commands_that_are_given_at_the_same_time_are_all_committed() {
     shows(&servers(3), five_at_a_time);
-    notices("raft.match-from-what-was-sent", &servers(3), five_at_a_time);
+    notices("raft.match-index-from-next-index", &servers(3), five_at_a_time);
 }
 
 /// The lab's Rejoin.
@@ -194,7 +194,7 @@ fn an_old_leader_comes_back(lab: &Lab) -> Step {
 #[test]
 fn what_an_old_leader_took_alone_is_overwritten() {
     shows(&servers(3), an_old_leader_comes_back);
-    for bug in ["raft.deposed-leader-obeyed", "raft.votes-for-the-longer-log", "raft.heartbeat-unchecked"] {
+    for bug in ["raft.stale-leader-accepted", "raft.vote-ignores-last-term", "raft.heartbeat-without-log-check"] {
         notices(bug, &servers(3), an_old_leader_comes_back);
     }
 }
@@ -227,7 +227,7 @@ fn many_at_a_time_over_an_unreliable_network(lab: &Lab) -> Step {
 #[test]
 fn everybody_agrees_over_an_unreliable_network() {
     shows(&servers(5), many_at_a_time_over_an_unreliable_network);
-    for bug in ["raft.late-append-truncates", "raft.match-from-what-was-sent"] {
+    for bug in ["raft.late-append-truncates", "raft.match-index-from-next-index"] {
         notices(bug, &servers(5), many_at_a_time_over_an_unreliable_network);
     }
 }
@@ -280,7 +280,7 @@ fn long_divergent_logs_are_repaired_fast() {
     let messages = shows(&servers(5), long_divergent_logs);
     println!("{messages:?} messages until the first agreement, besides heartbeats");
     assert!(messages.iter().all(|&messages| messages <= 60), "{messages:?} messages");
-    for bug in ["raft.votes-for-the-longer-log", "raft.deposed-leader-obeyed"] {
+    for bug in ["raft.vote-ignores-last-term", "raft.stale-leader-accepted"] {
         notices(bug, &servers(5), long_divergent_logs);
     }
 }

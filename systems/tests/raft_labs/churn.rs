@@ -86,7 +86,7 @@ fn figure_8_over_an_unreliable_network() {
     let cut = shows(&servers(5), leaders_are_cut_off);
     println!("{cut:?} leaders were cut off");
     assert!(cut.iter().all(|&cut| cut >= 5), "{cut:?} leaders were cut off");
-    notices("raft.votes-for-the-longer-log", &servers(5), leaders_are_cut_off);
+    notices("raft.vote-ignores-last-term", &servers(5), leaders_are_cut_off);
 }
 
 /// Gives commands to everybody and looks whether they are committed. Those that were.
@@ -170,13 +170,13 @@ fn shows_churn(experiment: fn(&Lab) -> Step<usize>) {
 #[test]
 fn churn_over_a_good_network() {
     shows_churn(churn);
-    notices("raft.votes-for-the-later-term", &servers(5), churn);
+    notices("raft.vote-ignores-last-index", &servers(5), churn);
 }
 
 #[test]
 fn churn_over_an_unreliable_network() {
     shows_churn(unreliable_churn);
-    for bug in ["raft.acks-the-whole-log", "raft.match-from-what-was-sent"] {
+    for bug in ["raft.acks-unmatched-entries", "raft.match-index-from-next-index"] {
         notices(bug, &servers(5), unreliable_churn);
     }
 }

@@ -46,7 +46,7 @@ fn elections_after_failures(lab: &Lab) -> Step {
 #[test]
 fn a_new_leader_is_elected_and_none_without_a_quorum() {
     shows(&servers(3), elections_after_failures);
-    notices("raft.deposed-leader-obeyed", &servers(3), elections_after_failures);
+    notices("raft.stale-leader-accepted", &servers(3), elections_after_failures);
 }
 
 /// The lab's ManyElections.

@@ -29,7 +29,7 @@ fn restarts_one_after_another(lab: &Lab) -> Step {
 #[test]
 fn servers_that_restart_have_what_was_agreed_on() {
     shows(&servers(3), restarts_one_after_another);
-    notices("raft.heartbeat-unchecked", &servers(3), restarts_one_after_another);
+    notices("raft.heartbeat-without-log-check", &servers(3), restarts_one_after_another);
 }
 
 /// The lab's Persist2.
@@ -59,7 +59,7 @@ fn majorities_that_overlap_in_one(lab: &Lab) -> Step {
 #[test]
 fn a_majority_of_servers_that_restarted_goes_on() {
     shows(&servers(5), majorities_that_overlap_in_one);
-    notices("raft.votes-for-the-later-term", &servers(5), majorities_that_overlap_in_one);
+    notices("raft.vote-ignores-last-index", &servers(5), majorities_that_overlap_in_one);
 }
 
 /// The lab's Persist3: the only server that has the second entry besides the crashed one restarts, too.
@@ -82,5 +82,5 @@ fn an_entry_that_the_majority_that_is_up_lacks(lab: &Lab) -> Step {
 #[test]
 fn an_entry_survives_the_crash_of_all_that_have_it() {
     shows(&servers(3), an_entry_that_the_majority_that_is_up_lacks);
-    notices("raft.votes-for-the-later-term", &servers(3), an_entry_that_the_majority_that_is_up_lacks);
+    notices("raft.vote-ignores-last-index", &servers(3), an_entry_that_the_majority_that_is_up_lacks);
 }

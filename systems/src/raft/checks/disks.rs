@@ -24,7 +24,7 @@ struct Place {
 ///
 /// Bytes that a fault destroyed after they were written count as present. The server finds the damage when it restarts and
 /// then takes no part in elections, so every later leader is elected by a quorum of undamaged servers. [`super::DurableVote`]
-/// and [`super::Remembers`] check that a damaged server takes no part.
+/// and [`super::Durability`] check that a damaged server takes no part.
 #[derive(Default)]
 pub struct CommittedOnDisks {
     places: BTreeMap<(NodeId, u64), Place>,

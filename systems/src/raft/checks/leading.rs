@@ -1,4 +1,4 @@
-//! How a leader treats single followers: how it finds out where their logs differ, and to whom it hands over.
+//! A leader and a single follower: fast backup of `nextIndex`, and the target of a leadership transfer.
 
 use std::collections::BTreeMap;
 
@@ -6,44 +6,44 @@ use sim::NodeId;
 use sim::check::{Invariant, Violation};
 use sim::event::On;
 
-use super::super::events::{BackedUp, Installed, Restored, ToldToStand, Wrote};
+use super::super::events::{Installed, NextIndexDecreased, Restored, TimeoutNowSent, Wrote};
 
-/// A follower that differs is brought into line within as many refusals as its log has terms (the end of section 5.3): a
-/// leader that was told of a conflict with one term does not ask about that term again.
+/// Fast backup (the end of section 5.3): a diverged follower refuses at most once for each term of its log. After a conflict
+/// with one term, the leader does not probe that term of the follower's log again.
 #[derive(Default)]
-pub struct BacksUp {
-    /// The term that the last refusal in a row named: of each follower, in the leader's term.
+pub struct FastBackup {
+    /// By leader's term and follower: the conflicting term of the last refusal in a row.
     last: BTreeMap<(u64, u64), Option<u64>>,
 }
 
-impl Invariant for BacksUp {
-    const NAME: &'static str = "backs-up";
+impl Invariant for FastBackup {
+    const NAME: &'static str = "fast-backup";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<BackedUp>(|this, _, event| {
+        on.event::<NextIndexDecreased>(|this, _, event| {
             let before = this.last.insert((event.term, event.follower), event.theirs).flatten();
             let (Some(before), Some(theirs)) = (before.filter(|_| event.again), event.theirs) else { return Ok(()) };
             if theirs < before {
                 return Ok(());
             }
             Err(Violation::new(format!(
-                "asked server {} about entry {}, of its term {theirs}, after it was told of a conflict with term {before}",
+                "probed server {} at entry {}, of its term {theirs}, after a conflict with its term {before}",
                 event.follower, event.refused
             )))
         });
     }
 }
 
-/// Who is told to stand for election at once has the whole log on its disk (thesis, section 3.10): otherwise it takes the
-/// leader's term away and cannot win.
+/// The receiver of `TimeoutNow` has the leader's whole log on its disk (thesis, section 3.10). Otherwise it would depose the
+/// leader without being able to win.
 #[derive(Default)]
-pub struct HandsOver {
+pub struct TransferTargetUpToDate {
     /// The last entry that is on each server's disk.
     durable: BTreeMap<NodeId, u64>,
 }
 
-impl Invariant for HandsOver {
-    const NAME: &'static str = "hands-over";
+impl Invariant for TransferTargetUpToDate {
+    const NAME: &'static str = "transfer-target-up-to-date";
 
     fn subscribe(on: &mut On<Self>) {
         on.event::<Wrote>(|this, moment, event| {
@@ -59,13 +59,13 @@ impl Invariant for HandsOver {
             this.durable.insert(moment.node, event.last);
             Ok(())
         });
-        on.event::<ToldToStand>(|this, _, event| {
+        on.event::<TimeoutNowSent>(|this, _, event| {
             let has = this.durable.get(&NodeId::new(event.to as u16)).copied().unwrap_or(0);
             if has >= event.last {
                 return Ok(());
             }
             Err(Violation::new(format!(
-                "told server {} to stand, whose log ends at {has}; its own ends at {}",
+                "sent TimeoutNow to server {}, whose log ends at {has}; the leader's log ends at {}",
                 event.to, event.last
             )))
         });
@@ -80,25 +80,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_term_is_asked_about_twice_in_a_row() {
+    fn no_term_is_probed_twice_in_a_row() {
         let refused = |theirs, again| {
             let (term, follower, refused) = (5, 1, 9);
-            at(0, move || observe!(BackedUp { term, follower, refused, theirs, again }))
+            at(0, move || observe!(NextIndexDecreased { term, follower, refused, theirs, again }))
         };
         let right = vec![refused(None, true), refused(Some(4), true), refused(Some(2), true), refused(Some(2), false)];
-        assert!(violations_of::<BacksUp>(right).is_empty());
-        assert_eq!(violations_of::<BacksUp>(vec![refused(Some(4), false), refused(Some(4), true)]), ["backs-up"]);
+        assert!(violations_of::<FastBackup>(right).is_empty());
+        assert_eq!(violations_of::<FastBackup>(vec![refused(Some(4), false), refused(Some(4), true)]), ["fast-backup"]);
     }
 
     #[test]
-    fn only_who_has_the_whole_log_is_told_to_stand() {
+    fn only_a_server_with_the_whole_log_receives_timeout_now() {
         let history = |index| -> History {
             vec![
                 at(1, move || observe!(Wrote { index, term: 1, path: "log".into(), offset: 0, len: 1 })),
-                at(0, || observe!(ToldToStand { to: 1, last: 7 })),
+                at(0, || observe!(TimeoutNowSent { to: 1, last: 7 })),
             ]
         };
-        assert!(violations_of::<HandsOver>(history(7)).is_empty());
-        assert_eq!(violations_of::<HandsOver>(history(6)), ["hands-over"]);
+        assert!(violations_of::<TransferTargetUpToDate>(history(7)).is_empty());
+        assert_eq!(violations_of::<TransferTargetUpToDate>(history(6)), ["transfer-target-up-to-date"]);
     }
 }

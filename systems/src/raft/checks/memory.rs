@@ -120,7 +120,7 @@ impl Invariant for Ordering {
 /// A server restarts with every entry that was durable and was not replaced since. A server that reports lost records has a
 /// disk that a fault has damaged or wiped.
 #[derive(Default)]
-pub struct Remembers {
+pub struct Durability {
     /// Index and term of the last durable entry.
     durable: BTreeMap<NodeId, (u64, u64)>,
     /// Whether the server's disk was ever wiped.
@@ -129,8 +129,8 @@ pub struct Remembers {
     started: BTreeSet<NodeId>,
 }
 
-impl Invariant for Remembers {
-    const NAME: &'static str = "remembers";
+impl Invariant for Durability {
+    const NAME: &'static str = "durability";
 
     fn subscribe(on: &mut On<Self>) {
         on.event::<Crashed>(|this, moment, event| {
@@ -250,32 +250,35 @@ mod tests {
     fn durable_entries_survive_a_restart() {
         let again = |last, term| vec![at(0, wrote(7, 2)), at(0, restored(3, None, last, term))];
         assert!(
-            violations_of::<Remembers>(again(7, 2)).is_empty() && violations_of::<Remembers>(again(5, 3)).is_empty()
+            violations_of::<Durability>(again(7, 2)).is_empty() && violations_of::<Durability>(again(5, 3)).is_empty()
         );
-        assert_eq!(violations_of::<Remembers>(again(6, 2)), ["remembers"]);
+        assert_eq!(violations_of::<Durability>(again(6, 2)), ["durability"]);
         // A leader of a later term replaces the log part by part, first with entries of an earlier term.
         let replaced = |last, term| {
             let part = appended(6, (1, 1), 9, 0);
             vec![at(0, wrote(7, 2)), at(0, part), at(0, restored(4, None, last, term))]
         };
         assert!(
-            violations_of::<Remembers>(replaced(6, 1)).is_empty()
-                && violations_of::<Remembers>(replaced(7, 2)).is_empty()
+            violations_of::<Durability>(replaced(6, 1)).is_empty()
+                && violations_of::<Durability>(replaced(7, 2)).is_empty()
         );
-        assert_eq!(violations_of::<Remembers>(replaced(4, 1)), ["remembers"]);
+        assert_eq!(violations_of::<Durability>(replaced(4, 1)), ["durability"]);
         let installed = vec![
             at(0, wrote(7, 2)),
             at(0, || observe!(Installed { index: 9, term: 3, last: 9 })),
             at(0, restored(3, None, 7, 2)),
         ];
-        assert_eq!(violations_of::<Remembers>(installed), ["remembers"]);
+        assert_eq!(violations_of::<Durability>(installed), ["durability"]);
     }
 
     #[test]
     fn lost_records_on_an_undamaged_disk_are_a_violation() {
         let forgot = || at(0, || observe!(Forgotten { first: 1, last: 2 }));
-        assert_eq!(violations_of::<Remembers>(vec![at(0, restored(0, None, 0, 0)), forgot()]), ["remembers:forgotten"]);
+        assert_eq!(
+            violations_of::<Durability>(vec![at(0, restored(0, None, 0, 0)), forgot()]),
+            ["durability:forgotten"]
+        );
         // The server crashed before it marked its disk, so at the restart it takes the empty disk for a lost one.
-        assert!(violations_of::<Remembers>(vec![forgot()]).is_empty());
+        assert!(violations_of::<Durability>(vec![forgot()]).is_empty());
     }
 }

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | [`ElectionSafety`], [`LeaderAppendOnly`], [`LogMatching`], [`LeaderCompleteness`], [`StateMachineSafety`] | the paper's Figure 3 |
 //! | [`Quorums`] | votes, successive memberships, memberships in snapshots |
-//! | [`DurableVote`], [`Monotonic`], [`Ordering`], [`Remembers`] | the state of each server, also across crashes |
+//! | [`DurableVote`], [`Monotonic`], [`Ordering`], [`Durability`] | the state of each server, also across crashes |
 //! | [`CommittedOnDisks`] | committed entries are on the disks of a quorum |
-//! | [`BacksUp`], [`HandsOver`] | fast backup of diverged followers; the target of a leadership transfer is up to date |
+//! | [`FastBackup`], [`TransferTargetUpToDate`] | fast backup of diverged followers; the target of a leadership transfer is up to date |
 //! | [`FreshReads`], [`SameState`], [`AckedIsApplied`] | reads, replicated states, acknowledged commands |
 
 mod disks;
@@ -24,9 +24,9 @@ mod testing;
 
 pub use disks::CommittedOnDisks;
 pub use leaders::{ElectionSafety, Leader, LeaderCompleteness};
-pub use leading::{BacksUp, HandsOver};
+pub use leading::{FastBackup, TransferTargetUpToDate};
 pub use logs::{LeaderAppendOnly, LogMatching, StateMachineSafety};
-pub use memory::{DurableVote, Monotonic, Ordering, Remembers};
+pub use memory::{Durability, DurableVote, Monotonic, Ordering};
 pub use protect::MajorityOfDisks;
 pub use quorums::Quorums;
 pub use reads::FreshReads;

@@ -6,7 +6,7 @@ use sim::NodeId;
 use sim::check::{Invariant, Violation};
 use sim::event::On;
 
-use super::super::events::{Committed, ReadAsked, ReadReady};
+use super::super::events::{Committed, ReadIndexReceived, ReadIndexRequested};
 
 /// A read index is at least as high as every commit index known when the read was requested (thesis, section 6.4). With
 /// leases this holds as long as clocks drift by at most [`clock_drift`](crate::raft::Config::clock_drift).
@@ -25,11 +25,11 @@ impl Invariant for FreshReads {
             this.committed = this.committed.max(event.index);
             Ok(())
         });
-        on.event::<ReadAsked>(|this, moment, event| {
+        on.event::<ReadIndexRequested>(|this, moment, event| {
             this.asked.insert((moment.node, event.request), this.committed);
             Ok(())
         });
-        on.event::<ReadReady>(|this, moment, event| match this.asked.remove(&(moment.node, event.request)) {
+        on.event::<ReadIndexReceived>(|this, moment, event| match this.asked.remove(&(moment.node, event.request)) {
             Some(committed) if event.index < committed => Err(Violation::new(format!(
                 "reads at index {}, but entry {committed} was committed before the read was requested",
                 event.index
@@ -51,9 +51,9 @@ mod tests {
         let history = |index| -> History {
             vec![
                 at(0, committed(4, 1)),
-                at(1, || observe!(ReadAsked { request: 7 })),
+                at(1, || observe!(ReadIndexRequested { request: 7 })),
                 at(0, committed(6, 1)),
-                at(1, move || observe!(ReadReady { request: 7, index })),
+                at(1, move || observe!(ReadIndexReceived { request: 7, index })),
             ]
         };
         assert!(violations_of::<FreshReads>(history(4)).is_empty());

@@ -218,7 +218,7 @@ impl Raft {
             let handing_over = core.is_transferring();
             let taken = core.propose(command);
             // With new entries all the time, the next leader would never have them all.
-            always!(!(handing_over && taken.is_ok()), "raft.takes-nothing-while-handing-over");
+            always!(!(handing_over && taken.is_ok()), "raft.no-proposals-during-transfer");
             taken
         })
     }
@@ -232,14 +232,14 @@ impl Raft {
             state.reads.insert(state.next_read, answer);
             state.next_read
         };
-        observe!(group: self.group(), events::ReadAsked { request });
+        observe!(group: self.group(), events::ReadIndexRequested { request });
         self.with(|core| core.read(request));
         // A follower's request or its answer may be lost.
         let election = self.0.options.tick * self.0.options.config.election_ticks as u32;
         let answer = time::timeout(election, answered).await;
         self.0.state.borrow_mut().reads.remove(&request);
         let index = answer.ok().and_then(Result::ok).flatten().ok_or(NotConfirmed)?;
-        observe!(group: self.group(), events::ReadReady { request, index });
+        observe!(group: self.group(), events::ReadIndexReceived { request, index });
         Ok(index)
     }
 
@@ -333,7 +333,7 @@ impl Raft {
     fn catch_up(&self) {
         let state = &mut *self.0.state.borrow_mut();
         let due = time::now().duration_since(state.started).as_nanos() / self.0.options.tick.as_nanos();
-        while u128::from(state.ticks) < due && !planted!("raft.time-stands-still") {
+        while u128::from(state.ticks) < due && !planted!("raft.missed-ticks-ignored") {
             state.ticks += 1;
             state.watch.tick(&mut state.core);
         }
@@ -415,7 +415,7 @@ impl Raft {
         while self.stopped().is_none() {
             ticks.tick().await;
             self.with(|core| {
-                if planted!("raft.time-stands-still") {
+                if planted!("raft.missed-ticks-ignored") {
                     core.tick();
                 }
             });
@@ -462,7 +462,7 @@ impl Raft {
                 Body::RequestVote { .. } => {
                     observe!(group: group, events::Voted { term: message.term, candidate: message.from.0 })
                 }
-                Body::TimeoutNow => watch::told_to_stand(group, core, output, message.to),
+                Body::TimeoutNow => watch::timeout_now_sent(group, core, output, message.to),
                 _ => {}
             }
         }

@@ -42,7 +42,7 @@ impl Watch {
             let waited = now - self.bound_since;
             always!(
                 waited >= election,
-                "raft.stands-not-too-early",
+                "raft.no-early-election",
                 "stands for election {waited} ticks after it heard from its leader or gave its vote: less than {election}"
             );
         }
@@ -52,7 +52,7 @@ impl Watch {
         let idle = now - self.idle_since;
         always!(
             idle < 2 * election,
-            "raft.stands-in-time",
+            "raft.election-in-time",
             "has neither heard from a leader nor given its vote for {idle} ticks, and does not stand for election"
         );
     }
@@ -84,17 +84,17 @@ impl Watch {
         {
             let again = matches!(state, ReplicationState::Probe { .. });
             let (follower, refused, theirs) = (from.0, conflict.refused, conflict.term);
-            observe!(group: self.group, events::BackedUp { term, follower, refused, theirs, again });
+            observe!(group: self.group, events::NextIndexDecreased { term, follower, refused, theirs, again });
         }
     }
 }
 
 /// Says that a server is told to stand for election at once. What the leader's log got since it decided that is in the same
 /// output.
-pub(super) fn told_to_stand(group: GroupId, core: &Core, output: &Output, to: Id) {
+pub(super) fn timeout_now_sent(group: GroupId, core: &Core, output: &Output, to: Id) {
     let since = output.persist.as_ref().and_then(|persist| persist.entries.first());
     let last = since.map_or(core.log().last().index, |entry| entry.index - 1);
-    observe!(group: group, events::ToldToStand { to: to.0, last });
+    observe!(group: group, events::TimeoutNowSent { to: to.0, last });
 }
 
 #[cfg(test)]
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "stands-not-too-early")]
+    #[should_panic(expected = "no-early-election")]
     fn who_stands_sooner_after_a_heartbeat_is_not() {
         let (mut core, mut watch) = (server(), Watch::new(GroupId::new(0)));
         (1..2 * ELECTION - 1).for_each(|_| watch.tick(&mut core));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "stands-in-time")]
+    #[should_panic(expected = "election-in-time")]
     fn who_waits_for_more_than_two_timeouts_is_not() {
         let (mut core, mut watch) = (server(), Watch::new(GroupId::new(0)));
         for _ in 0..3 * ELECTION {
