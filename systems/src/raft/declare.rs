@@ -1,4 +1,4 @@
-//! What every system that stands on Raft declares: its events, who leads, what faults must spare, and what must always hold.
+//! The declarations of every system on Raft: events, the selector `leader`, the protection of disks, and the invariants.
 
 use sim::{Manifest, System};
 
@@ -9,7 +9,7 @@ use super::checks::{
 };
 use super::events;
 
-/// Declares it, for each group of nodes on which Raft runs: see [`sim::group`].
+/// Declares the events, selectors, protections and invariants, for each group of nodes that runs Raft: see [`sim::group`].
 pub fn declare<S: System>(m: &mut Manifest<S>) {
     m.event::<events::BecameLeader>()
         .event::<events::Voted>()

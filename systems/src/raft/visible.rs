@@ -1,7 +1,7 @@
-//! When a command is visible everywhere it must be: every member has applied its entry, or a snapshot that stands for it.
+//! The consistency metric of Raft: a command is visible once every member has applied its entry, or a snapshot that includes it.
 //!
-//! Members are those of the newest membership that any server has applied, learners too. One that is down must have the entry
-//! too, when it is back; one that had it and then crashed had it, unless it lost its disk.
+//! The members are the voters and learners of the newest membership that any server has applied. A member that is down must
+//! apply the entry after its restart. A member that applied the entry and then crashed counts, unless it lost its disk.
 
 use std::collections::BTreeSet;
 
@@ -14,21 +14,21 @@ use super::{Id, Index};
 
 /// A client begins to append a command.
 pub struct Asked {
-    /// What the command is, as a hash.
+    /// The hash of the command.
     pub hash: u64,
 }
 
-/// How far the members have come. The address of a server is its id, as a node.
+/// The last applied entry of each member. A server's id is the number of its node.
 #[derive(Default)]
 pub struct ByMembers {
     log: InOrder,
-    /// Where the newest membership that was applied is in the log.
+    /// The index of the newest applied membership.
     membership: Option<Index>,
 }
 
 impl ByMembers {
-    /// Follows the memberships, snapshots and disks of a Raft cluster. What is left to say is when an entry is applied
-    /// ([`ByMembers::applied`]), and which operation it is.
+    /// Follows the memberships and disks of a Raft group. The caller reports applied entries and their operations
+    /// ([`ByMembers::applied`]).
     pub fn follow<T: Consistency + AsMut<ByMembers>>(on: &mut Watch<T>) {
         on.event::<Members>(|this, spans, moment, event| {
             if event.base {
@@ -47,7 +47,7 @@ impl ByMembers {
         });
     }
 
-    /// A server has applied everything up to an index. If the entry there is an operation, `key` is its.
+    /// A server has applied all entries up to an index. `key` is the operation of the entry at that index, if it has one.
     pub fn applied(&mut self, spans: &mut Spans, moment: &Moment, index: Index, key: Option<u64>) {
         if let Some(key) = key {
             self.log.placed(spans, key, index);

@@ -1,4 +1,4 @@
-//! What faults must spare.
+//! Protection from faults: see [`MajorityOfDisks`].
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,13 @@ use sim::{GroupId, NodeId};
 
 use super::super::events::{Forgotten, Members};
 
-/// A majority of the disks. A server whose disk is damaged may be lost for good, and without a majority the cluster is.
+/// Keeps faults from damaging a majority of the disks. A server with a damaged disk may be lost for good, and without a
+/// majority the cluster cannot make progress.
 ///
-/// Once the membership has been changed, all disks are spared: the next change may leave any server in the majority.
+/// After the first membership change all disks are protected, because the next change may put any server into the majority.
 #[derive(Default)]
 pub struct MajorityOfDisks {
-    /// The group whose disks they are.
+    /// The group of the disks.
     group: Option<GroupId>,
     /// Every server that was ever a member.
     members: BTreeSet<u64>,
