@@ -7,14 +7,14 @@ use super::Explanation;
 /// One violation in one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// The same for the same bug over all seeds: the kind of check, its name, and what it is about. Never a time, a key
-    /// or a line number.
+    /// The signature, the same for the same bug with all seeds: the kind of check, its name and its subject, but no times, keys
+    /// or line numbers.
     pub signature: String,
-    /// When it became true, in virtual nanoseconds.
+    /// The virtual time of the failure, in nanoseconds.
     pub at_ns: u64,
-    /// What happened, for a reader.
+    /// The explanation.
     pub explanation: String,
-    /// The same as data, if the check has it. It is for who made the run: it does not go where reports are sent.
+    /// The explanation as data, if the check provides it. It is available only in the process that made the run.
     #[serde(skip)]
     pub details: Option<Box<Explanation>>,
 }

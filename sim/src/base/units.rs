@@ -350,7 +350,7 @@ fn wrong_iops<E: Error>(found: &dyn fmt::Display) -> E {
     E::custom(format!("not a number of operations in a second\nlabel: found {found}\nhelp: {EXPECTED_IOPS}"))
 }
 
-/// Reads a text with a unit, and says what that is to whoever wrote something else: a number without, say.
+/// Reads a text with a unit. Any other value, such as a number without a unit, gives an error that names the expected form.
 struct Data {
     what: &'static str,
     help: &'static str,

@@ -13,7 +13,7 @@ use crate::trace::record::Kind;
 
 type Resolved = Fault<Vec<NodeId>>;
 
-/// What a fault needs from whoever knows the system.
+/// The parts of the system under test that faults act on.
 pub(crate) trait Stage {
     /// The code of a node with the parameters that it has by now.
     fn main_of(&self, node: NodeId) -> Option<RoleMain>;

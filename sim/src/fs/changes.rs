@@ -55,7 +55,7 @@ pub(super) struct Change {
     pub after: Vec<u64>,
 }
 
-/// So many changes are told apart; beyond, chains of them become one each.
+/// The number of changes that are tracked one by one; beyond that, each chain of changes is merged.
 const TOLD_APART: usize = 64;
 
 /// All changes that are not durable, by when they were made.

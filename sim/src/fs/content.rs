@@ -196,7 +196,7 @@ impl Content {
         Ok(())
     }
 
-    /// Zeros up to a length. What is mostly a hole is new memory: its zeros cost nothing as long as nobody writes there.
+    /// Zeros up to a length. What is mostly a hole is new memory: its zeros cost nothing until they are written.
     fn grow(&mut self, len: usize) {
         if len < FEW_ZEROS || len / 2 < self.bytes.len() {
             return self.bytes.resize(len, 0);
@@ -294,7 +294,7 @@ impl Content {
         self.held = needed;
     }
 
-    /// Moves to a new account: that of a disk after a crash, which knows nothing of files that nobody can reach.
+    /// Moves to a new account: the account of a disk after a crash, which excludes unreachable files.
     pub fn move_to(&mut self, space: &Rc<Space>) {
         self.space.release(self.held);
         self.held = 0;

@@ -18,7 +18,7 @@ impl Place {
     /// One bit is another.
     pub fn corrupt(&self, bit: Draw) {
         let mut content = self.inode.content.borrow_mut();
-        // One that somebody reads.
+        // A sector that is read.
         let used = (content.durable_len - sector::start(self.sector)).min(SECTOR as u64);
         let bit = bit.below(used * 8) as usize;
         content.alter(self.sector, Damage::Wrong, |block| block[bit / 8] ^= 1 << (bit % 8));

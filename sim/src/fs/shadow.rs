@@ -119,7 +119,7 @@ impl Shadow {
         }
     }
 
-    /// Nobody waits for the sync under way any more: what it was to write may have been written.
+    /// The future of the sync in progress was dropped: each of its sectors may or may not have been written.
     pub fn abandon(&mut self) {
         if let Some(version) = self.pending.take()
             && self.dirty

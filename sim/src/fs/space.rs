@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::sector::{self, SECTOR};
 
 /// The account of one disk. Each file holds as many sectors as its cached or its durable length takes, whichever is more,
-/// from the first write until nobody can reach it any more.
+/// from the first write until the file is unreachable.
 #[derive(Debug)]
 pub(super) struct Space {
     /// Sectors.

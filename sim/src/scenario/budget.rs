@@ -1,6 +1,6 @@
 //! What names alone say about a cluster before it runs: who is meant, and what the fault budget can never allow.
 //!
-//! Selectors name whoever it is at the moment, so nothing is known about them here.
+//! A selector is resolved when the fault strikes, so its nodes are unknown here.
 
 use std::collections::{BTreeMap, BTreeSet};
 

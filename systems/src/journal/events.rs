@@ -70,7 +70,7 @@ event! {
         pub record: u64,
     }
 
-    /// A client was told that its record is there.
+    /// A client received the acknowledgement of its record.
     "journal.answered" => pub struct Answered {
         /// Its identity.
         pub record: u64,
@@ -114,7 +114,7 @@ event! {
 
     /// The journal begins to read what is on its disk.
     "journal.recovering" => pub struct Recovering {
-        /// The how-manieth attempt since it last was in order.
+        /// The number of the attempt since the log was last open, from 1.
         pub attempt: u32,
     }
 
@@ -146,7 +146,7 @@ event! {
         pub ambiguous: bool,
     }
 
-    /// It found records that were being written when it died last, and cut them off.
+    /// The server found records that were being written when it crashed, and truncated them.
     "journal.torn" => pub struct Torn {
         /// The first.
         pub from: u64,
@@ -182,7 +182,7 @@ event! {
         pub first: u64,
     }
 
-    /// A write or a sync failed: nothing is acknowledged until the log is open anew.
+    /// A write or a sync failed: the server acknowledges nothing until it has reopened the log.
     "journal.poisoned" => pub struct Poisoned {
         /// Whether because the disk is full.
         pub full: bool,

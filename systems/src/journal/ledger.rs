@@ -54,7 +54,7 @@ pub struct Kept {
     pub record: u64,
     /// Where it is, as far as was said.
     pub place: Option<Place>,
-    /// The how-manieth that the oracle learned of.
+    /// The position of the record in the order in which the oracle learned of the records.
     pub order: u64,
 }
 

@@ -350,7 +350,7 @@ mod tests {
         let mut lab = Lab::new();
         let view = lab.settle(&[A, B]);
         lab.core = Core::new(view, lab.core.acked(), lab.core.ready(), lab.now);
-        // Nobody is dead because a new view service has not heard of anybody yet.
+        // A new incarnation of the view service has received no pings yet, and must not consider the servers failed.
         assert_eq!(lab.step(&[]), view);
         assert_eq!(roles(lab.settle(&[B])), (Some(B), None));
     }

@@ -87,7 +87,7 @@ pub(super) fn partition<M: Model>(history: &[Operation<M::Op, M::Ret>]) -> Vec<P
         let ret = match outcome {
             Outcome::Ok { ret, .. } => Some(ret),
             Outcome::Failed { .. } => continue,
-            // It changes nothing, and nobody knows what it saw.
+            // A read with an unknown result changes nothing and rules out nothing.
             Outcome::Unknown if M::is_read(op) => continue,
             Outcome::Unknown => None,
         };

@@ -1,4 +1,4 @@
-//! The fault budget: what may not happen, because what it would break is nobody's bug.
+//! The fault budget rejects faults whose damage would not be a bug of the system.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::kernel;
 use crate::system::Protected;
 
 impl Director {
-    /// Why the fault may not happen, if it may not.
+    /// The reason why the budget rejects the fault; `None` if the budget allows it.
     pub(super) fn over_budget(&self, fault: &Fault<Vec<NodeId>>) -> Option<String> {
         if !fault.destroys().is_empty() || !fault.damages().is_empty() {
             let mut each = self.protected.iter().filter_map(|groups| guarded(&"what is protected", || groups()));

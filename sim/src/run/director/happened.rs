@@ -1,4 +1,4 @@
-//! What happened: for the dose, for the report, for the frozen file, and for whoever asks why something did not.
+//! The faults that happened, for the dose, the report and the frozen file, and the reasons why others did not.
 
 use super::agenda::Happened;
 use super::{Director, Rule};
@@ -36,7 +36,7 @@ impl Director {
         state.rules.iter().map(fate).collect::<Vec<_>>().join("; ")
     }
 
-    /// A line for each rule of which something did not happen: refused, found nobody, or never came up.
+    /// A line for each rule with faults that did not happen: refused by the budget, without a matching node, or not triggered.
     pub fn prevented(&self) -> Vec<String> {
         let state = self.state.borrow();
         let did_not = |rule: &&Rule| !rule.prevented.is_empty() || (rule.tried == 0 && rule.rule.exact.is_none());

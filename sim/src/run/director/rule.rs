@@ -111,7 +111,7 @@ impl Rule {
         }
     }
 
-    /// How often it may happen: what is refused or finds nobody does not count.
+    /// How often the fault may happen. A fault that the budget refuses or that matches no node does not count.
     pub fn times(&self) -> u64 {
         self.rule.times.unwrap_or(if self.rule.every.is_some() { u64::MAX } else { 1 })
     }

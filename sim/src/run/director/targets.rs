@@ -16,7 +16,7 @@ use crate::scenario::target::{Count, Target, Targets, ZONES};
 type Draws<'a> = &'a mut dyn FnMut() -> Draw;
 
 impl Director {
-    /// The fault with its nodes, or why there is nobody to hit.
+    /// The fault with its nodes, or the reason why it matches no node.
     pub(super) fn resolve_fault(
         &self,
         fault: Fault<Targets>,
