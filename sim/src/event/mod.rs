@@ -102,7 +102,7 @@ pub struct Moment {
     pub group: GroupId,
     /// Which life of the node.
     pub incarnation: u32,
-    /// The poll that is under way, and the how-manieth observation in it this is: 0 between polls.
+    /// The number of the current poll, and the index of the observation within that poll, from 1; 0 between polls.
     pub(crate) poll: u64,
     pub(crate) observation: u32,
 }

@@ -74,7 +74,7 @@ impl Content {
         self.bytes.len() as u64
     }
 
-    /// How many of so many bytes are there to be read.
+    /// How many of this many bytes can be read.
     pub fn readable(&self, wanted: usize, offset: u64) -> usize {
         wanted.min(self.bytes.len() - offset.min(self.len()) as usize)
     }

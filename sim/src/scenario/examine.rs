@@ -2,7 +2,7 @@
 //!
 //! A draft is looked at many times, with every alternative of its draws in turn and with some seeds. Each look reads as
 //! much as can be read ([`super::tolerant`]), and what could be read is compared with the system: its parameters, the
-//! arguments of workloads, and every name. Only when nothing is wrong does it make sense to ask what is in vain
+//! arguments of workloads, and every name. Only a draft without errors is examined for settings without effect
 //! ([`super::warnings`]).
 
 use std::ops::Range;

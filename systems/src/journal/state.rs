@@ -22,7 +22,7 @@ pub struct Session {
 pub struct Record {
     /// Whose it is.
     pub session: Session,
-    /// The how-manieth of the session.
+    /// The number within the session, from 1.
     pub number: u64,
     /// What is to be kept.
     pub body: String,

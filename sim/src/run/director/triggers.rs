@@ -118,7 +118,7 @@ impl Director {
         self.serve_waiting();
     }
 
-    /// Whether the fault that a rule wants to be in force is.
+    /// Whether the rule's `while` fault is active.
     pub(super) fn is_time_for(&self, index: usize) -> bool {
         let mut state = self.state.borrow_mut();
         let Some(during) = &state.rules[index].rule.during else { return true };
