@@ -3,7 +3,7 @@
 //! `DST_HISTORIES=folder cargo bench -p sim --bench linearizable`. A time is the median of some checks, each from the parsed
 //! history to the verdict and, where that is a violation, its explanation. The reference gives verdicts only.
 
-#[path = "../tests/recorded/mod.rs"]
+#[path = "../tests/it/recorded.rs"]
 mod recorded;
 mod scans;
 

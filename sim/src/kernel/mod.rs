@@ -9,7 +9,7 @@
 //!
 //! # Contracts
 //!
-//! Each contract has a test with its name in `sim/tests`.
+//! Each contract has a test with its name in `sim/tests/it/kernel.rs`.
 //!
 //! - *No user code runs while a kernel structure is borrowed.* Polls, drops, foreign wakers, invariants and selectors
 //!   are all called with the state released; what must be dropped waits in the graveyard until then.

@@ -1,0 +1,6 @@
+//! Calls.
+
+mod calls;
+mod counting;
+mod labrpc;
+mod once;

@@ -1,0 +1,4 @@
+//! The key/value store.
+
+mod labs;
+mod scenarios;

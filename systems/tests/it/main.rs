@@ -1,0 +1,25 @@
+//! The tests of the systems, in one program: linking is what takes the time.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`swept`] | what is shown of every system's scenarios in the same way |
+//! | [`counter`], [`dice`], [`story`] | a state machine, random draws and transcripts for experiments |
+//! | [`primary_backup`], [`journal`], [`raft`], [`rsm`], [`kv`] | a system each |
+//! | [`storage`] | write-ahead log and snapshot files |
+//! | [`metrics`], [`reconfigure`], [`readme`] | what systems and scenarios have in common |
+
+#![allow(clippy::disallowed_methods, reason = "the tests read files of this repository")]
+
+mod counter;
+mod dice;
+mod journal;
+mod kv;
+mod metrics;
+mod primary_backup;
+mod raft;
+mod readme;
+mod reconfigure;
+mod rsm;
+mod storage;
+mod story;
+mod swept;

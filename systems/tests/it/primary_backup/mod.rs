@@ -1,0 +1,5 @@
+//! Primary/backup.
+
+mod labs;
+mod scenarios;
+mod transcripts;

@@ -1,0 +1,5 @@
+//! What systems keep on disks.
+
+mod snapshot;
+mod torture;
+mod wal;

@@ -1,0 +1,136 @@
+//! `dst check`, and scenarios with profiles.
+
+use std::fs;
+
+use tools::Exit;
+
+use super::dst;
+
+#[test]
+fn what_is_right_is_one_line() {
+    let ended = dst("check tests/scenarios").expect(Exit::Held);
+    assert_eq!((ended.out.as_str(), ended.err.as_str()), ("3 scenarios: all right\n", ""));
+    let ended = dst("check tests/scenarios/calm.toml --json").expect(Exit::Held);
+    assert_eq!(ended.json().len(), 1);
+}
+
+#[test]
+fn all_errors_and_warnings_of_all_files_are_shown() {
+    let files = "tests/others/broken.toml tests/others/in-vain.toml tests/others/unknown-system.toml tests/scenarios";
+    let ended = dst(&format!("check {files}")).expect(Exit::BadInput);
+    assert_eq!(ended.err, "");
+    insta::assert_snapshot!(ended.out);
+}
+
+#[test]
+fn a_plan_shows_what_a_seed_will_do() {
+    let ended = dst("check --plan tests/others/planned.toml --seed 4").expect(Exit::Held);
+    insta::assert_snapshot!(ended.out);
+    let line = dst("check --plan tests/others/planned.toml --seed 4 --json").expect(Exit::Held).last();
+    assert_eq!(
+        (&line["type"], &line["seed"], &line["main_ns"]),
+        (&"plan".into(), &4.into(), &2_000_000_000_u64.into())
+    );
+    let timeline = line["timeline"].as_array().unwrap();
+    assert_eq!(
+        timeline.len(),
+        ended.out.lines().filter(|line| line.contains("crash ") || line.contains("pause ")).count()
+    );
+    assert!(timeline.iter().any(|planned| planned["at_ns"].is_null() && planned["waits_for"].is_string()));
+    // Another seed, another plan; and what it says is what happens.
+    let other = dst("check --plan tests/others/planned.toml --seed 5 --json").expect(Exit::Held).last();
+    assert_ne!(other["timeline"], line["timeline"]);
+    let run = dst("replay tests/others/planned.toml 4 --json").expect(Exit::Held).last();
+    let happened = run["faults"].as_array().unwrap();
+    for planned in timeline.iter().filter(|planned| planned["rule"] == "stalls") {
+        let at = planned["at_ns"].as_u64().unwrap();
+        let stamp = format!("{}.{:09}s stalls: ", at / 1_000_000_000, at % 1_000_000_000);
+        assert!(happened.iter().any(|line| line.as_str().unwrap().starts_with(&stamp)), "{stamp} {happened:?}");
+    }
+}
+
+#[test]
+fn a_plan_is_about_one_scenario() {
+    let ended = dst("check --plan tests/scenarios").expect(Exit::BadInput);
+    assert!(ended.err.contains("--plan is about one scenario"), "{}", ended.err);
+    dst("check tests/scenarios --seed 3").expect(Exit::BadInput);
+}
+
+#[test]
+fn warnings_fail_only_when_they_are_denied() {
+    let file = "tests/others/in-vain.toml";
+    let ended = dst(&format!("check {file}")).expect(Exit::Held);
+    assert!(ended.out.ends_with("1 scenario: 2 warnings in 1\n"), "{}", ended.out);
+    let ended = dst(&format!("check {file} --deny-warnings")).expect(Exit::BadInput);
+    assert!(ended.err.contains("--deny-warnings"), "{}", ended.err);
+    dst("check tests/scenarios --deny-warnings").expect(Exit::Held);
+    // Nobody else minds, or mentions them.
+    let ended = dst(&format!("replay {file} 1")).expect(Exit::Held);
+    assert!(!ended.out.contains("warning") && !ended.err.contains("warning"), "{}{}", ended.out, ended.err);
+}
+
+#[test]
+fn as_json_each_is_an_object_and_the_last_sums_up() {
+    let ended = dst("check tests/others/broken.toml tests/others/in-vain.toml --json").expect(Exit::BadInput);
+    let lines = ended.json();
+    assert_eq!(lines.len(), 5 + 2 + 1);
+    let first = &lines[0];
+    assert_eq!(first["type"], "diagnostic");
+    assert_eq!((&first["path"], &first["scenario"]), (&"tests/others/broken.toml".into(), &first["path"]));
+    assert_eq!((first["line"].as_u64(), first["column"].as_u64()), (Some(7), Some(1)));
+    assert_eq!((first["level"].as_str(), first["title"].as_str()), (Some("error"), Some("unknown key `mian`")));
+    assert!(first["label"].is_string() && first["help"].as_str().unwrap().contains("did you mean `main`?"));
+    assert_eq!(lines[6]["level"], "warning");
+    let expected = serde_json::json!({
+        "type": "check", "scenarios": 2, "errors": 5, "with_errors": 1, "warnings": 2, "with_warnings": 1,
+    });
+    assert_eq!(ended.last(), expected);
+}
+
+#[test]
+fn profiles_are_part_of_scenarios_and_none_themselves() {
+    let ended = dst("check tests/included").expect(Exit::Held);
+    assert_eq!(ended.out, "1 scenario: all right\n");
+    let ended = dst("sweep tests/included --seeds 3 --json").expect(Exit::Held);
+    assert_eq!(ended.last()["runs"], 3);
+    assert!(ended.last()["dose"]["pause"].as_u64().unwrap() >= 3, "{}", ended.out);
+    for command in ["check", "sweep --seeds 1"] {
+        let (command, flags) = command.split_once(' ').unwrap_or((command, ""));
+        let ended = dst(&format!("{command} tests/included/profiles/busy.toml {flags}")).expect(Exit::BadInput);
+        let said = format!("{}{}", ended.out, ended.err);
+        assert!(said.contains("this is a profile, not a scenario"), "{said}");
+        assert!(said.contains("include = [\"busy\"]"), "{said}");
+    }
+    let ended = dst("list tests/included --json").expect(Exit::Held);
+    let expected = serde_json::json!([{
+        "name": "busy",
+        "path": "tests/included/profiles/busy.toml",
+        "description": "Pauses, and clients that mostly write",
+    }]);
+    assert_eq!(ended.last()["profiles"], expected);
+}
+
+#[test]
+fn a_mistake_in_a_profile_is_shown_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().display();
+    fs::create_dir(folder.path().join("profiles")).unwrap();
+    let profile = folder.path().join("profiles/bad.toml");
+    fs::write(&profile, "# Bad\n[[workload]]\nname = \"mixd\"\n").unwrap();
+    let text = "include = [\"bad\"]\n[system]\nname = \"plain\"\nclients = 1\n[run]\nmain = \"1s\"\n";
+    fs::write(folder.path().join("x.toml"), text).unwrap();
+    let ended = dst(&format!("check {root} --json")).expect(Exit::BadInput);
+    let first = &ended.json()[0];
+    assert_eq!(first["path"].as_str(), Some(&*profile.display().to_string()));
+    assert_eq!((first["line"].as_u64(), first["column"].as_u64()), (Some(3), Some(8)));
+
+    // The hash of a scenario is that of all its files.
+    let hash = |text: &str| {
+        fs::write(&profile, text).unwrap();
+        let ended = dst(&format!("sweep {root} --seeds 1 --json")).expect(Exit::Held);
+        ended.last()["scenarios"][0]["hash"].as_str().unwrap().to_owned()
+    };
+    let (one, two) = (hash("[[workload]]\nname = \"mixed\"\n"), hash("[[workload]]\nname = \"mixed\"\n\n"));
+    assert_ne!(one, two);
+    assert_eq!(one, hash("[[workload]]\nname = \"mixed\"\n"));
+}

@@ -1,0 +1,15 @@
+//! The tests of `dst`, in one program: linking is what takes the time.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`dst`] | each command, called as a function, over a small system |
+//! | [`binary`], [`new`], [`corpus`] | the program itself, with the systems of this repository |
+//! | [`workers`] | sweeps in processes, over a system that misbehaves |
+
+#![allow(clippy::disallowed_methods, reason = "the tests start processes, and read and write the machine's own files")]
+
+mod binary;
+mod corpus;
+mod dst;
+mod new;
+mod workers;

@@ -1,0 +1,130 @@
+//! `dst new` for the systems of this workspace, each in a folder of its own.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn dst(folder: &Path, line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_dst")).current_dir(folder).args(line.split_whitespace()).output().unwrap()
+}
+
+/// What was printed, if it ended with that code.
+#[track_caller]
+fn ended(folder: &Path, line: &str, code: i32) -> String {
+    let output = dst(folder, line);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{line}\n{out}\n{err}");
+    out + &err
+}
+
+fn systems() -> Vec<String> {
+    systems::all().iter().map(|system| system.description().name).collect()
+}
+
+#[test]
+fn a_new_scenario_is_right_and_runs_green_and_its_fault_happens() {
+    for system in systems() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let path = format!("scenarios/{system}/first.toml");
+        let said = ended(folder, &format!("new scenario {system} first"), 0);
+        for next in ["check", "replay", "sweep"] {
+            assert!(said.contains(&format!("cargo dst {next} {path}")), "{said}");
+        }
+        assert_eq!(ended(folder, "check --deny-warnings", 0), "1 scenario: all right\n");
+        let swept = ended(folder, &format!("sweep {path} --seeds 10 --json"), 0);
+        let summary: Value = serde_json::from_str(swept.lines().last().unwrap()).unwrap();
+        assert_eq!(summary["passed"], 10, "{swept}");
+        assert!(summary["dose"]["crash"].as_u64().unwrap() >= 10, "{swept}");
+    }
+}
+
+#[test]
+fn the_ideas_in_its_comments_are_right_too() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/profiles");
+    for system in systems() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        ended(folder, &format!("new scenario {system} first"), 0);
+        let path = folder.join(format!("scenarios/{system}/first.toml"));
+        let text = fs::read_to_string(&path).unwrap();
+        let is_toml = |line: &str| line.strip_prefix('#').is_some_and(|rest| !rest.starts_with(' '));
+        assert!(text.lines().filter(|line| is_toml(line)).count() > 8, "{text}");
+        let all: String = text
+            .lines()
+            .map(|line| if is_toml(line) { &line[1..] } else { line })
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        fs::write(&path, all).unwrap();
+        // It includes a profile that is not here yet.
+        assert!(ended(folder, "check", 2).contains("there is no profile"));
+        fs::create_dir(folder.join("scenarios/profiles")).unwrap();
+        for file in fs::read_dir(&shipped).unwrap().flatten() {
+            fs::copy(file.path(), folder.join("scenarios/profiles").join(file.file_name())).unwrap();
+        }
+        assert_eq!(ended(folder, "check --deny-warnings", 0), "1 scenario: all right\n");
+    }
+}
+
+#[test]
+fn the_shipped_profiles_leave_a_system_right() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/profiles");
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    ended(folder, "new scenario primary_backup base", 0);
+    let base = fs::read_to_string(folder.join("scenarios/primary_backup/base.toml")).unwrap();
+    fs::create_dir(folder.join("scenarios/profiles")).unwrap();
+    let mut count = 0;
+    for file in fs::read_dir(shipped).unwrap().flatten().map(|file| file.path()) {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("# ") && !text.contains("[system]"), "{name}: a comment comes first");
+        fs::copy(&file, folder.join("scenarios/profiles").join(file.file_name().unwrap())).unwrap();
+        // Nothing of its own in the way of what the profile says.
+        let own = base.replace("#include = [\"wan\"]", &format!("include = [\"{name}\"]"));
+        let own: String =
+            own.lines().filter(|line| !line.starts_with("latency =")).flat_map(|line| [line, "\n"]).collect();
+        assert!(own.contains("include = ") && !own.contains("latency ="));
+        fs::write(folder.join(format!("scenarios/primary_backup/{name}.toml")), own).unwrap();
+        count += 1;
+    }
+    assert_eq!(ended(folder, "check --deny-warnings", 0), format!("{} scenarios: all right\n", count + 1));
+    let swept = ended(folder, "sweep --seeds 10 --json", 0);
+    let summary: Value = serde_json::from_str(swept.lines().last().unwrap()).unwrap();
+    assert_eq!(summary["passed"], 10 * (count + 1));
+    for bites in ["clock", "link", "net.lost", "net.duplicated", "net.reordered", "net.corrupted"] {
+        assert!(summary["dose"][bites].as_u64().unwrap_or(0) > 0, "{bites}: {}", summary["dose"]);
+    }
+}
+
+#[test]
+fn the_shipped_scenarios_have_no_warnings() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    assert!(ended(&root, "check --deny-warnings", 0).ends_with("scenarios: all right\n"));
+}
+
+#[test]
+fn it_replaces_nothing_and_writes_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    ended(folder, "new scenario primary_backup first", 0);
+    let path = folder.join("scenarios/primary_backup/first.toml");
+    fs::write(&path, "mine").unwrap();
+    for name in ["first", "first.toml"] {
+        assert!(ended(folder, &format!("new scenario primary_backup {name}"), 2).contains("is there already"));
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    for name in ["../x", "a/b", ".hidden", ".toml", "x\\y"] {
+        assert!(ended(folder, &format!("new scenario primary_backup {name}"), 2).contains("not a plain name"));
+    }
+    let said = ended(folder, "new scenario primary_backop x", 2);
+    assert!(
+        said.contains("unknown system `primary_backop`") && said.contains("did you mean `primary_backup`?"),
+        "{said}"
+    );
+    let files = fs::read_dir(folder.join("scenarios/primary_backup")).unwrap().count();
+    assert_eq!(files, 1, "nothing is left lying around");
+}
