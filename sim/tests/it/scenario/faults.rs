@@ -291,7 +291,7 @@ fn table() -> Vec<Row> {
         ),
         row(link(LinkPatch { queue: Some(Size::from_bytes(1)), ..patch }), silence, ["", "a>b", ""]),
         row(Fault::SlowCpu { nodes: a(), poll: of_ms(1) }, spin, ["fast", "slow", "fast"]),
-        // The parameters themselves: `reconfigure_brings_other_parameters_and_takes_them_back` in scenario_faults.rs.
+        // The parameters themselves: `reconfigure_brings_other_parameters_and_takes_them_back` in rules.rs.
         row(Fault::Reconfigure { nodes: a(), with: toml::Table::new() }, lives, ["1 1 1", "2 1 1", "3 1 1"]),
     ];
     for row in &mut table {
@@ -331,7 +331,7 @@ fn every_fault_has_its_effect_while_it_is_in_force_and_none_before_and_after() {
 #[test]
 fn the_table_has_every_fault_and_every_property_of_a_link() {
     let covered: BTreeSet<&str> = table().iter().map(|row| row.fault.name()).collect();
-    // An action is the system's: `fault_triggers.rs`. Those of disks: `disk_faults.rs`.
+    // An action is the system's: `triggers.rs`. Those of disks: `fs/faults.rs`.
     let elsewhere = ["action", "disk", "disk_stall", "disk_full", "bit_rot", "bad_sectors"];
     assert_eq!(&covered | &BTreeSet::from(elsewhere), BTreeSet::from(Fault::<()>::NAMES));
     // One property more does not compile here.
