@@ -25,7 +25,7 @@ const SWEPT: Swept = Swept {
 
 #[test]
 fn every_scenario_holds() {
-    SWEPT.every_scenario_holds(20, 10);
+    SWEPT.every_scenario_holds(10);
 }
 
 #[test]

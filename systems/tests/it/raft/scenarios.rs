@@ -71,7 +71,7 @@ const RARE: [&str; 7] = [
 
 #[test]
 fn every_scenario_holds() {
-    SWEPT.every_scenario_holds(32, 6);
+    SWEPT.every_scenario_holds(6);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! How many disk operations a second of CPU simulates, with digest and default latencies and without faults.
 //!
-//! Each iteration is a whole run: thread, world, work, teardown. `cargo bench -p sim --bench fs`.
+//! Each iteration is a whole run: thread, world, work, teardown. `cargo bench -p bench --bench fs`.
 
 use std::hint::black_box;
 use std::time::Duration;

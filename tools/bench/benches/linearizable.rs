@@ -1,9 +1,10 @@
 //! The checker on histories with scans, and on recorded ones against the times of the reference that stand in their table.
 //!
-//! `DST_HISTORIES=folder cargo bench -p sim --bench linearizable`. A time is the median of some checks, each from the parsed
+//! `DST_HISTORIES=folder cargo bench -p bench --bench linearizable`. A time is the median of some checks, each from the parsed
 //! history to the verdict and, where that is a violation, its explanation. The reference gives verdicts only.
 
-#[path = "../tests/it/recorded.rs"]
+// Of the tests that check the same histories.
+#[path = "../../../sim/tests/it/recorded.rs"]
 mod recorded;
 mod scans;
 

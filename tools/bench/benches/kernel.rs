@@ -1,7 +1,7 @@
 //! The same work on our kernel and on plain madsim, in one run, so that the ratios hold whatever the machine.
 //!
 //! Everything is on in ours: default CPU model, wake jitter, digest, checksums, real bytes. Each iteration is a whole run:
-//! thread, world, work, teardown. `cargo bench -p sim --bench kernel`.
+//! thread, world, work, teardown. `cargo bench -p bench --bench kernel`.
 
 use std::hint::black_box;
 use std::net::SocketAddr;
