@@ -5,7 +5,7 @@
 //! madsim provides the process boundary: virtual std clocks, deterministic `HashMap` keys, no threads. This kernel runs inside
 //! that boundary, because a simulator needs an executor that drops all futures of a crashed node at once and in order, cancels
 //! timers on drop, keeps nanosecond time, delays a drawn fraction of wakes, and stops in the middle of a poll when a fault
-//! strikes there. The kernel is also several times faster (see `sim/benches`).
+//! strikes there. The kernel is also several times faster (see `tools/bench`).
 //!
 //! # Contracts
 //!
