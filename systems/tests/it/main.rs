@@ -5,6 +5,7 @@
 //! | [`swept`] | what is shown of every system's scenarios in the same way |
 //! | [`counter`], [`dice`], [`story`] | a state machine, random draws and transcripts for experiments |
 //! | [`primary_backup`], [`journal`], [`raft`], [`rsm`], [`kv`] | a system each |
+//! | [`groups`] | several Raft groups in one cluster |
 //! | [`storage`] | write-ahead log and snapshot files |
 //! | [`metrics`], [`reconfigure`], [`readme`] | what systems and scenarios have in common |
 
@@ -12,6 +13,7 @@
 
 mod counter;
 mod dice;
+mod groups;
 mod journal;
 mod kv;
 mod metrics;
