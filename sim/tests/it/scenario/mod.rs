@@ -2,6 +2,7 @@
 
 mod faults;
 mod frozen;
+mod groups;
 mod history_out;
 mod rules;
 mod timeline;
