@@ -2,13 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 
-use sim::{always, fs, observe};
+use sim::{always, observe};
 
 use super::Params;
 use super::events::{Contents, LostRecords, Recovered, SnapshotSkipped, Torn};
 use super::state::{Record, Sessions, State};
 use crate::storage::StorageError;
-use crate::storage::snapshot::Snapshots;
+use crate::storage::checkpointed::{Checkpointed, Opened};
+use crate::storage::snapshot::{Skipped, Snapshot};
 use crate::storage::wal::{Finding, Options, Read, Recovery, Wal};
 
 /// Where the log is.
@@ -18,18 +19,14 @@ pub const SNAPSHOTS: &str = "snapshots";
 
 /// A journal that is open: from a recovery to the next failure.
 pub struct Open {
-    /// Its log.
-    pub wal: Wal,
-    /// Its snapshots.
-    pub snapshots: Snapshots,
+    /// Its log and its snapshots.
+    pub store: Checkpointed,
     /// What is durable.
     pub state: RefCell<State>,
     /// What is appended and not known to be durable, ascending.
     pub pending: RefCell<Vec<(u64, Record)>>,
     /// The latest record of each client, durable or not.
     pub sessions: RefCell<Sessions>,
-    /// The last good snapshot; 0 is none.
-    pub kept: Cell<u64>,
     /// The last record after which a snapshot was begun.
     pub attempted: Cell<u64>,
     /// Whether a snapshot is being written.
@@ -38,38 +35,35 @@ pub struct Open {
 
 /// Reads the disk.
 pub async fn open(params: &Params) -> Result<Open, StorageError> {
-    let snapshots = Snapshots::open(SNAPSHOTS).await?;
-    let (mut state, kept) = load(&snapshots).await?;
     let Params { segment, max_record, marking, .. } = *params;
     let options = Options { dir: LOG.to_owned(), segment, max_record, marking };
-    let (wal, recovery) = Wal::open(options).await?;
-    replay(&wal, &recovery, &mut state).await?;
-    fill(&wal, &mut state).await?;
+    let Opened { store, snapshot, skipped, recovery } = Checkpointed::open(SNAPSHOTS, options).await?;
+    say_skipped(&skipped);
+    let (mut state, kept) = load(snapshot).await?;
+    let wal = store.wal();
+    replay(wal, &recovery, &mut state).await?;
+    fill(wal, &mut state).await?;
     observe!(Recovered { first: wal.first(), last: state.last(), snapshot: kept, contents: Contents::from(&state) });
     Ok(Open {
-        wal,
-        snapshots,
+        store,
         sessions: RefCell::new(state.sessions()),
         attempted: Cell::new(kept),
         state: RefCell::new(state),
         pending: RefCell::default(),
-        kept: Cell::new(kept),
         busy: Cell::new(false),
     })
 }
 
-/// The state of the newest good snapshot, and which that is.
-async fn load(snapshots: &Snapshots) -> Result<(State, u64), StorageError> {
-    let (snapshot, skipped) = snapshots.latest().await?;
-    for skipped in &skipped {
+fn say_skipped(skipped: &[Skipped]) {
+    for skipped in skipped {
         tracing::warn!(path = skipped.path, why = %skipped.why, "a snapshot is not good");
         observe!(SnapshotSkipped { index: skipped.index });
     }
+}
+
+/// The state of the newest good snapshot, and which that is; 0 is none.
+async fn load(snapshot: Option<Snapshot>) -> Result<(State, u64), StorageError> {
     let Some(mut snapshot) = snapshot else { return Ok((State::default(), 0)) };
-    // Two are kept. One that is no good must not take the place of one that is.
-    for skipped in &skipped {
-        let _ = fs::remove_file(&skipped.path).await;
-    }
     let mut bytes = Vec::with_capacity(snapshot.len() as usize);
     while let Some(piece) = snapshot.read().await? {
         bytes.extend_from_slice(&piece);
@@ -136,6 +130,8 @@ async fn fill(wal: &Wal, state: &mut State) -> Result<(), StorageError> {
 mod tests {
     use std::time::Duration;
 
+    use sim::fs;
+
     use super::super::state::Session;
     use super::*;
 
@@ -145,8 +141,8 @@ mod tests {
 
     async fn append(open: &Open, numbers: std::ops::RangeInclusive<u64>) {
         for number in numbers {
-            let index = open.wal.append(&record(number).encode()).expect("the log is in order");
-            open.wal.sync(index).await.expect("the log is in order");
+            let index = open.store.wal().append(&record(number).encode()).expect("the log is in order");
+            open.store.wal().sync(index).await.expect("the log is in order");
         }
     }
 
@@ -166,16 +162,16 @@ mod tests {
                 {
                     let second = open(&params).await.expect("the disk is sound");
                     let bytes = second.state.borrow().encode();
-                    let mut writer = second.snapshots.create(5).await.expect("there is space");
+                    let mut writer = second.store.begin(5).await.expect("there is space");
                     writer.write(&bytes).await.expect("there is space");
-                    writer.commit().await.expect("there is space");
+                    second.store.commit(writer).await.expect("there is space");
                 }
                 for name in fs::read_dir(LOG).await.expect("it is there") {
                     fs::remove_file(&format!("{LOG}/{name}")).await.expect("it is there");
                 }
                 {
                     let third = open(&params).await.expect("the disk is sound");
-                    assert_eq!((third.wal.first(), third.wal.last()), (1, 5));
+                    assert_eq!((third.store.wal().first(), third.store.wal().last()), (1, 5));
                     append(&third, 6..=6).await;
                 }
                 let fourth = open(&params).await.expect("the disk is sound");

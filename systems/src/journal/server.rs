@@ -154,7 +154,7 @@ impl Server {
                 sometimes!(true, "journal: a record is sent again");
                 index
             }
-            Seen::No => match open.wal.append(&bytes) {
+            Seen::No => match open.store.wal().append(&bytes) {
                 Ok(index) => {
                     open.sessions.borrow_mut().note(&record, index);
                     open.pending.borrow_mut().push((index, record));
@@ -167,12 +167,12 @@ impl Server {
                 }
             },
         };
-        if let Err(error) = open.wal.sync(index).await {
+        if let Err(error) = open.store.wal().sync(index).await {
             self.give_up(&open, &error);
             return Some(Answer::Uncertain);
         }
         open.apply();
-        let place = open.wal.locate(index);
+        let place = open.store.wal().locate(index);
         let (path, offset, len) = place.map_or_else(Default::default, |place| (place.path, place.offset, place.len));
         observe!(Acked { index, record: id, path, offset, len });
         self.compact_if_due(&open);
@@ -206,17 +206,16 @@ impl Server {
         };
         observe!(Snapshotting { index });
         let before = if planted!("journal.delete-before-snapshot") {
-            let _ = open.wal.truncate_prefix(index + 1).await;
+            let _ = open.store.wal().truncate_prefix(index + 1).await;
             index
         } else {
-            open.kept.get()
+            open.store.newest().unwrap_or(0)
         };
         match open.save(index, &bytes).await {
             Ok(()) => {
                 observe!(Snapshotted { index });
-                open.kept.set(index);
-                match open.wal.truncate_prefix(before + 1).await {
-                    Ok(()) => observe!(Compacted { first: open.wal.first() }),
+                match open.store.cut(before + 1).await {
+                    Ok(()) => observe!(Compacted { first: open.store.wal().first() }),
                     Err(error) => self.give_up(&open, &error),
                 }
             }
@@ -232,7 +231,7 @@ impl Server {
 impl Open {
     /// Moves what is durable by now into the state.
     fn apply(&self) {
-        let (durable, mut state) = (self.wal.durable(), self.state.borrow_mut());
+        let (durable, mut state) = (self.store.wal().durable(), self.state.borrow_mut());
         let mut pending = self.pending.borrow_mut();
         let ready = pending.partition_point(|(index, _)| *index <= durable);
         for (index, record) in pending.drain(..ready) {
@@ -241,10 +240,10 @@ impl Open {
     }
 
     async fn save(&self, index: u64, bytes: &[u8]) -> Result<(), StorageError> {
-        let mut writer = self.snapshots.create(index).await?;
+        let mut writer = self.store.begin(index).await?;
         for piece in bytes.chunks(PIECE) {
             writer.write(piece).await?;
         }
-        writer.commit().await
+        self.store.commit(writer).await
     }
 }

@@ -9,6 +9,7 @@ use sim::{codec, fs, node, observe, planted, rpc, select, time};
 use super::Params;
 use super::checks::{Acked, Heard, Proposed, Ready, ViewDecided};
 use super::view::{Core, PING, Server, View};
+use crate::storage;
 
 /// The port of the view service.
 pub const PORT: u16 = 1;
@@ -157,7 +158,5 @@ async fn save(saved: &Saved) {
         fs::rename(DRAFT, FILE).await.expect("the draft exists");
         return;
     }
-    file.sync_all().await.expect("the disk is sound");
-    fs::rename(DRAFT, FILE).await.expect("the draft exists");
-    fs::sync_dir("").await.expect("the disk is sound");
+    storage::replace(&file, DRAFT, FILE).await.expect("the disk is sound");
 }

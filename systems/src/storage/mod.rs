@@ -1,12 +1,13 @@
-//! Storage on a disk that tears, rots, fails, and fills up: a write-ahead log, and snapshot files.
+//! Storage on a disk that tears, rots, fails, and fills up: a write-ahead log, snapshot files, and both together.
 //!
-//! Not a system but a library: what a system keeps on its disk, it keeps with this.
+//! Not a system but a library: what a system keeps on its disk, it keeps with this. A state that is too large to write at each
+//! change is [`Checkpointed`]; one that is small is replaced whole ([`replace`]).
 //!
 //! # Guarantees
 //!
 //! - What was acknowledged is there after a crash at any moment, unless the disk destroyed the very sectors that it is in.
-//! - What the disk destroyed is *said* to be lost, record by record, and takes nothing else along. What nobody can tell to be
-//!   torn or destroyed is said to be ambiguous (that is the best that a single copy can do: a system with
+//! - What the disk destroyed is *said* to be lost, record by record, and takes nothing else along. What may be torn or may be
+//!   destroyed is said to be ambiguous (that is the best that a single copy can do: a system with
 //!   replicas asks them).
 //! - What was not acknowledged may be there or not, each batch of it from its beginning up to some record. What a recovery has
 //!   shown stays; what it has not shown never comes back, and neither does what was cut off.
@@ -32,7 +33,7 @@
 //! | A segment begins when all before it is settled, and overrules what earlier ones have from there on | cuts that a crash undoes | `segment` |
 //! | A segment's bytes are written once; each life begins its own segment | stale records behind a new tail | `segment` |
 //! | The mark says where the log begins before the files in front of it go, and so it does again before a recovery removes any | names that come back in any order | `commit`, `recover` |
-//! | What was given up as ambiguous is noted, durably, before anybody hears of it | a sector that can be read again later | `segment`, `recover` |
+//! | What was given up as ambiguous is noted, durably, before it is shown to any caller | a sector that can be read again later | `segment`, `recover` |
 //! | A snapshot gets its name when it is whole and synced; the one before is kept until the name is durable | power loss, rot | [`snapshot`] |
 //!
 //! # Where it comes from
@@ -43,12 +44,15 @@
 //! Consensus-Based Storage", FAST 2018. How disks rot and misplace writes: Bairavasundaram et al., "An Analysis of Data
 //! Corruption in the Storage Stack", FAST 2008.
 
+pub mod checkpointed;
 mod directory;
 pub mod error;
 pub mod snapshot;
 pub mod wal;
 mod window;
 
+pub use checkpointed::Checkpointed;
+pub use directory::replace;
 pub use error::StorageError;
 
 /// The checksum of some numbers, to go on from.

@@ -108,6 +108,77 @@ fn one_that_is_damaged_anywhere_is_skipped_with_a_reason() {
     });
 }
 
+#[test]
+fn values_and_bytes_are_read_as_they_were_written() {
+    one_life(async || {
+        let snapshots = Snapshots::open("snapshots").await.unwrap();
+        let mut writer = snapshots.create(1).await.unwrap();
+        let pairs: Vec<(u64, String)> = (0..5_000).map(|n| (n, "x".repeat(n as usize % 50))).collect();
+        for pair in &pairs {
+            writer.put(pair).await.unwrap();
+        }
+        let len = writer.len();
+        writer.write(&state(13)).await.unwrap();
+        writer.commit().await.unwrap();
+        let mut snapshot = snapshots.open_verified(1).await.unwrap();
+        for pair in &pairs {
+            assert_eq!(snapshot.get::<(u64, String)>().await.unwrap(), *pair);
+        }
+        assert_eq!((snapshot.position(), snapshot.len()), (len, len + state(13).len() as u64));
+        assert_eq!(snapshot.read_exact(state(13).len()).await.unwrap(), state(13));
+        assert!(matches!(snapshot.get::<u64>().await, Err(StorageError::Corrupt { .. })), "there is nothing more");
+        snapshot.seek(0).await.unwrap();
+        let other = snapshot.get::<(u64, u64, u64)>().await;
+        assert!(matches!(other, Err(StorageError::Corrupt { .. })), "the value is of another type");
+    });
+}
+
+/// A leader reads pieces of its snapshot in any order, and never a damaged one.
+#[test]
+fn any_part_is_found_by_its_offset() {
+    one_life(async || {
+        let snapshots = Snapshots::open("snapshots").await.unwrap();
+        save(&snapshots, 11).await.unwrap();
+        let (whole, file) = (state(11), OpenOptions::new().write(true).open(&path(11)).await.unwrap());
+        let damaged = 40_000;
+        let byte = fs::read(&path(11)).await.unwrap()[damaged];
+        for damages in [false, true] {
+            if damages {
+                file.write_all_at(&[byte ^ 1], damaged as u64).await.unwrap();
+            }
+            let mut snapshot = snapshots.open_at(11).await.unwrap();
+            let mut found = 0;
+            for offset in (0..=whole.len()).rev().step_by(997).chain([0, 32 << 10, 64 << 10]) {
+                let part = match snapshot.seek(offset as u64).await {
+                    Ok(()) => snapshot.read_up_to(1_000).await,
+                    Err(error) => Err(error),
+                };
+                match part {
+                    Ok(part) => assert_eq!(part, whole[offset..(offset + 1_000).min(whole.len())]),
+                    Err(StorageError::Corrupt { .. }) => found += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            assert_eq!(found > 0, damages);
+        }
+    });
+}
+
+#[test]
+fn a_draft_that_is_given_up_leaves_nothing() {
+    one_life(async || {
+        let snapshots = Snapshots::open("snapshots").await.unwrap();
+        // Two of one index at a time: one of one's own, and one from elsewhere.
+        let (mut own, mut other) = (snapshots.create(7).await.unwrap(), snapshots.create(7).await.unwrap());
+        own.write(&state(7)).await.unwrap();
+        other.write(b"something else").await.unwrap();
+        other.discard().await;
+        own.commit().await.unwrap();
+        assert_eq!(fs::read_dir("snapshots").await.unwrap().len(), 1);
+        assert_eq!(load(snapshots.open_verified(7).await.unwrap()).await.unwrap(), state(7));
+    });
+}
+
 /// What may be there, and what must.
 #[derive(Debug, Default)]
 struct Model {
