@@ -16,7 +16,7 @@ pub enum StorageError {
         /// What it said.
         error: Arc<io::Error>,
     },
-    /// An earlier write or sync of this log failed, so nobody knows what of it is on disk.
+    /// An earlier write or sync of this log failed, so it is unknown what of it is on disk.
     #[error("the log failed before, and what of it is on disk is not known: open it anew")]
     Poisoned,
     /// The log is open already: two writers would destroy it.

@@ -6,8 +6,8 @@
 //! al., "Implementation techniques for main memory database systems", SIGMOD 1984). It is a task of its own, so that a
 //! caller who stops waiting stops nothing.
 //!
-//! When a write or a sync fails, nobody knows what is on the disk, and a second sync that succeeds says nothing about
-//! what the first one failed for. The log is *poisoned*: all who wait hear of it, and the only way on is to open it
+//! When a write or a sync fails, it is unknown what is on the disk, and a second sync that succeeds says nothing about
+//! what the first one failed for. The log is *poisoned*: all waiting callers get the error, and the only way on is to open it
 //! anew, which looks at what there is.
 
 use std::cell::{Cell, RefCell};

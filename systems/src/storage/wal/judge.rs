@@ -1,11 +1,11 @@
-//! What is to be thought of a record that is not there: torn, corrupt, or nobody can tell.
+//! What is to be thought of a record that is not there: torn, corrupt, or ambiguous.
 //!
 //! | the record is | it was | why |
 //! |---|---|---|
 //! | at most `synced` | acknowledged, and damaged since: **corrupt** | a mark, or a later record, or a later segment says that it was durable |
 //! | above `written` | never acknowledged: **torn** | its batch's mark is synced before the acknowledgement, and is not there |
 //! | in between, and the file ends before the batch does | never acknowledged: **torn** | a length is durable with the bytes, and does not rot |
-//! | in between | **ambiguous** | the machine died before the batch was durable, or the batch was durable and rotted |
+//! | in between | **ambiguous** | the machine crashed before the batch was durable, or the batch was durable and rotted |
 //! | above `written`, with a slot of the mark unreadable | **ambiguous** | that slot may have had the mark that speaks of it |
 //!
 //! Nothing is in between if marks are written when their batches are durable: then only damage to marks makes anything ambiguous.
@@ -45,7 +45,7 @@ pub struct Judgement {
     pub torn: Option<u64>,
     /// Ranges of acknowledged records that are lost.
     pub corrupt: Vec<(u64, u64)>,
-    /// Ranges of lost records of which nobody knows whether they were acknowledged.
+    /// Ranges of lost records of which it is unknown whether they were acknowledged.
     pub ambiguous: Vec<(u64, u64)>,
 }
 
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn nothing_is_wrong_with_a_whole_log() {
         assert_eq!(judge(&facts()), whole(20));
-        // Also if nobody knows what the newest mark said.
+        // Also if it is unknown what the newest mark said.
         assert_eq!(judge(&Facts { sound: false, ..facts() }), whole(20));
         // A batch of which only the records are left is as good as one that was acknowledged.
         assert_eq!(judge(&Facts { seen: 25, ..facts() }), whole(25));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_newest_mark_nobody_can_tell() {
+    fn without_the_newest_mark_it_is_ambiguous() {
         // 70 bytes have room for the headers of three records.
         let judged = judge(&Facts { sound: false, junk: 70, ..facts() });
         assert_eq!(judged, Judgement { ambiguous: vec![(21, 23)], ..whole(23) });

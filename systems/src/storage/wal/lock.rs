@@ -13,10 +13,10 @@ sim::node_local! {
     static OPEN: RefCell<BTreeMap<String, Holder>> = RefCell::default();
 }
 
-/// Who has a directory.
+/// The user of a directory.
 #[derive(Clone)]
 enum Holder {
-    /// Somebody who is opening it.
+    /// A log that is being opened.
     Opening,
     /// An open log.
     Log(Rc<Shared>),
@@ -29,7 +29,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes a directory. A log that has failed, or that nobody has any more, is waited for: its last operation may
+    /// Takes a directory. A log that has failed, or whose handles are dropped, is waited for: its last operation may
     /// still be under way.
     pub async fn take(dir: &str) -> Result<Lock, StorageError> {
         loop {

@@ -1,12 +1,12 @@
 //! The mark: how far the log has come, written apart from the log itself.
 //!
-//! A log alone cannot tell a record that was torn when the machine died from one that rotted after it was acknowledged: both
+//! A log alone cannot tell a record that was torn when the machine crashed from one that rotted after it was acknowledged: both
 //! are bytes with a bad checksum near the end. The first has to be cut off, the second must never be (Alagappan et al.,
 //! "Protocol-Aware Recovery for Consensus-Based Storage", FAST 2018, section 3.3). So each batch of records is written
 //! together with a mark that says up to where the log was durable before (`synced`: what is missing up to there is damage),
 //! and up to where it will be (`written`: what is missing behind that was never acknowledged).
 //!
-//! In between is the batch itself, and nobody can tell. Where that is not good enough the mark is written when the batch is
+//! In between is the batch itself, which cannot be told. Where that is not good enough the mark is written when the batch is
 //! durable ([`super::Marking`]): then both numbers are the same, and there is nothing in between. Either way a mark means
 //! what it says, whatever the log was opened with.
 //!

@@ -52,7 +52,7 @@ pub struct Options {
 #[serde(rename_all = "kebab-case")]
 pub enum Marking {
     /// Together with the batch, and both are synced side by side: an acknowledgement takes as long as one sync. After a crash
-    /// nobody can tell a last batch that was torn from one that was acknowledged and has rotted:
+    /// it is unknown whether the last batch was torn, or was acknowledged and has rotted:
     /// [`Finding::Ambiguous`].
     #[default]
     WithBatch,
@@ -79,7 +79,7 @@ pub struct Recovery {
 /// Something that was not as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// Records from `from` on were being written when the writer died. None was acknowledged; they are cut off.
+    /// Records from `from` on were being written when the writer crashed. None was acknowledged; they are cut off.
     Torn {
         /// The first that was cut off.
         from: u64,
@@ -91,7 +91,7 @@ pub enum Finding {
         /// The last of them.
         last: u64,
     },
-    /// Records are lost, and nobody can tell whether they were acknowledged.
+    /// Records are lost, and it is unknown whether they were acknowledged.
     Ambiguous {
         /// The first of them.
         first: u64,
@@ -130,7 +130,7 @@ pub enum Read {
     },
 }
 
-/// A log that is open. Clones are the same log; when the last one is dropped it is closed, and what nobody waited for is
+/// A log that is open. Clones are the same log; when the last one is dropped it is closed, and records that no caller waited for are
 /// not written.
 #[derive(Clone, Debug)]
 pub struct Wal(Rc<Handle>);
@@ -176,11 +176,11 @@ impl Wal {
         Ok(self.shared().append(record))
     }
 
-    /// Waits until a record is durable, and all before it. All who wait share the syncs. Who stops waiting changes nothing.
+    /// Waits until a record is durable, and all before it. All waiting callers share the syncs. A caller that stops waiting changes nothing.
     ///
     /// # Errors
     ///
-    /// What went wrong: then nobody knows whether the record is durable, and the log has to be opened anew. `OutOfRange` if
+    /// What went wrong: then it is unknown whether the record is durable, and the log has to be opened anew. `OutOfRange` if
     /// there is no such record.
     pub async fn sync(&self, index: u64) -> Result<(), StorageError> {
         let shared = self.shared();

@@ -9,7 +9,7 @@ use super::segment::{LOST, Place, Segment};
 use crate::storage::StorageError;
 use crate::storage::window::Window;
 
-/// Reads the records of a log in order, as far as they are durable: nobody ever sees what could still be lost.
+/// Reads the records of a log in order, as far as they are durable: records that could still be lost are not shown.
 #[derive(Debug)]
 pub struct Reader {
     shared: Rc<Shared>,

@@ -1,9 +1,9 @@
 //! Opening a log: what is there, what is to be thought of it, and how it is put in order.
 //!
-//! Nothing is believed because it can be read. When the process died and the machine did not, or when a sync failed, the
+//! Nothing is believed because it can be read. When the process crashed and the machine did not, or when a sync failed, the
 //! page cache shows bytes that are not on the disk, and a failed sync leaves some of them *clean*: no later sync will
 //! write them (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020). So everything that is not known
-//! to be durable is written once more, the same bytes to the same place, and synced, before anybody hears of it.
+//! to be durable is written once more, the same bytes to the same place, and synced, before it is shown to any caller.
 //!
 //! All of this may be cut short by a crash at any point, and begun anew: each step leaves a log that means the same. The
 //! order of the steps is what counts:

@@ -5,11 +5,11 @@
 //! - **A segment begins only when all before it is settled**: every record below its first one is durable, or was given up.
 //!   So a segment that is there is proof: what is bad in front of it is damage, and not something torn.
 //! - **A later segment overrules the earlier ones** from its first record on. To cut the log is to begin a segment
-//!   where the cut is: one name, that is there after a crash or is not. The bytes behind the cut are dead from that moment,
+//!   where the cut is: one name, that is there after a crash or is not. The bytes behind the cut count for nothing from that moment,
 //!   however often a crash brings back a length that was cut or a file that was removed.
 //!
 //! Each life of a log begins a segment of its own. So a segment's bytes are written once: what is at a place is what was first
-//! written there, or damage. Nobody appends behind an end that he only believes in.
+//! written there, or damage. A writer never appends behind an end that is not certain.
 
 use std::rc::Rc;
 
@@ -79,7 +79,7 @@ impl Segment {
     /// acknowledged before.
     ///
     /// `ambiguous` are ranges of records that were given up for good. They are noted at the beginning, and are durable before
-    /// the segment has its name: who sees that name would otherwise believe that those records once were sound.
+    /// the segment has its name: a reader of that name would otherwise believe that those records once were sound.
     pub async fn begin(dir: &str, name: Name, ambiguous: &[(u64, u64)]) -> Result<Segment, StorageError> {
         let path = join(dir, &name.file_name());
         let draft = format!("{path}{DRAFT}");
