@@ -7,7 +7,7 @@ use std::time::Duration;
 use sim::{simulate, task, time};
 use systems::kv::store::{Command, Query, Store};
 use systems::kv::{Params, server};
-use systems::rsm::{Outcome, Reads, Replica, Submit};
+use systems::rsm::{Outcome, Reads, Replica, Request};
 
 const CLIENTS: u64 = 100_000;
 const SESSIONS: usize = 10_000;
@@ -41,10 +41,10 @@ async fn all(replica: &Replica<Store>, clients: u64, does: impl AsyncFn(&Replica
 }
 
 async fn puts(replica: &Replica<Store>) {
-    let opened = replica.submit(Submit::Open).await;
+    let opened = replica.submit(Request::Open).await;
     let Ok(Outcome::Opened(session)) = opened else { panic!("{opened:?}") };
     let command = Command::Put("k".to_owned(), "v".to_owned());
-    let done = replica.submit(Submit::Execute { session, number: 1, command }).await;
+    let done = replica.submit(Request::Execute { session, number: 1, command }).await;
     assert!(matches!(done, Ok(Outcome::Executed(_))), "{done:?}");
 }
 
@@ -100,7 +100,7 @@ fn many_clients_cost_little_memory() {
         // Many copies, beside which what was free before is little.
         let copies: Vec<_> = (0..20).map(|_| replica.peek(Clone::clone)).collect();
         let bytes = (resident() - before) / copies.len() / SESSIONS;
-        let in_snapshot = sim::codec::encode(&copies[0]).expect("it is below the limit").len() / SESSIONS;
+        let in_snapshot = replica.raft().size().1 / SESSIONS;
         (replica.peek(|sessions| sessions.len()), bytes, in_snapshot)
     });
     println!("{sessions} sessions of {bytes} bytes each in memory, {in_snapshot} in a snapshot");

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sim::codec;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::rsm::{At, StateMachine};
+use crate::storage::StorageError;
+use crate::storage::snapshot::{Snapshot, Writer};
 
 /// How much a store may hold. All replicas must be given the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,16 +78,7 @@ pub struct Store {
 
 impl Store {
     /// An empty one.
-    ///
-    /// # Panics
-    ///
-    /// If a store within its limits might not fit into a snapshot.
     pub fn new(limits: Limits) -> Store {
-        assert!(
-            limits.total as u64 <= codec::LIMIT / 2,
-            "a store of {} bytes does not fit into a snapshot",
-            limits.total
-        );
         Store { limits, map: BTreeMap::new(), bytes: 0, hash: 0 }
     }
 
@@ -164,6 +156,24 @@ impl StateMachine for Store {
 
     fn digest(&self) -> u64 {
         self.hash
+    }
+
+    async fn save(&self, to: &mut Writer) -> Result<(), StorageError> {
+        to.put(&(self.limits, self.bytes, self.hash, self.map.len())).await?;
+        for pair in &self.map {
+            to.put(&pair).await?;
+        }
+        Ok(())
+    }
+
+    async fn load(from: &mut Snapshot) -> Result<Store, StorageError> {
+        let (limits, bytes, hash, pairs): (_, _, _, usize) = from.get().await?;
+        let mut map = BTreeMap::new();
+        for _ in 0..pairs {
+            let (key, value) = from.get().await?;
+            map.insert(key, value);
+        }
+        Ok(Store { limits, map, bytes, hash })
     }
 }
 

@@ -40,15 +40,13 @@ pub struct Params {
     pub max_append_bytes: usize,
     /// See [`raft::Config::snapshot_chunk`].
     pub snapshot_chunk: usize,
-    /// When the log has more bytes than this, a snapshot takes its place; 0 is never.
+    /// When the log has more bytes than this, and more than the last snapshot, a snapshot takes its place; 0 is never.
     pub snapshot_bytes: usize,
     /// How many bytes a segment of the log on disk has before the next one is begun.
     pub segment: u64,
     /// The most bytes of one value.
     pub max_value: usize,
-    /// The most bytes of all keys and values: see [`Limits::total`](super::store::Limits::total). At most 8 MiB, so that a
-    /// snapshot can be encoded.
-    #[serde(deserialize_with = "between::<_, 0, 8_388_608>")]
+    /// The most bytes of all keys and values: see [`Limits::total`](super::store::Limits::total).
     pub max_bytes: usize,
     /// A session ends when no command of it came to the log for so long.
     pub session_idle_ms: u64,

@@ -76,6 +76,7 @@ pub mod server;
 pub mod snapshot;
 mod system;
 pub mod visible;
+pub mod waiting;
 pub mod workload;
 
 pub use config::Config;

@@ -4,22 +4,22 @@
 //! a size that the scenario chooses, so that they go in many parts.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sim::rpc::{Incoming, Responder, Server, Service};
 use sim::sync::Notify;
-use sim::{always, codec, group, node, observe, planted, select, task, time};
+use sim::{always, group, node, observe, planted, select, task, time};
 
 use super::driver::{Applies, Apply, EmptyDisk, Options, Raft, StartError};
 use super::events;
 use super::leader::ProposeError;
 use super::membership::{Membership, Target};
 use super::system::Params;
+use super::waiting::{Decided, Waiting};
 use super::{Id, Index, Term};
+use crate::storage::StorageError;
 
 /// Where servers listen to each other, and to clients.
 pub const PORTS: [u16; 2] = [1, 2];
@@ -40,7 +40,7 @@ pub enum Request {
     Transfer(u64),
     /// To change the membership: voters and learners.
     Members(Vec<u64>, Vec<u64>),
-    /// How far this server has come, and who the members are as far as it knows.
+    /// The last applied entry of this server, and the members as far as it knows.
     Status,
 }
 
@@ -78,10 +78,9 @@ struct State {
     hash: u64,
 }
 
-/// Who waits for an entry.
-struct Waiting {
-    term: Term,
-    /// What the command is, as a hash; a read has none.
+/// A request that waits for an entry.
+struct Call {
+    /// The hash of the command; a read has none.
     command: Option<u64>,
     responder: Responder<LogService>,
 }
@@ -90,8 +89,9 @@ struct Host {
     raft: Raft,
     state: RefCell<State>,
     applied: Cell<Index>,
-    /// Who waits for an entry of that term at that index.
-    waiting: RefCell<BTreeMap<Index, Waiting>>,
+    waiting: RefCell<Waiting<Call>>,
+    /// The entry at which the last snapshot was begun.
+    compacting: Cell<Index>,
     progress: Notify,
     params: Rc<Params>,
 }
@@ -128,7 +128,7 @@ pub async fn boot(params: Rc<Params>) {
     }
 }
 
-/// Whoever starts the servers knows which of them have run before.
+/// The starter of the servers knows which of them have run before.
 fn marked(incarnation: u32) -> EmptyDisk {
     if incarnation == 1 { EmptyDisk::Marked } else { EmptyDisk::Lost }
 }
@@ -140,6 +140,7 @@ async fn serve(raft: Raft, mut applies: Applies, server: &mut Server<LogService>
         state: RefCell::default(),
         applied: Cell::new(0),
         waiting: RefCell::default(),
+        compacting: Cell::new(0),
         progress: Notify::new(),
         params,
     });
@@ -147,7 +148,11 @@ async fn serve(raft: Raft, mut applies: Applies, server: &mut Server<LogService>
     while host.raft.stopped().is_none() {
         select! {
             apply = applies.recv() => match apply {
-                Some(apply) => host.apply(apply),
+                Some(apply) => {
+                    if let Err(error) = host.apply(apply).await {
+                        host.raft.fail(error);
+                    }
+                }
                 None => break,
             },
             incoming = server.recv() => host.clone().answer(incoming),
@@ -159,13 +164,14 @@ async fn serve(raft: Raft, mut applies: Applies, server: &mut Server<LogService>
 }
 
 impl Host {
-    fn apply(&self, apply: Apply) {
+    async fn apply(self: &Rc<Self>, apply: Apply) -> Result<(), StorageError> {
         let (index, term) = match apply {
             Apply::Snapshot { index, state, .. } => {
-                *self.state.borrow_mut() = match state.is_empty() || planted!("raft.snapshot-state-ignored") {
-                    true => State::default(),
-                    false => codec::decode::<(State, Vec<u8>)>(&state).expect("its own snapshot").0,
+                let loaded = match state.filter(|_| !planted!("raft.snapshot-state-ignored")) {
+                    None => State::default(),
+                    Some(mut snapshot) => snapshot.get().await?,
                 };
+                self.state.replace(loaded);
                 (index, None)
             }
             Apply::Command { index, term, command } => {
@@ -183,40 +189,57 @@ impl Host {
             self.applied.get()
         );
         self.applied.set(index);
-        self.tell(index);
-        self.progress.notify_waiters();
-        self.answer_waiting(index, term);
-        let every = self.params.snapshot_every;
-        if term.is_some() && every > 0 && index.is_multiple_of(every) {
-            let state = (self.state.borrow().clone(), vec![7u8; self.params.snapshot_bytes]);
-            let index = if planted!("raft.snapshot-index-off-by-one") { index - 1 } else { index };
-            self.raft.compact(index, Bytes::from(codec::encode(&state).expect("it is small")));
-        }
-    }
-
-    /// What the state is, for whoever compares it with others'.
-    fn tell(&self, index: Index) {
         let State { count, hash } = *self.state.borrow();
         observe!(events::State { index, count, hash });
+        self.progress.notify_waiters();
+        match term {
+            Some(term) => self.complete(index, term),
+            None => self.skipped(index),
+        }
+        let every = self.params.snapshot_every;
+        let under_way = self.compacting.get() > self.raft.snapshot_index();
+        if term.is_some() && every > 0 && index.is_multiple_of(every) && !under_way {
+            let last = if planted!("raft.snapshot-index-off-by-one") { index - 1 } else { index };
+            self.compacting.set(last);
+            let state = self.state.borrow().clone();
+            task::spawn(self.clone().make_snapshot(last, state));
+        }
+        Ok(())
     }
 
-    /// Who waited for an entry up to `index` learns what became of it. What a snapshot jumped over nobody knows.
-    fn answer_waiting(&self, index: Index, applied: Option<Term>) {
-        let mut waiting = self.waiting.borrow_mut();
-        while let Some(entry) = waiting.first_entry().filter(|entry| *entry.key() <= index) {
-            let (at, Waiting { term, command, responder }) = entry.remove_entry();
-            responder.send(&match applied {
-                Some(applied) if at == index && applied == term => match command {
-                    Some(hash) => {
-                        observe!(events::Acked { index, hash });
-                        Reply::Appended(index)
-                    }
-                    None => Reply::Read(index),
-                },
-                Some(_) if at == index => Reply::Refused(None),
-                _ => Reply::Unknown,
+    async fn make_snapshot(self: Rc<Self>, index: Index, state: State) {
+        if let Err(error) = self.write_snapshot(index, state).await {
+            self.raft.fail(error);
+        }
+    }
+
+    async fn write_snapshot(&self, index: Index, state: State) -> Result<(), StorageError> {
+        let Some(mut new) = self.raft.begin_snapshot(index).await? else { return Ok(()) };
+        new.state.put(&state).await?;
+        new.state.write(&vec![7; self.params.snapshot_bytes]).await?;
+        self.raft.compact(new);
+        Ok(())
+    }
+
+    /// Answers the requests that an applied entry decides.
+    fn complete(&self, index: Index, term: Term) {
+        let Decided { applied, overwritten } = self.waiting.borrow_mut().applied(index, term, |of, term| of == term);
+        if let Some(Call { command, responder }) = applied {
+            responder.send(&match command {
+                Some(hash) => {
+                    observe!(events::Acked { index, hash });
+                    Reply::Appended(index)
+                }
+                None => Reply::Read(index),
             });
         }
+        overwritten.into_iter().for_each(|call| call.responder.send(&Reply::Refused(None)));
+    }
+
+    /// Answers the requests whose entries a snapshot has skipped over.
+    fn skipped(&self, index: Index) {
+        let skipped: Vec<_> = self.waiting.borrow_mut().skipped(index).collect();
+        skipped.into_iter().for_each(|call| call.responder.send(&Reply::Unknown));
     }
 
     fn answer(self: Rc<Self>, incoming: Incoming<LogService>) {
@@ -253,13 +276,11 @@ impl Host {
         }
     }
 
-    /// Proposes a command and answers when it is applied. `hash` is none for a read.
-    fn propose(&self, command: Vec<u8>, hash: Option<u64>, responder: Responder<LogService>) {
-        match self.raft.propose(command.into()) {
+    /// Proposes an entry and answers when it is applied. `command` is the hash of its command; a read has none.
+    fn propose(&self, bytes: Vec<u8>, command: Option<u64>, responder: Responder<LogService>) {
+        match self.raft.propose(bytes.into()) {
             Ok((index, term)) => {
-                let now = Waiting { term, command: hash, responder };
-                let before = self.waiting.borrow_mut().insert(index, now);
-                // The entry that was there is not in this log any more. Another server may still have it, and lead one day.
+                let before = self.waiting.borrow_mut().insert(index, term, Call { command, responder });
                 if let Some(before) = before {
                     before.responder.send(&Reply::Unknown);
                 }

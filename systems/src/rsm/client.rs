@@ -1,12 +1,12 @@
-//! A client: remembers who leads, has a session, tries again until its deadline.
+//! A client: remembers the leader, has a session, and retries until its deadline.
 
 use std::time::Duration;
 
 use sim::time::Instant;
 use sim::{Addr, GroupId, planted, rand, rpc, time};
 
-use super::service::{Reply, Request, Service};
-use super::session::Outcome;
+use super::service::{self, Reply, Service};
+use super::session::{Outcome, Request};
 use super::{StateMachine, visible};
 
 /// How a client waits.
@@ -33,11 +33,11 @@ impl Default for Patience {
 /// Why there is no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
-    /// The deadline passed, or it is too large: it certainly was not, and will not be, executed.
+    /// The request was not executed, and will not be: the deadline passed before it was sent, or it is too large.
     #[error("not executed")]
     NotExecuted,
-    /// It may have been executed, or be later.
-    #[error("nobody knows whether it was executed")]
+    /// The request may have been executed, or may be later.
+    #[error("outcome unknown")]
     Unknown,
 }
 
@@ -47,7 +47,7 @@ pub struct Client<S: StateMachine> {
     /// Where the servers answer clients.
     servers: Vec<Addr>,
     patience: Patience,
-    /// Whom to ask next: who answered last, or was named, or any.
+    /// The server to ask next: the last that answered, the one that was named as the leader, or any.
     leader: usize,
     session: Option<Session>,
     state: std::marker::PhantomData<S>,
@@ -82,7 +82,8 @@ impl<S: StateMachine> Client<S> {
         let Some(session) = &mut self.session else { return Err(ClientError::NotExecuted) };
         session.number += 1;
         visible::begun(self.group, session.id, session.number);
-        let mut request = Request::Execute { session: session.id, number: session.number, command };
+        let request = Request::Execute { session: session.id, number: session.number, command };
+        let mut request = service::Request::Client(request);
         // From now on some duplicate of a message may have it executed, whatever the servers answer to another one.
         while time::now() < deadline {
             match self.attempt(self.leader, &request, deadline).await {
@@ -100,7 +101,7 @@ impl<S: StateMachine> Client<S> {
                 Some(Reply::Elsewhere(leader)) => self.go(leader),
                 Some(_) | None => {
                     self.go(None);
-                    if let Request::Execute { number, .. } = &mut request
+                    if let service::Request::Client(Request::Execute { number, .. }) = &mut request
                         && planted!("rsm.client-counts-attempts")
                     {
                         *number += 1;
@@ -121,7 +122,7 @@ impl<S: StateMachine> Client<S> {
     ///
     /// [`ClientError::NotExecuted`] when the deadline passed.
     pub async fn query(&mut self, query: S::Query, deadline: Instant) -> Result<S::Answer, ClientError> {
-        let request = Request::Query(query);
+        let request = service::Request::Client(Request::Query(query));
         while time::now() < deadline {
             match self.attempt(self.leader, &request, deadline).await {
                 Some(Reply::Done(Outcome::Answered(answer))) => return Ok(answer),
@@ -140,7 +141,7 @@ impl<S: StateMachine> Client<S> {
     ///
     /// As [`Client::query`].
     pub async fn query_anywhere(&mut self, query: S::Query, deadline: Instant) -> Result<S::Answer, ClientError> {
-        let request = Request::Query(query);
+        let request = service::Request::Client(Request::Query(query));
         while time::now() < deadline {
             let server = rand::below(self.servers.len() as u64) as usize;
             if let Some(Reply::Done(Outcome::Answered(answer))) = self.attempt(server, &request, deadline).await {
@@ -152,8 +153,9 @@ impl<S: StateMachine> Client<S> {
     }
 
     async fn open(&mut self, deadline: Instant) -> Option<u64> {
+        let request = service::Request::Client(Request::Open);
         while time::now() < deadline {
-            match self.attempt(self.leader, &Request::Open, deadline).await {
+            match self.attempt(self.leader, &request, deadline).await {
                 Some(Reply::Done(Outcome::Opened(id))) => return Some(id),
                 Some(Reply::Elsewhere(leader)) => self.go(leader),
                 _ => self.go(None),
@@ -163,7 +165,7 @@ impl<S: StateMachine> Client<S> {
         None
     }
 
-    async fn attempt(&self, server: usize, request: &Request<S>, deadline: Instant) -> Option<Reply<S>> {
+    async fn attempt(&self, server: usize, request: &service::Request<S>, deadline: Instant) -> Option<Reply<S>> {
         let timeout = self.patience.attempt.min(deadline - time::now());
         rpc::call::<Service<S>>(self.servers[server], request, timeout).await.ok()
     }

@@ -1,51 +1,60 @@
 //! Replicated state machines on Raft: what a system needs between its own commands and the log.
 //!
-//! Not a system but a library: a system says what its state is and what a command does ([`StateMachine`]), and has
-//! replicas that agree ([`Replica`]), a service that clients ask ([`service`]), and clients that find the leader, try again and
-//! are executed once ([`Client`]). How long commands take to be executed everywhere is measured with one line more
-//! ([`ExecutedByAll`]).
+//! A library, not a system. A system defines its state and its commands ([`StateMachine`]). The library adds replicas that agree
+//! ([`Replica`]), a service for clients and operators ([`service`]), clients that find the leader, retry and are executed once
+//! ([`Client`]), and a watch on leadership ([`Leadership`]). [`ExecutedByAll`] measures how long commands take to be executed
+//! everywhere.
 //!
 //! # Guarantees
 //!
-//! - Every replica executes the same commands in the same order, each after it is committed, and after a restart goes on
-//!   from its snapshot.
-//! - A command of a session is executed at most once, however often it is sent, to whomever, across crashes and snapshots; who
-//!   sends it again gets the reply of the first time, as long as it is the session's latest. If the session is no longer known,
-//!   or a later command of it was executed, it is not executed, and its sender hears that.
-//! - [`Client::execute`] says one of three things: executed (with the reply), certainly not executed, or unknown.
-//! - Queries are linearizable, by whichever of the three ways they are answered ([`Reads`]).
+//! - Every replica executes the same commands in the same order, each after it is committed. A restarted replica continues from
+//!   its snapshot.
+//! - A command of a session is executed at most once, however often and to whichever servers it is sent, across crashes and
+//!   snapshots. A repeated request gets the reply of the first execution, as long as the command is the session's latest. If the
+//!   session has expired, or a later command of it was executed, the command is not executed and the client gets an error.
+//! - [`Client::execute`] has one of three results: executed (with the reply), not executed, or unknown.
+//! - Queries are linearizable with each of the three [`Reads`].
+//! - A task on the leader ([`Leadership`]) sees each loss of leadership, and stops acting in a term that is over as soon as its
+//!   server can know.
+//! - A state of any size goes into snapshots and to other replicas in pieces ([`StateMachine::save`]). A replica makes a snapshot
+//!   when the log has outgrown the last one, so snapshots at most double what a replica writes. The log's entries are in memory,
+//!   and take at most about as much as the state does.
 //!
 //! # The log's time
 //!
-//! Each entry carries the log's time as the leader that took it reckoned it, and the state machine sees it in [`At::now`]. Leases,
-//! time-outs and deadlock detection of replicated systems are built on it, and on nothing else: it is the same at every replica.
+//! Each entry carries a time, which its leader computes when it proposes the entry. The state machine gets the time as
+//! [`At::now`]. It is the same at every replica, so leases, time-outs and deadlock detection of replicated systems are built on
+//! it, and never on a clock.
 //!
-//! It promises:
+//! The log's time promises:
 //!
-//! - It begins at zero with the log, never goes back, and is part of snapshots: neither a restart nor a new leader sets it back.
-//! - Between two entries it goes on by no more than passed on the clock of the leader (or, across leaders, on the clocks of all of
-//!   them added up) between their proposals. So what is granted for ten seconds of the log's time is granted for ten seconds of
-//!   real time *at least*, up to the drift of the leader's clock; wall clocks and their steps do not matter.
+//! - It begins at zero with the log and never goes back. Snapshots contain it, so neither a restart nor a new leader sets it back.
+//! - It never runs faster than clocks. Between two entries of one leader it advances by what that leader's monotonic clock
+//!   advanced; between the last entry of one leader and the first of the next it does not advance. A lease of ten seconds of the
+//!   log's time therefore lasts *at least* ten seconds of real time, up to the drift of the leader's clock. Wall clocks and their
+//!   steps have no effect.
 //!
 //! It does not promise:
 //!
-//! - That it goes on by itself. It stands still while nobody proposes; the next entry of the same leader makes up for that,
-//!   and the first entry of another leader does not: it carries the time at which that leader's state stood. What ends at a
-//!   time ends with the first entry that comes later than that, so it may end late, and never early.
-//! - That it is the time of any clock, or the same moment's time everywhere: a replica that is behind sees it later.
+//! - That it advances by itself. It stands still while no entry is proposed. The next entry of the same leader makes up for the
+//!   pause; the first entry of a new leader does not. A lease ends with the first entry whose time is past its end, so it may end
+//!   late, and never early.
+//! - That replicas see a time at the same moment. A replica that lags behind sees it later.
 //!
-//! A state machine hears of the time only in [`StateMachine::apply`]. A system in which something must happen at a time though no
-//! client asks for anything has its leader propose: a task on each server waits until its replica leads, and then submits
-//! a command every so often (of a session of its own), or any [`Request`], which is enough to make the time go on.
+//! A state machine sees the time only when a command is applied. If something must happen at a time without a client's
+//! request, the leader proposes it: a task on each server waits until its replica leads ([`Leadership::gained`]), opens a session,
+//! and submits a command every so often ([`Replica::submit`]). A query that is submitted also makes the time advance, without a
+//! session.
 //!
-//! # Where it comes from
+//! # Sources
 //!
-//! Sessions, their expiry on the log's own clock, and queries without log entries: Ongaro, "Consensus: Bridging Theory and
-//! Practice", 2014, sections 6.3 and 6.4. Replies kept to recognise commands that are sent again: Liskov and Cowling,
-//! "Viewstamped Replication Revisited", 2012, section 4.
+//! Sessions, their expiry by the log's time, and queries without log entries: Ongaro, "Consensus: Bridging Theory and
+//! Practice", 2014, sections 6.3 and 6.4; when to make a snapshot: section 5.1.3. Replies kept for repeated requests: Liskov and
+//! Cowling, "Viewstamped Replication Revisited", 2012, section 4.
 
 mod client;
 mod known_bugs;
+mod leadership;
 pub mod operator;
 mod replica;
 pub mod service;
@@ -60,13 +69,16 @@ use serde::de::DeserializeOwned;
 
 pub use client::{Client, ClientError, Patience};
 pub use known_bugs::declare as declare_known_bugs;
-pub use replica::{Options, Reads, Replica, Submit, SubmitError};
-pub use session::{Limits, Outcome, Sessions};
+pub use leadership::{Leadership, Stopped};
+pub use replica::{Options, Reads, Replica, SubmitError};
+pub use session::{Limits, Outcome, Request, Sessions};
 pub use visible::ExecutedByAll;
 
 use crate::raft::Index;
+use crate::storage::StorageError;
+use crate::storage::snapshot::{Snapshot, Writer};
 
-/// What goes through the log, over the network and into snapshots.
+/// A value that goes through the log, over the network and into snapshots.
 pub trait Data: Clone + Debug + Eq + Serialize + DeserializeOwned + 'static {}
 
 impl<T: Clone + Debug + Eq + Serialize + DeserializeOwned + 'static> Data for T {}
@@ -80,15 +92,15 @@ pub struct At {
     pub now: Duration,
 }
 
-/// What is replicated. Its serialized form is the snapshot.
+/// A replicated state.
 pub trait StateMachine: Data {
-    /// What changes the state.
+    /// A command changes the state.
     type Command: Data;
-    /// What comes of it.
+    /// The reply to a command.
     type Reply: Data;
-    /// What asks about the state.
+    /// A query reads the state.
     type Query: Data;
-    /// The answer.
+    /// The answer to a query.
     type Answer: Data;
 
     /// Executes a command. State and reply must depend on nothing but the state before, `at` and the command: no clock but
@@ -98,8 +110,55 @@ pub trait StateMachine: Data {
     /// Answers a query.
     fn query(&self, query: &Self::Query) -> Self::Answer;
 
-    /// Something that differs for different states, with a probability that can be relied on. It is compared between
-    /// replicas after each command, so it should cost little. Without it only what was executed is compared.
+    /// Writes the state into a snapshot. Nothing is applied meanwhile, so this should do nothing but write; queries are answered.
+    ///
+    /// By default the state is one value for the codec, which must be smaller than [`sim::codec::LIMIT`] (16 MiB) and is in memory
+    /// twice while it is written. A larger state writes itself piece by piece, and [`StateMachine::load`] reads the pieces in
+    /// the same order:
+    ///
+    /// ```
+    /// # use std::collections::BTreeMap;
+    /// # use systems::storage::{StorageError, snapshot::{Snapshot, Writer}};
+    /// struct Map(BTreeMap<String, String>);
+    ///
+    /// impl Map {
+    ///     async fn save(&self, to: &mut Writer) -> Result<(), StorageError> {
+    ///         to.put(&self.0.len()).await?;
+    ///         for pair in &self.0 {
+    ///             to.put(&pair).await?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///
+    ///     async fn load(from: &mut Snapshot) -> Result<Self, StorageError> {
+    ///         let mut map = BTreeMap::new();
+    ///         for _ in 0..from.get::<usize>().await? {
+    ///             let (key, value) = from.get().await?;
+    ///             map.insert(key, value);
+    ///         }
+    ///         Ok(Map(map))
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer. The server then stops, and starts anew from its disk.
+    fn save(&self, to: &mut Writer) -> impl Future<Output = Result<(), StorageError>> {
+        to.put(self)
+    }
+
+    /// Reads what [`StateMachine::save`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// Those of the snapshot, as with [`StateMachine::save`].
+    fn load(from: &mut Snapshot) -> impl Future<Output = Result<Self, StorageError>> {
+        from.get()
+    }
+
+    /// A hash of the state. It is compared between replicas after each command, so it should cost little. By default only the
+    /// executed commands are compared.
     fn digest(&self) -> u64 {
         0
     }

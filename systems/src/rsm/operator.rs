@@ -9,7 +9,7 @@ use std::time::Duration;
 use sim::{GroupId, NodeId, rpc, time};
 
 use super::StateMachine;
-use super::service::{Reply, Request, Service};
+use super::service::{Admin, Reply, Request, Service};
 use crate::raft::Index;
 use crate::raft::operator::{self, MembersAre, TransferTo, group_of, servers};
 
@@ -19,14 +19,14 @@ const ATTEMPT: Duration = Duration::from_millis(200);
 /// Has the leader hand leadership over.
 pub async fn transfer<S: StateMachine>(group: &str, port: u16, args: TransferTo) {
     let group = group_of(&args.group, group);
-    insist(group, port, Request::<S>::Transfer(args.drawn(group))).await;
+    insist::<S>(group, port, Admin::Transfer(args.drawn(group))).await;
 }
 
 /// Has the leader change the membership.
 pub async fn members<S: StateMachine>(group: &str, port: u16, args: MembersAre) {
     let group = group_of(&args.group, group);
     let (voters, learners) = args.drawn(group);
-    insist(group, port, Request::<S>::Members { voters, learners }).await;
+    insist::<S>(group, port, Admin::Members { voters, learners }).await;
 }
 
 /// Waits until all members have applied as much as the first of them that answered, at least. Those that take no part any more do
@@ -41,7 +41,7 @@ pub async fn converged<S: StateMachine>(group: GroupId, port: u16) {
             if matches!(applied.get(&server), Some(None)) {
                 continue;
             }
-            match ask::<S>(server, port, &Request::Status).await {
+            match ask::<S>(server, port, &Request::Admin(Admin::Status)).await {
                 Some(Reply::Status { applied: at, members }) => {
                     applied.insert(server, Some(at));
                     if at >= newest.0 {
@@ -66,7 +66,8 @@ async fn ask<S: StateMachine>(server: u64, port: u16, request: &Request<S>) -> O
     rpc::call::<Service<S>>(NodeId::new(server as u16).port(port), request, ATTEMPT).await.ok()
 }
 
-async fn insist<S: StateMachine>(group: GroupId, port: u16, request: Request<S>) {
+async fn insist<S: StateMachine>(group: GroupId, port: u16, request: Admin) {
+    let request = Request::<S>::Admin(request);
     operator::insist(group, async |server| match ask(server, port, &request).await {
         Some(Reply::Begun) => Ok(()),
         Some(Reply::Elsewhere(other)) => Err(other),

@@ -1,7 +1,6 @@
-//! A replica: applies what is committed, tells those who wait for it, answers queries, and makes snapshots.
+//! A replica: applies committed entries, completes the requests that wait for them, answers queries, and makes snapshots.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,15 +10,18 @@ use sim::time::Instant;
 use sim::{always, codec, observe, planted, time};
 
 use super::session::{Limits, Outcome, Request, Sessions, Stamped};
-use super::{StateMachine, visible};
+use super::{Leadership, StateMachine, visible};
 use crate::raft::driver::{self, Applies, Apply, Raft, StartError};
 use crate::raft::leader::ProposeError;
+use crate::raft::waiting::{Decided, Waiting};
 use crate::raft::{Id, Index, Term, events};
+use crate::storage::StorageError;
+use crate::storage::snapshot::Snapshot;
 
-/// The most bytes of a command or a query: what is larger does not get into the log.
+/// The most bytes of an entry.
 const LARGEST: usize = 1 << 20;
 
-/// Nobody waits longer for one entry, or for the log to go on: whoever asked has long asked elsewhere.
+/// The longest that a request waits for its entry, or a query for the log. By then the client has asked another server.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
 /// How queries are answered.
@@ -30,7 +32,7 @@ pub enum Reads {
     Log,
     /// The leader asks a quorum whether it still leads; many queries share a round (thesis, section 6.4).
     Index,
-    /// Without asking anybody, while the leader's lease lasts; relies on clocks that run within the declared drift (thesis,
+    /// Without a message, while the leader's lease lasts; relies on clocks that run within the declared drift (thesis,
     /// section 6.4.1).
     Lease,
 }
@@ -38,49 +40,34 @@ pub enum Reads {
 /// How to run a replica.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How to run its Raft server. Forwarding is off: whoever submits must learn where its command is.
+    /// How to run its Raft server. Forwarding is off: a submitter must learn the index of its entry.
     pub raft: driver::Options,
     /// How queries are answered.
     pub reads: Reads,
-    /// When the entries that are kept have more bytes than this, a snapshot takes their place. 0 is never.
+    /// A snapshot takes the place of the log's entries when they have more bytes than this, and more than the last snapshot (thesis,
+    /// section 5.1.3, with an expansion factor of 1): so snapshots at most double what is written. 0 is never.
     pub snapshot_bytes: usize,
     /// When sessions end.
     pub limits: Limits,
 }
 
-/// What is submitted to a replica.
-#[derive(Clone, Debug)]
-pub enum Submit<S: StateMachine> {
-    /// Begin a session: [`Outcome::Opened`] has its number.
-    Open,
-    /// Execute a command, unless it was executed before.
-    Execute {
-        /// Of which session.
-        session: u64,
-        /// Which of the session's commands: they have ascending numbers, and there is one under way at a time.
-        number: u64,
-        /// The command.
-        command: S::Command,
-    },
-}
-
 /// Why there is no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// Certainly nothing was done: this server does not lead, or cannot take anything at present.
-    #[error("this server does not take it")]
+    /// This server does not lead, or takes no requests at present. The request is not executed.
+    #[error("not the leader")]
     NotLeader {
-        /// Who leads, as far as it knows.
+        /// The leader, as far as the server knows.
         leader: Option<Id>,
     },
-    /// Certainly nothing was done, nor will it be anywhere: it is too large.
-    #[error("it has more than {LARGEST} bytes")]
+    /// The request is not executed, and no server would take it.
+    #[error("the request is larger than {LARGEST} bytes")]
     TooLarge,
-    /// It took the entry, and another one came to its place: certainly nothing was done.
-    #[error("another leader's entry came to its place")]
-    Replaced,
-    /// It may be done, or not, or only later.
-    #[error("nobody knows whether it was done")]
+    /// The log had an entry for the request, and another leader's entry took its place. The request is not executed.
+    #[error("entry overwritten by another leader")]
+    Overwritten,
+    /// The request may have been executed, or may be later, or never.
+    #[error("outcome unknown")]
     Unknown,
 }
 
@@ -99,12 +86,18 @@ struct Inner<S: StateMachine> {
     raft: Raft,
     reads: Reads,
     snapshot_bytes: usize,
+    /// The state before the first entry.
+    initial: S,
+    limits: Limits,
     state: RefCell<Sessions<S>>,
+    /// The last entry applied, and its term.
     applied: Cell<Index>,
-    /// The entry at which the last snapshot was asked for.
+    applied_term: Cell<Term>,
+    /// A snapshot is being read, and `state` is not yet what it says.
+    loading: Cell<bool>,
+    /// The entry at which the last snapshot was begun.
     compacting: Cell<Index>,
-    /// Who waits for an entry of that term at that index.
-    waiting: RefCell<BTreeMap<Index, (Term, Answer<S>)>>,
+    waiting: RefCell<Waiting<Answer<S>>>,
     progress: Notify,
     applies: RefCell<Option<JoinHandle<()>>>,
     /// A term, a moment of its own clock while it led in that term, and the log's time at that moment.
@@ -125,8 +118,12 @@ impl<S: StateMachine> Replica<S> {
             raft,
             reads: options.reads,
             snapshot_bytes: options.snapshot_bytes,
-            state: RefCell::new(Sessions::new(initial, options.limits)),
+            state: RefCell::new(Sessions::new(initial.clone(), options.limits)),
+            initial,
+            limits: options.limits,
             applied: Cell::new(0),
+            applied_term: Cell::new(0),
+            loading: Cell::new(false),
             compacting: Cell::new(0),
             waiting: RefCell::default(),
             progress: Notify::new(),
@@ -148,12 +145,24 @@ impl<S: StateMachine> Replica<S> {
         self.0.applied.get()
     }
 
-    /// Looks at the state as it is here, however old that may be.
+    /// Watches whether this replica leads.
+    pub fn leadership(&self) -> Leadership<S> {
+        Leadership::new(self.clone())
+    }
+
+    /// Waits until an entry of `term` is applied.
+    pub(super) async fn has_applied_term(self, term: Term) {
+        while self.0.applied_term.get() < term {
+            self.0.progress.notified().await;
+        }
+    }
+
+    /// Looks at the state of this replica, which may be old. While a snapshot is being loaded it is the initial one.
     pub fn peek<R>(&self, f: impl FnOnce(&Sessions<S>) -> R) -> R {
         f(&self.0.state.borrow())
     }
 
-    /// Stops: whoever waits hears that nothing is known. The port and the disk are free.
+    /// Stops the replica. The outcome of requests that wait is unknown. The port and the disk are free.
     pub fn close(&self) {
         if let Some(task) = self.0.applies.borrow_mut().take() {
             task.abort();
@@ -163,21 +172,15 @@ impl<S: StateMachine> Replica<S> {
         self.0.progress.notify_waiters();
     }
 
-    /// Puts an entry into the log and waits until it is applied, or will certainly never be; where there is no quorum for long,
-    /// it gives up.
+    /// Puts a request into the log as an entry, and waits until the entry is applied or certain never to be. Gives up after ten
+    /// seconds without a quorum.
+    ///
+    /// A query is then answered in its place in the log, whatever [`Reads`] says.
     ///
     /// # Errors
     ///
     /// See [`SubmitError`].
-    pub async fn submit(&self, submit: Submit<S>) -> Result<Outcome<S>, SubmitError> {
-        let request = match submit {
-            Submit::Open => Request::Open,
-            Submit::Execute { session, number, command } => Request::Execute { session, number, command },
-        };
-        self.put(request).await
-    }
-
-    async fn put(&self, request: Request<S>) -> Result<Outcome<S>, SubmitError> {
+    pub async fn submit(&self, request: Request<S>) -> Result<Outcome<S>, SubmitError> {
         if self.0.raft.stopped().is_some() {
             return Err(SubmitError::NotLeader { leader: None });
         }
@@ -196,18 +199,13 @@ impl<S: StateMachine> Replica<S> {
             return Ok(outcome);
         }
         let (answer, answered) = oneshot::channel();
-        // Whoever waited for an entry there waited for one of an earlier term, which is not in this log any more. Another server
-        // may still have it, and lead one day.
-        if let Some((_, before)) = self.0.waiting.borrow_mut().insert(index, (term, answer)) {
+        if let Some(before) = self.0.waiting.borrow_mut().insert(index, term, answer) {
             let _ = before.send(Err(SubmitError::Unknown));
         }
         match time::timeout(GIVE_UP, answered).await {
             Ok(answer) => answer.unwrap_or(Err(SubmitError::Unknown)),
             Err(_) => {
-                let waiting = &mut *self.0.waiting.borrow_mut();
-                if waiting.get(&index).is_some_and(|(of, _)| *of == term) {
-                    waiting.remove(&index);
-                }
+                self.0.waiting.borrow_mut().remove(index, term);
                 Err(SubmitError::Unknown)
             }
         }
@@ -249,7 +247,7 @@ impl<S: StateMachine> Replica<S> {
             return Ok(self.0.state.borrow().state().query(&query));
         }
         if self.0.reads == Reads::Log {
-            return match self.put(Request::Query(query)).await? {
+            return match self.submit(Request::Query(query)).await? {
                 Outcome::Answered(answer) => Ok(answer),
                 other => {
                     always!(false, "rsm.queries-are-answered", "{other:?}");
@@ -259,7 +257,8 @@ impl<S: StateMachine> Replica<S> {
         }
         let index = self.0.raft.read_index().await;
         let index = index.map_err(|_| SubmitError::NotLeader { leader: self.0.raft.leader() })?;
-        while self.applied() < index && !planted!("rsm.answers-before-it-has-applied") {
+        let behind = || self.0.loading.get() || self.applied() < index;
+        while behind() && !planted!("rsm.answers-before-it-has-applied") {
             if self.0.raft.stopped().is_some() {
                 return Err(SubmitError::NotLeader { leader: None });
             }
@@ -271,30 +270,38 @@ impl<S: StateMachine> Replica<S> {
     }
 
     async fn apply_all(self, mut applies: Applies) {
-        while let Some(apply) = applies.recv().await {
-            let older = planted!("rsm.snapshot-older-than-it-says").then(|| self.0.state.borrow().clone());
-            self.apply(apply);
-            while let Ok(apply) = applies.try_recv() {
-                self.apply(apply);
-            }
-            self.0.progress.notify_waiters();
-            match older {
-                Some(older) => self.compact_if_large(&older),
-                None => self.compact_if_large(&self.0.state.borrow()),
-            }
+        if let Err(error) = self.apply_until_it_fails(&mut applies).await {
+            self.0.raft.fail(error);
         }
     }
 
-    fn apply(&self, apply: Apply) {
+    async fn apply_until_it_fails(&self, applies: &mut Applies) -> Result<(), StorageError> {
+        while let Some(apply) = applies.recv().await {
+            let older = planted!("rsm.snapshot-older-than-it-says").then(|| self.0.state.borrow().clone());
+            self.apply(apply).await?;
+            while let Ok(apply) = applies.try_recv() {
+                self.apply(apply).await?;
+            }
+            self.0.progress.notify_waiters();
+            if self.is_snapshot_due() {
+                self.make_snapshot(older).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, apply: Apply) -> Result<(), StorageError> {
         let inner = &*self.0;
         let mut command_of = None;
         let (index, term, outcome) = match apply {
             Apply::Snapshot { index, term, state } => {
                 let ignored = inner.applied.get() > 0 && planted!("rsm.installed-state-ignored");
-                if !state.is_empty() && !ignored {
-                    *inner.state.borrow_mut() = codec::decode(&state).expect("a snapshot is what was encoded");
+                if let Some(mut snapshot) = state.filter(|_| !ignored) {
+                    self.load(&mut snapshot).await?;
                 }
-                self.tell_jumped_over(index);
+                for answer in inner.waiting.borrow_mut().skipped(index) {
+                    let _ = answer.send(Err(SubmitError::Unknown));
+                }
                 (index, term, None)
             }
             Apply::Command { index, term, command } => {
@@ -316,48 +323,60 @@ impl<S: StateMachine> Replica<S> {
         let (count, hash) = inner.state.borrow().digest();
         observe!(group: inner.raft.group(), events::State { index, count, hash });
         visible::executed(inner.raft.group(), index, command_of);
-        self.tell(index, term, outcome);
+        inner.applied_term.set(term);
+        self.complete(index, term, outcome);
+        Ok(())
     }
 
-    /// Tells those who wait what an applied entry means for them; one without an outcome is no command.
-    fn tell(&self, index: Index, term: Term, outcome: Option<Outcome<S>>) {
-        let mut waiting = self.0.waiting.borrow_mut();
-        let is_its = |of: Term| of == term || planted!("rsm.replies-by-index");
-        if let Some((of, answer)) = waiting.remove(&index) {
-            let _ = answer.send(match outcome {
-                Some(outcome) if is_its(of) => Ok(outcome),
-                _ => Err(SubmitError::Replaced),
-            });
-        }
-        // Terms never fall along a log: behind an entry of this term no older one will ever be committed.
-        while let Some(last) = waiting.last_entry().filter(|last| last.get().0 < term && !is_its(last.get().0)) {
-            let _ = last.remove().1.send(Err(SubmitError::Replaced));
-        }
-    }
-
-    /// Tells those whose entries a snapshot jumped over that nobody knows what became of them.
-    fn tell_jumped_over(&self, index: Index) {
-        let mut waiting = self.0.waiting.borrow_mut();
-        let later = waiting.split_off(&(index + 1));
-        for (_, answer) in std::mem::replace(&mut *waiting, later).into_values() {
-            let _ = answer.send(Err(SubmitError::Unknown));
-        }
-    }
-
-    fn compact_if_large(&self, state: &Sessions<S>) {
+    /// Replaces the state by that of a snapshot. There is never room for both.
+    async fn load(&self, snapshot: &mut Snapshot) -> Result<(), StorageError> {
         let inner = &*self.0;
-        let (limit, applied) = (inner.snapshot_bytes, inner.applied.get());
-        let under_way = inner.compacting.get() > inner.raft.snapshot_index();
-        if limit == 0 || under_way || inner.raft.size().0 <= limit || applied <= inner.raft.snapshot_index() {
-            return;
+        inner.loading.set(true);
+        inner.state.replace(Sessions::new(inner.initial.clone(), inner.limits));
+        let loaded = Sessions::load(snapshot).await?;
+        inner.state.replace(loaded);
+        inner.loading.set(false);
+        Ok(())
+    }
+
+    /// Completes the requests that an applied entry decides. An entry without a request has no outcome.
+    fn complete(&self, index: Index, term: Term, outcome: Option<Outcome<S>>) {
+        let is_same = |of, term| of == term || planted!("rsm.replies-by-index");
+        let Decided { applied, overwritten } = self.0.waiting.borrow_mut().applied(index, term, is_same);
+        if let Some(answer) = applied {
+            let _ = answer.send(outcome.ok_or(SubmitError::Overwritten));
         }
-        inner.compacting.set(applied);
+        for answer in overwritten {
+            let _ = answer.send(Err(SubmitError::Overwritten));
+        }
+    }
+
+    fn is_snapshot_due(&self) -> bool {
+        let inner = &*self.0;
+        let (log, snapshot) = inner.raft.size();
+        let under_way = inner.compacting.get() > inner.raft.snapshot_index();
+        inner.snapshot_bytes > 0
+            && !under_way
+            && log > inner.snapshot_bytes.max(snapshot)
+            && inner.applied.get() > inner.raft.snapshot_index()
+    }
+
+    /// Writes the state into a snapshot. Nothing is applied meanwhile; queries see the state.
+    #[allow(clippy::await_holding_refcell_ref, reason = "only the caller changes the state, and it waits")]
+    async fn make_snapshot(&self, older: Option<Sessions<S>>) -> Result<(), StorageError> {
+        let inner = &*self.0;
+        let Some(mut new) = inner.raft.begin_snapshot(inner.applied.get()).await? else { return Ok(()) };
+        inner.compacting.set(inner.applied.get());
         let without_replies = planted!("rsm.snapshot-without-replies").then(|| {
-            let mut state = state.clone();
+            let mut state = inner.state.borrow().clone();
             state.forget_replies();
             state
         });
-        let state = codec::encode(without_replies.as_ref().unwrap_or(state)).expect("a state is below the limit");
-        inner.raft.compact(applied, state.into());
+        match older.or(without_replies) {
+            Some(wrong) => wrong.save(&mut new.state).await?,
+            None => inner.state.borrow().save(&mut new.state).await?,
+        }
+        inner.raft.compact(new);
+        Ok(())
     }
 }

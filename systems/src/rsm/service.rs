@@ -1,4 +1,4 @@
-//! What clients ask a replica, and how it is run on a node.
+//! The service that a replica offers to clients and operators, and how a node runs it.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use sim::rpc::{Incoming, Server};
 use sim::{observe, select, task, time};
 
 use super::StateMachine;
-use super::replica::{Options, Replica, Submit, SubmitError};
-use super::session::Outcome;
+use super::replica::{Options, Replica, SubmitError};
+use super::session::{self, Outcome};
 use crate::raft::driver::{Raft, StartError};
 use crate::raft::membership::Target;
 use crate::raft::{Id, Index, events};
@@ -22,47 +22,43 @@ impl<S: StateMachine> sim::rpc::Service for Service<S> {
     type Reply = Reply<S>;
 }
 
-/// What clients ask.
+/// A request to a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub enum Request<S: StateMachine> {
-    /// For a session.
-    Open,
-    /// To execute a command, once.
-    Execute {
-        /// Of which session.
-        session: u64,
-        /// Which of the session's commands.
-        number: u64,
-        /// The command.
-        command: S::Command,
-    },
-    /// For an answer.
-    Query(S::Query),
-    /// To hand leadership over.
+    /// Of a client.
+    Client(session::Request<S>),
+    /// Of an operator.
+    Admin(Admin),
+}
+
+/// A request of an operator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Admin {
+    /// Transfer leadership to this server.
     Transfer(u64),
-    /// To change the membership.
+    /// Change the membership.
     Members {
-        /// Who shall vote.
+        /// The voters.
         voters: Vec<u64>,
-        /// Who shall learn.
+        /// The learners.
         learners: Vec<u64>,
     },
-    /// How far this replica has come, and who the members are as far as it knows.
+    /// Report the last applied entry and the members.
     Status,
 }
 
-/// What they are answered.
+/// The reply to a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub enum Reply<S: StateMachine> {
-    /// What came of it.
+    /// The outcome.
     Done(Outcome<S>),
-    /// Certainly nothing was done: ask that server, if one is named.
+    /// The request is not executed: this server is not the leader. Names the leader, if it is known.
     Elsewhere(Option<u64>),
-    /// Certainly nothing was done, nor will it be anywhere: it is too large.
+    /// The request is not executed, and no server would take it: it is too large.
     TooLarge,
-    /// It may be done, or not.
+    /// The outcome is unknown.
     Unknown,
     /// A transfer or a change of the membership has begun.
     Begun,
@@ -73,15 +69,15 @@ pub enum Reply<S: StateMachine> {
         /// The members: voters and learners.
         members: Vec<u64>,
     },
-    /// The server has lost what others count on, and takes no part any more.
+    /// The server has lost what others count on, and does not take part any more.
     Gone,
 }
 
-/// How long a server whose disk failed waits before it starts anew.
+/// How long a server waits after its disk failed before it starts anew.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// A server's life: it starts anew from its disk whenever that failed. When it has forgotten what others count on, it must
-/// never take part again as the server that it was: from then on it says so to all who ask, and does nothing else.
+/// Runs a server: it starts anew from its disk whenever that failed, and `started` is given each replica. A server whose disk has
+/// lost what others count on must never take part again; it answers every request with [`Reply::Gone`].
 pub async fn run<S: StateMachine>(options: Options, initial: S, port: u16, started: impl Fn(&Replica<S>)) {
     let mut server = Server::<Service<S>>::bind(port).expect("the port is free");
     loop {
@@ -119,18 +115,17 @@ async fn answer<S: StateMachine>(replica: Replica<S>, incoming: Incoming<Service
     let Incoming { request, responder, .. } = incoming;
     let raft = replica.raft();
     let result = match request {
-        Request::Open => replica.submit(Submit::Open).await,
-        Request::Execute { session, number, command } => {
-            replica.submit(Submit::Execute { session, number, command }).await
+        Request::Client(session::Request::Query(query)) => replica.query(query).await.map(Outcome::Answered),
+        Request::Client(request) => replica.submit(request).await,
+        Request::Admin(Admin::Transfer(to)) => {
+            return responder.send(&begun(raft, raft.transfer_leadership(Id(to))));
         }
-        Request::Query(query) => replica.query(query).await.map(Outcome::Answered),
-        Request::Transfer(to) => return responder.send(&begun(raft, raft.transfer_leadership(Id(to)))),
-        Request::Members { voters, learners } => {
+        Request::Admin(Admin::Members { voters, learners }) => {
             let ids = |ids: Vec<u64>| ids.into_iter().map(Id).collect();
             let target = Target { voters: ids(voters), learners: ids(learners) };
             return responder.send(&begun(raft, raft.change_membership(&target).is_ok()));
         }
-        Request::Status => {
+        Request::Admin(Admin::Status) => {
             let members = raft.membership().members().map(|id| id.0).collect();
             return responder.send(&Reply::Status { applied: replica.applied(), members });
         }
@@ -138,7 +133,7 @@ async fn answer<S: StateMachine>(replica: Replica<S>, incoming: Incoming<Service
     responder.send(&match result {
         Ok(outcome) => Reply::Done(outcome),
         Err(SubmitError::NotLeader { leader }) => Reply::Elsewhere(leader.map(|id| id.0)),
-        Err(SubmitError::Replaced) => Reply::Elsewhere(None),
+        Err(SubmitError::Overwritten) => Reply::Elsewhere(None),
         Err(SubmitError::TooLarge) => Reply::TooLarge,
         Err(SubmitError::Unknown) => Reply::Unknown,
     });

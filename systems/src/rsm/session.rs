@@ -1,10 +1,7 @@
-//! Client sessions: what makes a command that is sent twice be executed once.
+//! Client sessions: a command that is sent twice is executed once.
 //!
-//! They are part of the replicated state, and of its snapshots. Time in them is the log's: each entry carries what the leader
-//! that took it thought the log's time to be, and the latest such moment is now, at every replica alike. So all replicas end a
-//! session at the same entry, and none by a clock of its own. A leader counts on, by its own clock's pace, from where the log's time
-//! stood when it was first asked for something in its term: what that clock shows is no matter. Between leaders, and while nobody
-//! asks a new one, the log's time stands still, so sessions may end late, and never early.
+//! Sessions are part of the replicated state and of its snapshots. They expire by the log's time (see the [module](super)), so
+//! all replicas end a session at the same entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,13 +12,15 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{At, StateMachine};
 use crate::raft::Index;
+use crate::storage::StorageError;
+use crate::storage::snapshot::{Snapshot, Writer};
 
-/// When sessions end. All replicas must be given the same.
+/// When sessions expire. All replicas must be given the same limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// A session ends when no command of it came to the log for so long.
+    /// A session expires when the log has had no command of it for this long, in the log's time.
     pub idle: Duration,
-    /// When there are more than so many, the one that was used least recently ends.
+    /// When there are more sessions than this, the least recently used one expires.
     pub sessions: usize,
 }
 
@@ -31,17 +30,17 @@ impl Default for Limits {
     }
 }
 
-/// What an entry of the log says to the state machine.
+/// An entry of the log, as replicas encode it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Stamped<S: StateMachine> {
-    /// The log's time when a leader took it, in nanoseconds.
+    /// The log's time when the leader proposed it, in nanoseconds.
     pub at: u64,
     #[serde(bound = "")]
     pub request: Request<S>,
 }
 
 impl<S: StateMachine> Stamped<S> {
-    /// Of which session it is a command, and which one.
+    /// The session and the number of its command, if it has one.
     pub fn command_of(&self) -> Option<(u64, u64)> {
         match self.request {
             Request::Execute { session, number, .. } => Some((session, number)),
@@ -50,85 +49,108 @@ impl<S: StateMachine> Stamped<S> {
     }
 }
 
-/// What is to be done.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A request of a client: clients send it to a server, and servers put it into the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
-pub(super) enum Request<S: StateMachine> {
-    /// Begin a session.
+pub enum Request<S: StateMachine> {
+    /// Open a session: [`Outcome::Opened`] has its number.
     Open,
-    /// Execute a command, if that was not done yet.
-    Execute { session: u64, number: u64, command: S::Command },
-    /// Answer a query in its place in the log.
+    /// Execute a command, unless it was executed before.
+    Execute {
+        /// The session's number.
+        session: u64,
+        /// The command's number. The commands of a session have ascending numbers, and one is under way at a time.
+        number: u64,
+        /// The command.
+        command: S::Command,
+    },
+    /// Answer a query.
     Query(S::Query),
 }
 
-/// What came of an entry.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub enum Outcome<S: StateMachine> {
-    /// There is a session of that number.
+    /// The session with this number is open.
     Opened(u64),
-    /// The command was executed, now or before.
+    /// The command was executed, now or earlier.
     Executed(S::Reply),
     /// The query was answered.
     Answered(S::Answer),
-    /// There is no such session (any more): the command was not executed now. Whether it was before nobody knows.
+    /// The session does not exist, or has expired. The command is not executed now; it may have been executed earlier.
     Expired,
-    /// A later command of the session was executed: this one will never be, and whether it was nobody knows any more.
+    /// A later command of the session was executed. This one will not be executed; it may have been executed earlier.
     Superseded,
 }
 
 /// A state machine whose commands belong to sessions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(bound = "", from = "Saved<S>")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sessions<S: StateMachine> {
     state: S,
-    limits: Limits,
-    /// The log's clock, in nanoseconds.
-    now: u64,
+    head: Head,
     sessions: BTreeMap<u64, Session<S>>,
-    /// Sessions by when they were last used. Each says that itself, so snapshots do without.
-    #[serde(skip_serializing)]
+    /// The sessions by their last use: (time, session).
     by_use: BTreeSet<(u64, u64)>,
-    /// How many commands were executed.
+}
+
+/// What a snapshot begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Head {
+    limits: Limits,
+    /// The log's time, in nanoseconds.
+    now: u64,
+    /// The number of commands executed.
     executed: u64,
-    /// All entries and what came of them, as a hash.
-    past: u64,
+    /// A hash of all entries and their outcomes.
+    history_hash: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
 struct Session<S: StateMachine> {
     used: u64,
-    /// The last command that was executed, and its reply. A client has one under way at a time.
+    /// The last command executed, and its reply. A client has one command under way at a time.
     last: Option<(u64, S::Reply)>,
 }
 
-/// What of it is in snapshots, field by field.
-#[derive(Deserialize)]
-#[serde(bound = "")]
-struct Saved<S: StateMachine> {
-    state: S,
-    limits: Limits,
-    now: u64,
-    sessions: BTreeMap<u64, Session<S>>,
-    executed: u64,
-    past: u64,
-}
-
-impl<S: StateMachine> From<Saved<S>> for Sessions<S> {
-    fn from(saved: Saved<S>) -> Self {
-        let Saved { state, limits, now, sessions, executed, past } = saved;
-        let by_use = sessions.iter().map(|(id, session)| (session.used, *id)).collect();
-        Sessions { state, limits, now, sessions, by_use, executed, past }
-    }
-}
+/// How many sessions are one value of a snapshot.
+const BATCH: usize = 64;
 
 impl<S: StateMachine> Sessions<S> {
-    /// No sessions yet.
+    /// A state without sessions, at the beginning of the log's time.
     pub fn new(state: S, limits: Limits) -> Self {
-        let (sessions, by_use) = (BTreeMap::new(), BTreeSet::new());
-        Sessions { state, limits, now: 0, sessions, by_use, executed: 0, past: 0 }
+        let head = Head { limits, now: 0, executed: 0, history_hash: 0 };
+        Sessions { state, head, sessions: BTreeMap::new(), by_use: BTreeSet::new() }
+    }
+
+    /// Writes sessions and state into a snapshot: the head, the sessions in batches (the last is empty), the state.
+    pub(super) async fn save(&self, to: &mut Writer) -> Result<(), StorageError> {
+        to.put(&self.head).await?;
+        let mut all = self.sessions.iter();
+        loop {
+            let batch: Vec<_> = all.by_ref().take(BATCH).collect();
+            to.put(&batch).await?;
+            if batch.is_empty() {
+                return self.state.save(to).await;
+            }
+        }
+    }
+
+    /// Reads what [`Sessions::save`] wrote.
+    pub(super) async fn load(from: &mut Snapshot) -> Result<Self, StorageError> {
+        let head = from.get().await?;
+        let mut sessions = BTreeMap::new();
+        loop {
+            let batch: Vec<(u64, Session<S>)> = from.get().await?;
+            if batch.is_empty() {
+                break;
+            }
+            sessions.extend(batch);
+        }
+        let by_use = sessions.iter().map(|(id, session)| (session.used, *id)).collect();
+        let state = S::load(from).await?;
+        Ok(Sessions { state, head, sessions, by_use })
     }
 
     /// The state.
@@ -148,12 +170,12 @@ impl<S: StateMachine> Sessions<S> {
 
     /// The log's time as of the last entry that was applied: see the [module](super).
     pub fn now(&self) -> Duration {
-        Duration::from_nanos(self.now)
+        Duration::from_nanos(self.head.now)
     }
 
-    /// How many commands were executed, and a hash that differs if the past or the state does.
+    /// The number of commands executed, and a hash that differs if the history or the state does.
     pub(super) fn digest(&self) -> (u64, u64) {
-        (self.executed, self.past ^ self.state.digest())
+        (self.head.executed, self.head.history_hash ^ self.state.digest())
     }
 
     /// Forgets what was replied, as a leader with a table of its own would.
@@ -163,18 +185,19 @@ impl<S: StateMachine> Sessions<S> {
 
     /// Does what the entry at `index` says, which is `encoded` in the log.
     pub(super) fn apply(&mut self, index: Index, Stamped { at, request }: Stamped<S>, encoded: &[u8]) -> Outcome<S> {
-        self.now = self.now.max(if planted!("rsm.sessions-end-by-local-clock") { time::now().as_nanos() } else { at });
+        self.head.now =
+            self.head.now.max(if planted!("rsm.sessions-end-by-local-clock") { time::now().as_nanos() } else { at });
         self.end_idle();
-        let at = At { index, now: Duration::from_nanos(self.now) };
+        let at = At { index, now: Duration::from_nanos(self.head.now) };
         let outcome = self.apply_request(&at, request);
-        let came_of_it = match &outcome {
+        let kind = match &outcome {
             Outcome::Opened(_) => 1,
             Outcome::Executed(_) => 2,
             Outcome::Answered(_) => 3,
             Outcome::Expired => 4,
             Outcome::Superseded => 5,
         };
-        self.past = xxh3_64_with_seed(encoded, self.past.wrapping_add(came_of_it));
+        self.head.history_hash = xxh3_64_with_seed(encoded, self.head.history_hash.wrapping_add(kind));
         outcome
     }
 
@@ -183,7 +206,7 @@ impl<S: StateMachine> Sessions<S> {
             Request::Open => {
                 let id = if planted!("rsm.session-ids-reused") { self.sessions.len() as u64 } else { at.index };
                 self.begin(id);
-                if self.sessions.len() > self.limits.sessions.max(1) {
+                if self.sessions.len() > self.head.limits.sessions.max(1) {
                     self.end_oldest();
                 }
                 Outcome::Opened(id)
@@ -199,8 +222,8 @@ impl<S: StateMachine> Sessions<S> {
         }
         let Some(session) = self.sessions.get_mut(&id) else { return Outcome::Expired };
         self.by_use.remove(&(session.used, id));
-        self.by_use.insert((self.now, id));
-        session.used = self.now;
+        self.by_use.insert((self.head.now, id));
+        session.used = self.head.now;
         match &session.last {
             Some((last, _)) if *last == number && planted!("rsm.replies-anew") => {
                 Outcome::Executed(self.state.clone().apply(at, command))
@@ -212,20 +235,20 @@ impl<S: StateMachine> Sessions<S> {
             _ => {
                 let reply = self.state.apply(at, command);
                 session.last = Some((number, reply.clone()));
-                self.executed += 1;
+                self.head.executed += 1;
                 Outcome::Executed(reply)
             }
         }
     }
 
     fn begin(&mut self, id: u64) {
-        self.sessions.insert(id, Session { used: self.now, last: None });
-        self.by_use.insert((self.now, id));
+        self.sessions.insert(id, Session { used: self.head.now, last: None });
+        self.by_use.insert((self.head.now, id));
     }
 
     fn end_idle(&mut self) {
-        let idle = self.limits.idle.as_nanos() as u64;
-        while self.by_use.first().is_some_and(|(used, _)| used.saturating_add(idle) < self.now) {
+        let idle = self.head.limits.idle.as_nanos() as u64;
+        while self.by_use.first().is_some_and(|(used, _)| used.saturating_add(idle) < self.head.now) {
             self.end_oldest();
         }
     }
@@ -242,6 +265,7 @@ mod tests {
     use sim::codec;
 
     use super::*;
+    use crate::storage::snapshot::Snapshots;
 
     /// Counts; a command adds, its reply is the sum.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -322,15 +346,41 @@ mod tests {
         assert_eq!(apply(&mut state, 9, 0, Request::Query(())), Outcome::Answered(2));
     }
 
+    /// What `state` is after it went through a snapshot.
+    fn saved_and_loaded(state: Sessions<Counter>) -> Sessions<Counter> {
+        let run = sim::simulate(1, |sim| {
+            let (tell, mut told) = sim::sync::mpsc::unbounded_channel();
+            sim.node("server-0", move || {
+                let (state, tell) = (state.clone(), tell.clone());
+                async move {
+                    let snapshots = Snapshots::open("snapshots").await.unwrap();
+                    let mut writer = snapshots.create(1).await.unwrap();
+                    state.save(&mut writer).await.unwrap();
+                    writer.commit().await.unwrap();
+                    let mut snapshot = snapshots.latest().await.unwrap().0.expect("it is there");
+                    let _ = tell.send(Sessions::load(&mut snapshot).await.unwrap());
+                }
+            });
+            sim.run_for(Duration::from_secs(1));
+            told.try_recv().expect("it comes to its end")
+        });
+        run.expect("the world runs").value
+    }
+
     #[test]
-    fn also_after_a_snapshot() {
-        let mut state = counter(9);
-        open(&mut state, 0, 1);
+    fn a_snapshot_has_the_sessions_and_their_replies() {
+        let mut state = counter(9 * BATCH);
+        for index in 1..=2 * BATCH as u64 + 1 {
+            open(&mut state, 0, index);
+        }
         execute(&mut state, 1, 1, 1);
-        let bytes = codec::encode(&state).unwrap();
-        let mut restored: Sessions<Counter> = codec::decode(&bytes).unwrap();
+        let mut restored = saved_and_loaded(state.clone());
         assert_eq!(restored, state);
         assert_eq!(execute(&mut restored, 2, 1, 1), Outcome::Executed(1));
+        assert_eq!(restored.digest(), {
+            execute(&mut state, 2, 1, 1);
+            state.digest()
+        });
     }
 
     #[test]
@@ -346,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_with_another_past_has_another_digest() {
+    fn a_replica_with_another_history_has_another_digest() {
         let (mut state, mut other) = (counter(9), counter(9));
         for state in [&mut state, &mut other] {
             open(state, 0, 1);

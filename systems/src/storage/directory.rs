@@ -45,7 +45,7 @@ pub(super) async fn remove(path: &str) -> Result<(), StorageError> {
 /// directory. A crash leaves the old file or the new one, whole.
 ///
 /// ```
-/// # use systems::storage::{self, StorageError};
+/// # use systems::storage;
 /// use sim::fs::File;
 ///
 /// async fn save(bytes: &[u8]) -> Result<(), Box<dyn std::error::Error>> {

@@ -5,6 +5,7 @@
 //! | [`swept`] | what is shown of every system's scenarios in the same way |
 //! | [`counter`], [`dice`], [`story`] | a state machine, random draws and transcripts for experiments |
 //! | [`primary_backup`], [`journal`], [`raft`], [`rsm`], [`kv`] | a system each |
+//! | [`rsm_leadership`] | watches on leadership |
 //! | [`groups`] | several Raft groups in one cluster |
 //! | [`storage`] | write-ahead log and snapshot files |
 //! | [`metrics`], [`reconfigure`], [`readme`] | what systems and scenarios have in common |
@@ -22,6 +23,7 @@ mod raft;
 mod readme;
 mod reconfigure;
 mod rsm;
+mod rsm_leadership;
 mod storage;
 mod story;
 mod swept;

@@ -10,7 +10,7 @@ use sim::net::LinkConfig;
 use sim::{NodeId, Sim, Simulated, group, simulate, time};
 use systems::raft::membership::Membership;
 use systems::raft::{Config, Id, driver};
-use systems::rsm::{Client, ClientError, Limits, Options, Patience, Reads, Replica, Submit, SubmitError, service};
+use systems::rsm::{Client, ClientError, Limits, Options, Patience, Reads, Replica, Request, SubmitError, service};
 
 /// How many seeds each behaviour is shown with.
 const SEEDS: std::ops::Range<u64> = 0..6;
@@ -236,7 +236,8 @@ fn a_leader_that_is_cut_off_executes_nothing() {
             let stuck: Vec<_> = (0..100)
                 .map(|_| {
                     lab.client(async move |_| {
-                        let request = service::Request::<Counter>::Execute { session: 1, number: 1, command: 1 };
+                        let request = Request::<Counter>::Execute { session: 1, number: 1, command: 1 };
+                        let request = service::Request::Client(request);
                         sim::rpc::call::<service::Service<Counter>>(server, &request, Duration::from_secs(60)).await
                     })
                 })
@@ -296,7 +297,7 @@ fn a_replica_that_is_closed_sends_everybody_elsewhere() {
         let asked = lab.client(async move |_| {
             let replica = replicas.borrow()[0].clone()?;
             replica.close();
-            let submitted = replica.submit(Submit::Open).await;
+            let submitted = replica.submit(Request::Open).await;
             let queried = replica.query(()).await;
             let elsewhere = Err(SubmitError::NotLeader { leader: None });
             Some((submitted == elsewhere, matches!(queried, Err(SubmitError::NotLeader { .. }))))

@@ -6,17 +6,18 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sim::{GroupId, codec, observe};
 
 use super::EmptyDisk;
+use super::snapshots::Kept;
 use crate::raft::core::{Persist, Restored};
 use crate::raft::events;
 use crate::raft::message::{Entry, HardState, Index, Position, SnapshotMeta, Term};
 use crate::storage::StorageError;
-use crate::storage::snapshot::Snapshots;
-use crate::storage::wal::{self, Finding, Location, Marking, Read, Wal};
+use crate::storage::checkpointed::{Checkpointed, Opened};
+use crate::storage::snapshot::Snapshot;
+use crate::storage::wal::{self, Finding, Location, Marking, Read};
 
 /// A record of the log.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,13 +30,10 @@ enum Record {
 
 /// A server's disk.
 pub(super) struct Disk {
-    wal: Wal,
-    snapshots: Snapshots,
+    store: Checkpointed,
     /// Which record has which entry, oldest first.
     entries: VecDeque<(Index, u64)>,
     hard_state: HardState,
-    /// The last entries of the snapshots that are kept.
-    kept: VecDeque<Index>,
 }
 
 /// Why a server cannot start.
@@ -55,34 +53,24 @@ pub enum StartError {
     },
 }
 
-/// What was on the disk, and the state as of the snapshot.
+/// What was on the disk.
 pub(super) struct Found {
     pub disk: Disk,
     pub restored: Restored,
-    pub state: Bytes,
+    /// The newest snapshot.
+    pub kept: Kept,
+    /// The snapshot's state, if there is a snapshot.
+    pub state: Option<Snapshot>,
 }
 
 impl Disk {
-    /// Reads what is there. `first` is the snapshot of a server that has none yet: it says who the members are.
+    /// Reads what is there. `first` is the snapshot of a server that has none yet: it has the initial members.
     pub async fn open(
         dir: &str,
         segment: u64,
         first: SnapshotMeta,
         empty_disk: EmptyDisk,
     ) -> Result<Found, StartError> {
-        let snapshots = Snapshots::open(&format!("{dir}/snapshots")).await?;
-        let (newest, _) = snapshots.latest().await?;
-        let has_snapshot = newest.is_some();
-        let (snapshot, state) = match newest {
-            None => (first, Bytes::new()),
-            Some(mut newest) => {
-                let mut bytes = Vec::new();
-                while let Some(piece) = newest.read().await? {
-                    bytes.extend(piece);
-                }
-                read_snapshot(&bytes)?
-            }
-        };
         let options = wal::Options {
             dir: format!("{dir}/log"),
             segment,
@@ -90,28 +78,33 @@ impl Disk {
             // A loss of power must not look like rot: a server that cannot tell does not start.
             marking: Marking::AfterBatch,
         };
-        let (wal, recovery) = Wal::open(options).await?;
+        let Opened { store, snapshot, recovery, .. } = Checkpointed::open(&format!("{dir}/snapshots"), options).await?;
         for finding in recovery.findings {
-            // What was not acknowledged is nobody's loss; of everything else that must be assumed.
+            // Torn records were not acknowledged. All others must be assumed to have been.
             if let Finding::Corrupt { first, last } | Finding::Ambiguous { first, last } = finding {
                 return Err(StartError::Forgotten { first, last });
             }
         }
-        let kept = snapshots.list().await?.into();
-        let mut disk = Disk { wal, snapshots, entries: VecDeque::new(), hard_state: HardState::default(), kept };
-        if !has_snapshot && disk.wal.last() < disk.wal.first() {
+        let has_snapshot = snapshot.is_some();
+        let (kept, state) = match snapshot {
+            None => (Kept { meta: first, start: 0, len: 0 }, None),
+            Some(mut snapshot) => (Kept::read(&mut snapshot).await?, Some(snapshot)),
+        };
+        let mut disk = Disk { store, entries: VecDeque::new(), hard_state: HardState::default() };
+        let wal = disk.store.wal().clone();
+        if !has_snapshot && wal.last() < wal.first() {
             match empty_disk {
                 EmptyDisk::New => {}
                 EmptyDisk::Marked => {
-                    let mark = disk.wal.append(&encode(&Record::State(HardState::default())))?;
-                    disk.wal.sync(mark).await?;
+                    let mark = wal.append(&encode(&Record::State(HardState::default())))?;
+                    wal.sync(mark).await?;
                 }
                 EmptyDisk::Lost => return Err(StartError::Forgotten { first: 0, last: 0 }),
             }
         }
-        let entries = disk.replay(snapshot.last).await?;
-        let restored = Restored { hard_state: disk.hard_state, snapshot, entries };
-        Ok(Found { disk, restored, state })
+        let entries = disk.replay(kept.meta.last).await?;
+        let restored = Restored { hard_state: disk.hard_state, snapshot: kept.meta.clone(), entries };
+        Ok(Found { disk, restored, kept, state })
     }
 
     /// The entries behind the snapshot.
@@ -121,7 +114,8 @@ impl Disk {
         let mut only = 0;
         // A snapshot was durable that ended here.
         let mut highest = 0;
-        let mut reader = self.wal.read(self.wal.first());
+        let wal = self.store.wal().clone();
+        let mut reader = wal.read(wal.first());
         while let Some(read) = reader.next().await? {
             let (at, payload) = match read {
                 Read::Record { index, payload } => (index, payload),
@@ -147,17 +141,17 @@ impl Disk {
             }
         }
         if !entries.is_empty() && !has(&entries, snapshot) {
-            // The server died when it had a leader's snapshot, and before its log said so.
+            // The server crashed when it had a leader's snapshot, and before its log said so.
             entries.clear();
-            let record = self.wal.append(&encode(&Record::Snapshot(snapshot)))?;
-            self.wal.sync(record).await?;
+            let record = wal.append(&encode(&Record::Snapshot(snapshot)))?;
+            wal.sync(record).await?;
         }
         entries.retain(|entry| entry.index > snapshot.index);
         // The snapshot that they follow has rotted, and the one before is not enough.
         let gap = entries.first().is_some_and(|first| first.index > snapshot.index + 1);
         let end = entries.last().map_or(snapshot.index, |last| last.index);
         if gap || snapshot.index < only || end < highest {
-            return Err(StartError::Forgotten { first: self.wal.first(), last: self.wal.last() });
+            return Err(StartError::Forgotten { first: wal.first(), last: wal.last() });
         }
         Ok(entries)
     }
@@ -171,48 +165,40 @@ impl Disk {
     pub fn append(&mut self, persist: &Persist) -> Result<u64, StorageError> {
         if let Some(state) = persist.hard_state {
             self.hard_state = state;
-            self.wal.append(&encode(&Record::State(state)))?;
+            self.store.wal().append(&encode(&Record::State(state)))?;
         }
         for entry in &persist.entries {
-            let record = self.wal.append(&encode(&Record::Entry(entry.clone())))?;
+            let record = self.store.wal().append(&encode(&Record::Entry(entry.clone())))?;
             self.wrote_entry(entry.index, record);
         }
-        Ok(self.wal.last())
+        Ok(self.store.wal().last())
     }
 
-    /// The log, to wait for a record.
-    pub fn wal(&self) -> Wal {
-        self.wal.clone()
+    /// The log and the snapshots.
+    pub fn store(&self) -> Checkpointed {
+        self.store.clone()
     }
 
-    /// Says where a durable entry is.
+    /// Reports where a durable entry is on the disk.
     pub fn report(&self, group: GroupId, index: Index, term: Term) {
         let at = self.entries.partition_point(|(of, _)| *of < index);
         let record = self.entries.get(at).filter(|(of, _)| *of == index);
-        if let Some(Location { path, offset, len }) = record.and_then(|(_, record)| self.wal.locate(*record)) {
+        if let Some(Location { path, offset, len }) = record.and_then(|(_, record)| self.store.wal().locate(*record)) {
             observe!(group: group, events::Wrote { index, term, path, offset, len });
         }
     }
 
-    /// The snapshots.
-    pub fn snapshots(&self) -> Snapshots {
-        self.snapshots.clone()
-    }
-
-    /// A snapshot is durable. Returns the record before which nothing is needed any more, once all up to the second is
-    /// durable.
-    pub fn has_snapshot(&mut self, last: Position) -> Result<(u64, u64), StorageError> {
-        self.kept.push_back(last.index);
-        while self.kept.len() > 2 {
-            self.kept.pop_front();
-        }
+    /// Notes that a snapshot is durable, and that entries before `oldest` are not needed any more. Returns the first record that is
+    /// needed from then on, and the record that must be durable before the others are removed.
+    pub fn has_snapshot(&mut self, last: Position, oldest: Option<Index>) -> Result<(Option<u64>, u64), StorageError> {
+        let wal = self.store.wal();
         // The newest term and vote must not be cut off with the rest.
-        self.wal.append(&encode(&Record::State(self.hard_state)))?;
-        let all = self.wal.append(&encode(&Record::Snapshot(last)))?;
-        let oldest = self.kept.front().copied().unwrap_or(0);
+        wal.append(&encode(&Record::State(self.hard_state)))?;
+        let all = wal.append(&encode(&Record::Snapshot(last)))?;
+        let Some(oldest) = oldest else { return Ok((None, all)) };
         // The entry that the older snapshot ends with stays: it shows that what follows belongs to it.
         while self.entries.pop_front_if(|(index, _)| *index < oldest).is_some() {}
-        Ok((self.entries.front().map_or(all - 1, |(_, record)| *record), all))
+        Ok((Some(self.entries.front().map_or(all - 1, |(_, record)| *record)), all))
     }
 }
 
@@ -235,17 +221,6 @@ fn encode(record: &Record) -> Vec<u8> {
     codec::encode(record).expect("an entry is far below the limit")
 }
 
-/// A snapshot file's contents: what it stands for, and the state.
-pub(super) fn write_snapshot(meta: &SnapshotMeta, state: &[u8]) -> Vec<u8> {
-    codec::encode(&(meta, state)).expect("a state is below the limit")
-}
-
-fn read_snapshot(bytes: &[u8]) -> Result<(SnapshotMeta, Bytes), StartError> {
-    let (meta, state): (SnapshotMeta, Vec<u8>) =
-        codec::decode(bytes).map_err(|_| StartError::Forgotten { first: 0, last: 0 })?;
-    Ok((meta, state.into()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,9 +237,10 @@ mod tests {
 
     async fn save(disk: &mut Disk, index: Index) {
         let meta = SnapshotMeta { last: Position { term: 1, index }, ..SnapshotMeta::default() };
-        let mut writer = disk.snapshots().create(index).await.unwrap();
-        writer.write(&write_snapshot(&meta, b"state")).await.unwrap();
-        writer.commit().await.unwrap();
+        let mut writer = disk.store().begin(index).await.unwrap();
+        writer.put(&meta).await.unwrap();
+        writer.write(b"state").await.unwrap();
+        disk.store().commit(writer).await.unwrap();
     }
 
     /// The indexes of the entries that are found when a server starts after `story`.
@@ -290,10 +266,10 @@ mod tests {
         let found = found_after(|mut disk| async move {
             disk.append(&persist(&[1, 2, 3])).unwrap();
             save(&mut disk, 5).await;
-            disk.has_snapshot(Position { term: 1, index: 5 }).unwrap();
+            disk.has_snapshot(Position { term: 1, index: 5 }, None).unwrap();
             disk.append(&persist(&[4])).unwrap();
             let last = disk.append(&persist(&[6, 7])).unwrap();
-            disk.wal().sync(last).await.unwrap();
+            disk.store().wal().sync(last).await.unwrap();
         });
         assert_eq!(found, [6, 7]);
     }
@@ -302,13 +278,13 @@ mod tests {
     fn a_leaders_snapshot_that_the_log_does_not_know_yet_replaces_the_log_for_good() {
         let found = found_after(|mut disk| async move {
             let last = disk.append(&persist(&[1, 2, 3])).unwrap();
-            disk.wal().sync(last).await.unwrap();
+            disk.store().wal().sync(last).await.unwrap();
             save(&mut disk, 5).await;
             drop(disk);
-            // It dies here, starts anew, and gets what follows.
+            // It crashes here, starts anew, and gets what follows.
             let mut disk = open().await.disk;
             let last = disk.append(&persist(&[6])).unwrap();
-            disk.wal().sync(last).await.unwrap();
+            disk.store().wal().sync(last).await.unwrap();
         });
         assert_eq!(found, [6]);
     }

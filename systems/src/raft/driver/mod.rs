@@ -4,10 +4,11 @@
 //! meanwhile with one sync; the leader's appends are under way beside its own write. What is committed comes out of
 //! [`Applies`] in order, beginning with the snapshot that was on the disk.
 //!
-//! A server whose disk fails stops: its handle says so, and whoever runs it starts it anew from the disk.
+//! A server whose disk fails stops: its handle says so, and its owner starts it anew from the disk.
 
 mod disk;
 mod jobs;
+mod snapshots;
 mod watch;
 
 use std::cell::RefCell;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sim::net::UdpSocket;
+use sim::sync::watch::{Receiver, Sender, channel};
 use sim::sync::{Notify, mpsc, oneshot};
 use sim::task::JoinHandle;
 use sim::time::Instant;
@@ -29,10 +31,13 @@ use super::leader::ProposeError;
 use super::membership::{ChangeError, Membership, Target};
 use super::message::{Body, Entry, Id, Index, Message, Payload, Position, SnapshotMeta, Term};
 use crate::storage::StorageError;
+use crate::storage::snapshot::Snapshot;
 pub use disk::StartError;
 pub(super) use disk::entry_of;
 use disk::{Disk, Found};
 use jobs::Job;
+pub use snapshots::NewSnapshot;
+use snapshots::{Kept, Wanted};
 use watch::Watch;
 
 /// How to run a server.
@@ -54,11 +59,11 @@ pub struct Options {
     pub port: u16,
     /// What it means if its disk is empty.
     pub empty_disk: EmptyDisk,
-    /// Who the members of a new cluster are.
+    /// The members of a new cluster.
     pub members: Membership,
 }
 
-/// What it means if a server's disk is empty when it starts. Nothing on the disk can say; whoever starts the server knows.
+/// What it means if a server's disk is empty when it starts. The disk cannot say; the starter of the server knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EmptyDisk {
     /// The server is new.
@@ -71,16 +76,17 @@ pub enum EmptyDisk {
 }
 
 /// What the state machine is to do next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Apply {
-    /// To become what a snapshot says: the state after the entry at `index`. Empty at the very beginning.
+    /// To become what a snapshot says: the state after the entry at `index`.
     Snapshot {
         /// The last entry in it.
         index: Index,
         /// Its term.
         term: Term,
-        /// The state.
-        state: Bytes,
+        /// The state, as it was written to [`NewSnapshot::state`]. `None` is the state before the first entry. If it cannot be
+        /// read, the error goes to [`Raft::fail`].
+        state: Option<Snapshot>,
     },
     /// To execute a command.
     Command {
@@ -112,7 +118,7 @@ pub struct Traffic {
     pub bytes: u64,
 }
 
-/// Why a read index could not be had. Ask again, of whoever leads now.
+/// Why a read index could not be had. Ask the present leader again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no leader confirmed the read")]
 pub struct NotConfirmed;
@@ -126,7 +132,11 @@ struct Server {
     state: RefCell<State>,
     jobs: mpsc::UnboundedSender<Job>,
     applies: mpsc::UnboundedSender<Apply>,
+    /// The term that it leads. `None` once the server has stopped.
+    leads: RefCell<Option<Sender<Option<Term>>>>,
     stops: Notify,
+    /// Some follower wants a piece of a snapshot.
+    wants: Notify,
 }
 
 struct State {
@@ -136,9 +146,10 @@ struct State {
     disk: Option<Disk>,
     socket: Option<Rc<UdpSocket>>,
     tasks: Vec<JoinHandle<()>>,
-    /// The newest snapshot, in memory for whoever needs it.
-    snapshot: (SnapshotMeta, Bytes),
-    incoming: Vec<u8>,
+    kept: Kept,
+    /// The snapshot that is being received.
+    incoming: Option<NewSnapshot>,
+    wanted: Wanted,
     reads: BTreeMap<u64, oneshot::Sender<Option<Index>>>,
     next_read: u64,
     traffic: Traffic,
@@ -156,9 +167,8 @@ impl Raft {
     /// Starts a server with what is on its disk.
     pub async fn start(options: Options) -> Result<(Raft, Applies), StartError> {
         let first = SnapshotMeta { membership: options.members.clone(), ..SnapshotMeta::default() };
-        let Found { disk, restored, state } =
+        let Found { disk, restored, kept, state } =
             Disk::open(&options.dir, options.segment, first, options.empty_disk).await?;
-        let snapshot = (restored.snapshot.clone(), state.clone());
         let core = Core::new(options.id, options.config.clone(), restored, Box::new(rand::below));
         events::restored(options.group, &core);
         for entry in core.log().entries(core.log().snapshot().last.index + 1, usize::MAX) {
@@ -167,7 +177,7 @@ impl Raft {
         let (applies, applied) = mpsc::unbounded_channel();
         let (jobs, todo) = mpsc::unbounded_channel();
         let socket = Rc::new(UdpSocket::bind(options.port).expect("the port is the server's own"));
-        let Position { index, term } = snapshot.0.last;
+        let Position { index, term } = kept.meta.last;
         let _ = applies.send(Apply::Snapshot { index, term, state });
         let state = State {
             core,
@@ -175,8 +185,9 @@ impl Raft {
             disk: Some(disk),
             socket: Some(socket.clone()),
             tasks: Vec::new(),
-            snapshot,
-            incoming: Vec::new(),
+            kept,
+            incoming: None,
+            wanted: Wanted::new(),
             reads: BTreeMap::new(),
             // An answer to a former life's question may still be under way: it must not answer one of this life.
             next_read: if planted!("raft.read-numbers-reused") { 0 } else { rand::below(u64::MAX) },
@@ -188,11 +199,20 @@ impl Raft {
             acted: 0,
             committed: 0,
         };
-        let raft = Raft(Rc::new(Server { options, state: RefCell::new(state), jobs, applies, stops: Notify::new() }));
+        let raft = Raft(Rc::new(Server {
+            options,
+            state: RefCell::new(state),
+            jobs,
+            applies,
+            leads: RefCell::new(Some(channel(None).0)),
+            stops: Notify::new(),
+            wants: Notify::new(),
+        }));
         let tasks = vec![
             task::spawn(raft.clone().ticks()),
             task::spawn(raft.clone().receives(socket)),
             task::spawn(raft.clone().writes(todo)),
+            task::spawn(raft.clone().sends_snapshots()),
         ];
         raft.0.state.borrow_mut().tasks = tasks;
         Ok((raft, applied))
@@ -207,6 +227,7 @@ impl Raft {
             (std::mem::take(&mut state.tasks), state.disk.take(), state.socket.take())
         };
         tasks.iter().for_each(JoinHandle::abort);
+        self.0.leads.borrow_mut().take();
         self.0.stops.notify_waiters();
         drop((disk, socket));
     }
@@ -253,10 +274,10 @@ impl Raft {
         self.with(|core| core.transfer_leadership(to))
     }
 
-    /// The state after the entry at `index` is `state`: the entries up to it are not needed any more. Returns before it is
+    /// The state machine has written its state: the entries up to it are not needed any more. Returns before the snapshot is
     /// durable.
-    pub fn compact(&self, index: Index, state: Bytes) {
-        let _ = self.0.jobs.send(Job::Compact { index, state });
+    pub fn compact(&self, snapshot: NewSnapshot) {
+        let _ = self.0.jobs.send(Job::Compact(snapshot));
     }
 
     /// The group that it is a member of.
@@ -270,12 +291,26 @@ impl Raft {
         (state.core.term(), state.core.is_leader())
     }
 
-    /// Who leads, as far as it knows.
+    /// The term that it leads, as far as it can know: it first lets all the time pass that its clock says has passed, so that a
+    /// server that was paused for two election timeouts or more knows that it no longer leads (with [`Config::check_quorum`]).
+    pub fn leads(&self) -> Option<Term> {
+        self.with(|core| core.is_leader().then(|| core.term())).filter(|_| self.stopped().is_none())
+    }
+
+    /// Watches the term that it leads. Closed when the server stops. See [`crate::rsm::Leadership`].
+    pub fn leadership(&self) -> Receiver<Option<Term>> {
+        match &*self.0.leads.borrow() {
+            Some(leads) => leads.subscribe(),
+            None => channel(None).1,
+        }
+    }
+
+    /// The leader, as far as it knows.
     pub fn leader(&self) -> Option<Id> {
         self.0.state.borrow().core.leader()
     }
 
-    /// Who the members are: the latest membership in its log.
+    /// The members: the latest membership in its log.
     pub fn membership(&self) -> Membership {
         self.0.state.borrow().core.membership().clone()
     }
@@ -283,12 +318,12 @@ impl Raft {
     /// The bytes of the entries that are kept, and of the newest snapshot.
     pub fn size(&self) -> (usize, usize) {
         let state = self.0.state.borrow();
-        (state.core.log().bytes(), state.snapshot.1.len())
+        (state.core.log().bytes(), state.kept.len as usize)
     }
 
     /// The last entry that the newest snapshot stands for.
     pub fn snapshot_index(&self) -> Index {
-        self.0.state.borrow().snapshot.0.last.index
+        self.0.state.borrow().kept.meta.last.index
     }
 
     /// What it has sent.
@@ -386,16 +421,11 @@ impl Raft {
             });
         }
         for chunk in output.store {
-            self.store(chunk);
+            let _ = server.jobs.send(Job::Store(chunk));
         }
-        for wanted in output.wanted {
-            let (meta, data, done) = {
-                let (meta, state) = &server.state.borrow().snapshot;
-                let offset = if meta.last == wanted.last { wanted.offset as usize } else { 0 };
-                let end = (offset + server.options.config.snapshot_chunk).min(state.len());
-                (meta.clone(), (offset, state.slice(offset.min(end)..end)), end == state.len())
-            };
-            server.state.borrow_mut().core.send_chunk(wanted.to, meta, data.0 as u64, data.1, done);
+        if !output.wanted.is_empty() {
+            server.state.borrow_mut().wanted.extend(output.wanted.into_iter().map(|wanted| (wanted.to, wanted)));
+            server.wants.notify_one();
         }
     }
 
@@ -425,7 +455,7 @@ impl Raft {
     async fn receives(self, socket: Rc<UdpSocket>) {
         while self.stopped().is_none() {
             let datagram = socket.recv_from().await;
-            // What is no message of a server's is nobody's.
+            // Other datagrams are not from servers.
             if let Ok(message) = codec::decode::<Message>(&datagram.payload) {
                 self.step(message);
             }
@@ -466,6 +496,12 @@ impl Raft {
                 _ => {}
             }
         }
+        let now = core.is_leader().then_some(term);
+        let watched = self.0.leads.borrow();
+        if watched.as_ref().is_some_and(|watched| *watched.borrow() != now) {
+            watched.iter().for_each(|watched| watched.send(now));
+        }
+        drop(watched);
         if leads > 0 && state.led != leads {
             state.led = leads;
             observe!(group: group, events::BecameLeader { term });

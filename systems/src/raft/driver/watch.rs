@@ -75,7 +75,7 @@ impl Watch {
         if heard || has_vote && vote != (term, Some(from)) {
             self.bound_since = now;
         }
-        // Who asks once more for a vote that it has, gets it once more; unless the log has grown meanwhile.
+        // A candidate that asks again for a vote that it has gets it again, unless the log has grown meanwhile.
         if heard || has_vote || !matches!(core.role(), Role::Follower) {
             self.idle_since = now;
         }

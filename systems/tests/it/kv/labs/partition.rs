@@ -8,7 +8,8 @@ use sim::{NodeId, rpc, time};
 use systems::kv::Params;
 use systems::kv::server::PORT;
 use systems::kv::store::{Command, Store};
-use systems::rsm::service::{Reply, Request, Service};
+use systems::rsm::Request;
+use systems::rsm::service::{self, Reply, Service};
 
 use super::hand::Hand;
 use super::lab::{ELECTION, Lab, Step, ensure, ms, notices, servers, shows};
@@ -118,7 +119,7 @@ fn shutdown(lab: &Lab) -> Step<Vec<u128>> {
     lab.partition(vec![alone, others]);
     let waits = |session| {
         let command = Command::Put("k".to_owned(), "2".to_owned());
-        let request = Request::<Store>::Execute { session, number: 1, command };
+        let request = service::Request::<Store>::Client(Request::Execute { session, number: 1, command });
         lab.client(async move |_| rpc::call::<Service<Store>>(address, &request, 20 * ELECTION).await)
     };
     let jobs: Vec<_> = (0..MANY).map(waits).collect();

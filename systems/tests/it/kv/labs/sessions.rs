@@ -7,8 +7,8 @@ use sim::{Addr, rpc, time};
 use systems::kv::client::Done;
 use systems::kv::server::PORT;
 use systems::kv::store::{self, Answer, Command, Query, Store};
-use systems::rsm::service::{Reply, Request, Service};
-use systems::rsm::{Outcome, StateMachine};
+use systems::rsm::service::{self, Reply, Service};
+use systems::rsm::{Outcome, Request, StateMachine};
 
 use super::generic::agree;
 use super::hand::Hand;
@@ -16,6 +16,7 @@ use super::lab::{Lab, Needs, Step, ensure, ms, notices, servers, shows};
 
 /// What a server answers whom no library helps.
 async fn ask(server: Addr, request: Request<Store>) -> Step<Outcome<Store>> {
+    let request = service::Request::Client(request);
     match rpc::call::<Service<Store>>(server, &request, ms(1_000)).await {
         Ok(Reply::Done(outcome)) => Ok(outcome),
         other => Err(format!("{request:?} is answered {other:?}")),

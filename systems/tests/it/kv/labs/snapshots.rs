@@ -107,24 +107,3 @@ fn a_snapshot_of_one_key_is_small() {
         assert!(seen.largest_log <= 2 * LIMIT, "{seen:?}");
     }
 }
-
-/// Bytes of a snapshot for each of many sessions.
-fn many_sessions(lab: &Lab) -> Step<usize> {
-    const MANY: u64 = 100;
-    let clients: Vec<_> = (0..MANY).map(|_| lab.client(async |hand| hand.put("x", "1").await)).collect();
-    for client in &clients {
-        lab.wait(client)??;
-    }
-    let leader = lab.replica(lab.leader()?)?;
-    let (sessions, state) = leader.peek(|sessions| (sessions.len(), sim::codec::encode(sessions)));
-    ensure(sessions as u64 == MANY, || format!("there are {sessions} sessions"))?;
-    Ok(state.map_err(|error| error.to_string())?.len() / sessions)
-}
-
-#[test]
-fn a_session_adds_few_bytes_to_a_snapshot() {
-    for bytes in shows(&servers(1), many_sessions) {
-        println!("{bytes} bytes for a session, with its share of the rest");
-        assert!(bytes <= 32, "{bytes} bytes for a session");
-    }
-}

@@ -4,10 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sim::rpc::{Server, Service};
-use sim::{codec, group, node, select};
+use sim::{group, node, select};
 use systems::raft::driver::{Apply, EmptyDisk, Options, Raft};
 use systems::raft::membership::{Membership, Target};
 use systems::raft::{Config, Id, Index, Term};
@@ -104,10 +103,13 @@ pub async fn boot(setup: Rc<Setup>, record: Rc<RefCell<Record>>) {
         select! {
             apply = applies.recv() => match apply {
                 Some(apply) => {
-                    let index = take(me, &record, apply);
+                    let index = take(me, &record, apply).await;
                     if setup.snapshots && index > raft.snapshot_index() && index.is_multiple_of(SNAPSHOT_EVERY) {
-                        let state = codec::encode(record.borrow().of(me)).expect("it is small");
-                        raft.compact(index, Bytes::from(state));
+                        let contents = record.borrow().of(me).to_vec();
+                        if let Some(mut new) = raft.begin_snapshot(index).await.expect("the disk is sound") {
+                            new.state.put(&contents).await.expect("the disk is sound");
+                            raft.compact(new);
+                        }
                     }
                 }
                 None => return,
@@ -121,23 +123,22 @@ pub async fn boot(setup: Rc<Setup>, record: Rc<RefCell<Record>>) {
 }
 
 /// Applies, and says how far it has come.
-fn take(me: usize, record: &RefCell<Record>, apply: Apply) -> Index {
-    let mut record = record.borrow_mut();
+async fn take(me: usize, record: &RefCell<Record>, apply: Apply) -> Index {
     match apply {
         Apply::Snapshot { index, state, .. } => {
-            let contents: Vec<Content> = match state.is_empty() {
-                true => Vec::new(),
-                false => codec::decode(&state).expect("a snapshot of another server's"),
+            let contents: Vec<Content> = match state {
+                None => Vec::new(),
+                Some(mut snapshot) => snapshot.get().await.expect("a snapshot of another server's"),
             };
-            record.restored(me, index, contents);
+            record.borrow_mut().restored(me, index, contents);
             index
         }
         Apply::Command { index, command, .. } => {
-            record.applied(me, index, Some(command.to_vec()));
+            record.borrow_mut().applied(me, index, Some(command.to_vec()));
             index
         }
         Apply::Nothing { index, .. } => {
-            record.applied(me, index, None);
+            record.borrow_mut().applied(me, index, None);
             index
         }
     }
