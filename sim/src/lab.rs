@@ -13,7 +13,7 @@
 //!         let socket = UdpSocket::bind(80).unwrap();
 //!         loop {
 //!             let ping = socket.recv_from().await;
-//!             socket.send_to(ping.data, ping.from);
+//!             socket.send_to(ping.payload, ping.from);
 //!         }
 //!     });
 //!     let ping = |name: &str| {
@@ -51,7 +51,7 @@ use std::time::Duration;
 
 use crate::base::NodeId;
 use crate::fault::{Fault, InFlight};
-use crate::host::{Injected, Sim};
+use crate::host::{self, Injected, Sim};
 use crate::kernel::{self, Stop};
 use crate::time::nanos;
 
@@ -71,6 +71,21 @@ struct JobResult<T> {
     value: RefCell<Option<T>>,
     /// Whether the host has to have control when the value is there.
     awaited: Cell<bool>,
+}
+
+impl<T> Default for JobResult<T> {
+    fn default() -> Self {
+        JobResult { value: RefCell::new(None), awaited: Cell::new(false) }
+    }
+}
+
+impl<T> JobResult<T> {
+    fn complete(&self, value: T) {
+        *self.value.borrow_mut() = Some(value);
+        if self.awaited.get() {
+            kernel::with_running(|state| state.halted = true);
+        }
+    }
 }
 
 impl<T> Job<T> {
@@ -119,19 +134,34 @@ impl Sim {
         T: 'static,
         F: Future<Output = T> + 'static,
     {
-        let result = Rc::new(JobResult { value: RefCell::new(None), awaited: Cell::new(false) });
+        let result = Rc::new(JobResult::default());
         let (code, out) = (Cell::new(Some(code)), result.clone());
         let node = self.node_in_role(ROLE, name, move || {
             let (code, out) = (code.take(), out.clone());
             async move {
-                let Some(code) = code else { return };
-                let value = code.await;
-                *out.value.borrow_mut() = Some(value);
-                if out.awaited.get() {
-                    kernel::with_running(|state| state.halted = true);
+                if let Some(code) = code {
+                    out.complete(code.await);
                 }
             }
         });
+        Job { node, result }
+    }
+
+    /// As [`Sim::client`], on a node that there is, beside what it does already: for an experiment that asks much and should not
+    /// need a node for each question. If the node crashes, the code ends there.
+    ///
+    /// # Panics
+    /// If the node is down.
+    #[track_caller]
+    pub fn spawn<T, F>(&self, node: NodeId, code: F) -> Job<T>
+    where
+        T: 'static,
+        F: Future<Output = T> + 'static,
+    {
+        assert!(self.is_up(node), "nothing runs on a node that is down");
+        let result = Rc::new(JobResult::default());
+        let out = result.clone();
+        host::spawn_on(node, Box::pin(async move { out.complete(code.await) }));
         Job { node, result }
     }
 
@@ -265,6 +295,20 @@ mod tests {
             (job.is_done(), job.peek(|()| ()))
         });
         assert_eq!(run.unwrap().value, (false, None));
+    }
+
+    #[test]
+    fn jobs_on_one_node_run_side_by_side_and_end_with_it() {
+        let run = simulate(1, |sim| {
+            let node = sim.node("node", || async {});
+            let after = |ms| sim.spawn(node, time::sleep(Duration::from_millis(ms)));
+            let (slow, fast, never) = (after(20), after(10), after(500));
+            let both = (sim.wait(fast, SECOND), sim.now_ns() / 1_000_000, sim.wait(slow, SECOND));
+            sim.crash(node);
+            sim.run_for(SECOND);
+            (both, never.is_done(), never.node() == node)
+        });
+        assert_eq!(run.unwrap().value, ((Ok(()), 10, Ok(())), false, true));
     }
 
     #[test]

@@ -27,6 +27,12 @@ pub enum Verdict {
     Unknown(String),
 }
 
+impl From<Result<(), Violation>> for Verdict {
+    fn from(found: Result<(), Violation>) -> Verdict {
+        found.map_or_else(Verdict::Fail, |()| Verdict::Pass)
+    }
+}
+
 /// A run that is over.
 #[derive(Clone, Debug)]
 pub struct Finished {
