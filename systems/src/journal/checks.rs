@@ -14,10 +14,6 @@ use sim::system::Protect;
 use super::events::{Acked, Answered, Asked, Audited, Contents, Listed, LostRecords, Reading, Recovered, Recovering};
 use super::ledger::{Ledger, Place};
 
-fn violation(about: &str, explanation: String) -> Result<(), Violation> {
-    Err(Violation { about: about.to_owned(), ..Violation::new(explanation) })
-}
-
 /// An acknowledged record would survive a crash: from the moment of the acknowledgement on, and for ever, unless a fault
 /// destroys the sectors that it is in.
 #[derive(Default)]
@@ -36,7 +32,10 @@ impl Durable {
                 let place = kept
                     .place
                     .map_or_else(String::new, |place| format!(" (it was in {} at {})", place.path, place.offset));
-                violation("kept", format!("{when}: the acknowledged record {index} is not on the disk any more{place}"))
+                Err(Violation::about(
+                    "kept",
+                    format!("{when}: the acknowledged record {index} is not on the disk any more{place}"),
+                ))
             }
         }
     }
@@ -46,31 +45,36 @@ impl Invariant for Durable {
     const NAME: &'static str = "durable";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Asked>(|this, _, event| {
+        on.fold::<Asked>(|this, _, event| {
             this.asked.insert(event.record);
-            Ok(())
         });
         on.event::<Acked>(|this, moment, event| {
             this.journal = Some(moment.node);
             let Acked { index, record, .. } = *event;
             if !this.asked.contains(&record) {
-                return violation("invented", format!("acknowledged record {index}, which nobody sent"));
+                return Err(Violation::about("invented", format!("acknowledged record {index}, which nobody sent")));
             }
             if this.ledger.get(index).is_some_and(|kept| kept.record != record) {
-                return violation(
+                return Err(Violation::about(
                     "number",
                     format!("acknowledged another record under the number {index} than before"),
-                );
+                ));
             }
             this.ledger.keep(index, record, Place::of(event));
             if this.ledger.is_gone(moment.node, index) {
-                return violation("acked", format!("acknowledged record {index}, which a crash may still lose"));
+                return Err(Violation::about(
+                    "acked",
+                    format!("acknowledged record {index}, which a crash may still lose"),
+                ));
             }
             Ok(())
         });
         on.event::<Answered>(|this, _, event| match this.ledger.get(event.index) {
             Some(kept) if kept.record == event.record => Ok(()),
-            _ => violation("answered", format!("was told that its record is number {}, which it is not", event.index)),
+            _ => Err(Violation::about(
+                "answered",
+                format!("was told that its record is number {}, which it is not", event.index),
+            )),
         });
         on.event::<Crashed>(|this, moment, event| {
             if this.journal != Some(moment.node) {
@@ -112,19 +116,22 @@ impl ReadBack {
             match contents.get(index) {
                 Some(record) if record == kept.record => {}
                 Some(_) => {
-                    return violation("other", format!("{who} another record under the number {index} than before"));
+                    return Err(Violation::about(
+                        "other",
+                        format!("{who} another record under the number {index} than before"),
+                    ));
                 }
                 None if !contents.is_lost(index) => {
-                    return violation(
+                    return Err(Violation::about(
                         "unreported",
                         format!("{who} no record {index}, and does not say that it is lost"),
-                    );
+                    ));
                 }
                 None if !self.ledger.is_destroyed(index) => {
-                    return violation(
+                    return Err(Violation::about(
                         "undamaged",
                         format!("{who} record {index} as lost, which no fault has destroyed"),
-                    );
+                    ));
                 }
                 None => {}
             }
@@ -140,28 +147,23 @@ impl Invariant for ReadBack {
     const NAME: &'static str = "read-back";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Acked>(|this, _, event| {
+        on.fold::<Acked>(|this, _, event| {
             this.ledger.keep(event.index, event.record, Place::of(event));
-            Ok(())
         });
-        on.event::<Recovering>(|this, moment, _| {
+        on.fold::<Recovering>(|this, moment, _| {
             this.look(moment);
-            Ok(())
         });
-        on.event::<LostRecords>(|this, moment, _| {
+        on.fold::<LostRecords>(|this, moment, _| {
             this.look(moment);
-            Ok(())
         });
-        on.event::<Crashed>(|this, moment, event| {
+        on.fold::<Crashed>(|this, moment, event| {
             if event.wiped && this.journal == Some(moment.node) {
                 this.ledger.wiped();
             }
-            Ok(())
         });
         on.event::<Recovered>(|this, _, event| this.judge(&event.contents, u64::MAX, "the recovery found"));
-        on.event::<Reading>(|this, moment, _| {
+        on.fold::<Reading>(|this, moment, _| {
             this.reading.insert(moment.node, this.ledger.order());
-            Ok(())
         });
         on.event::<Listed>(|this, moment, event| {
             let known = this.reading.get(&moment.node).copied().unwrap_or(0);

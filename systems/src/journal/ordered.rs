@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sim::check::linearizable::{Operation, Outcome};
+use sim::check::ordered::{self, Access};
 use sim::check::{Check, Finished, Verdict, Violation};
 
 use super::events::Contents;
@@ -20,15 +21,8 @@ impl Check for Ordered {
     const NAME: &'static str = "ordered";
 
     fn check(run: &Finished) -> Result<Verdict, String> {
-        Ok(match judge(&run.history.of::<JournalOp>()) {
-            Ok(()) => Verdict::Pass,
-            Err(violation) => Verdict::Fail(violation),
-        })
+        Ok(judge(&run.history.of::<JournalOp>()).into())
     }
-}
-
-fn violation<T>(about: &str, at_ns: u64, explanation: String) -> Result<T, Violation> {
-    Err(Violation { about: about.to_owned(), at_ns: Some(at_ns), ..Violation::new(explanation) })
 }
 
 /// A record, as its client knows it.
@@ -45,8 +39,6 @@ struct Sent {
 
 fn judge(history: &[Operated]) -> Result<(), Violation> {
     let mut sent: BTreeMap<u64, Sent> = BTreeMap::new();
-    // When each acknowledged record was sent and acknowledged, and its number.
-    let mut acked: Vec<(u64, u64, u64)> = Vec::new();
     for operation in history {
         let JournalOp::Append { record } = operation.op else { continue };
         let refused = matches!(operation.outcome, Outcome::Failed { .. });
@@ -55,14 +47,16 @@ fn judge(history: &[Operated]) -> Result<(), Violation> {
             Outcome::Ok { at, ret: JournalRet::Appended(index) } => {
                 entry.acked = Some((*at, *index));
                 entry.places.insert(*index);
-                acked.push((operation.invoked, *at, *index));
             }
             Outcome::Ok { ret, .. } => panic!("an append returned {ret:?}: the history was recorded wrongly"),
             Outcome::Failed { .. } | Outcome::Unknown => {}
         }
         sent.insert(record, entry);
     }
-    real_time(&acked)?;
+    ordered::check(history, |_, ret| match ret {
+        JournalRet::Appended(index) => Some(Access::Append(*index)),
+        JournalRet::Contents(_) => None,
+    })?;
     let reads = || {
         history.iter().filter_map(|operation| match &operation.outcome {
             Outcome::Ok { at, ret: JournalRet::Contents(contents) } => Some((operation.invoked, *at, contents)),
@@ -83,35 +77,6 @@ fn judge(history: &[Operated]) -> Result<(), Violation> {
     Ok(())
 }
 
-/// What was acknowledged before another was sent has the smaller number, and no two have the same.
-fn real_time(acked: &[(u64, u64, u64)]) -> Result<(), Violation> {
-    let mut by_end: Vec<_> = acked.to_vec();
-    by_end.sort_unstable_by_key(|&(_, at, index)| (at, index));
-    let mut by_begin: Vec<_> = acked.to_vec();
-    by_begin.sort_unstable_by_key(|&(invoked, ..)| invoked);
-    let mut ended = by_end.iter().peekable();
-    let mut highest = 0;
-    for &(invoked, at, index) in &by_begin {
-        while let Some((_, _, earlier)) = ended.next_if(|&&(_, ended, _)| ended < invoked) {
-            highest = highest.max(*earlier);
-        }
-        if index <= highest {
-            return violation(
-                "order",
-                at,
-                format!("number {index} was given to a record that was sent when {highest} was taken"),
-            );
-        }
-    }
-    let mut seen = BTreeMap::new();
-    for &(_, at, index) in &by_end {
-        if seen.insert(index, at).is_some() {
-            return violation("number", at, format!("the number {index} was given to two records"));
-        }
-    }
-    Ok(())
-}
-
 /// Judges a read from `invoked` to `at`. `numbers` has what was read before under each number.
 fn read(
     contents: &Contents,
@@ -122,31 +87,37 @@ fn read(
     let mut last = 0;
     for &(index, record) in &contents.records {
         if index <= last {
-            return violation("order", at, format!("a read has record {index} after record {last}"));
+            return Err(Violation::about("order", format!("a read has record {index} after record {last}")).at(at));
         }
         last = index;
         let Some(sent) = sent.get(&record).filter(|sent| sent.invoked <= at) else {
-            return violation("invented", at, format!("a read has a record {index} that nobody had sent"));
+            return Err(
+                Violation::about("invented", format!("a read has a record {index} that nobody had sent")).at(at)
+            );
         };
         if sent.refused {
-            return violation("refused", at, format!("a read has record {index}, which was refused"));
+            return Err(Violation::about("refused", format!("a read has record {index}, which was refused")).at(at));
         }
         if let Some((_, said)) = sent.acked.filter(|&(acked, said)| acked < invoked && said > index) {
-            return violation(
+            return Err(Violation::about(
                 "number",
-                at,
                 format!("a read has a record under {index} that was acknowledged as {said}"),
-            );
+            )
+            .at(at));
         }
         // It was sent again because the former one is lost; and then that is known.
         if let Some(other) = sent.places.range(..index).find(|&&other| !contents.is_lost(other)) {
-            return violation("twice", at, format!("a record is there as {other} and as {index}"));
+            return Err(Violation::about("twice", format!("a record is there as {other} and as {index}")).at(at));
         }
         if *numbers.entry(index).or_insert(record) != record {
-            return violation("number", at, format!("two reads have different records under the number {index}"));
+            return Err(Violation::about(
+                "number",
+                format!("two reads have different records under the number {index}"),
+            )
+            .at(at));
         }
         if contents.is_lost(index) {
-            return violation("lost", at, format!("a read has record {index} and says that it is lost"));
+            return Err(Violation::about("lost", format!("a read has record {index} and says that it is lost")).at(at));
         }
     }
     Ok(())
@@ -197,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_number_is_given_once() {
-        assert_eq!(about(&[append(11, (0, 5), 1), append(12, (1, 5), 1)]), "number");
+        assert_eq!(about(&[append(11, (0, 5), 1), append(12, (1, 5), 1)]), "index");
         let two = [
             ended(11, Outcome::Unknown),
             ended(12, Outcome::Unknown),

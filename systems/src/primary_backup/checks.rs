@@ -146,9 +146,8 @@ impl Invariant for ViewOrder {
     const NAME: &'static str = "view-order";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Acked>(|this, _, event| {
+        on.fold::<Acked>(|this, _, event| {
             this.acked = this.acked.max(event.number);
-            Ok(())
         });
         on.event::<ViewDecided>(|this, _, event| {
             let problem = match &this.last {
@@ -224,9 +223,8 @@ impl Selector for Primary {
     const NAME: &'static str = "primary";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<ViewDecided>(|this, _, event| {
+        on.fold::<ViewDecided>(|this, _, event| {
             this.0 = Some(event.primary);
-            Ok(())
         });
     }
 
@@ -243,9 +241,8 @@ impl Selector for Backup {
     const NAME: &'static str = "backup";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<ViewDecided>(|this, _, event| {
+        on.fold::<ViewDecided>(|this, _, event| {
             this.0 = event.backup;
-            Ok(())
         });
     }
 
@@ -274,34 +271,29 @@ pub struct Holders {
 
 impl Protect for Holders {
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Proposed>(|this, moment, event| {
+        on.fold::<Proposed>(|this, moment, event| {
             this.service = Some(moment.node);
             this.proposed = Some((event.primary, event.primary_incarnation));
-            Ok(())
         });
-        on.event::<ViewDecided>(|this, _, event| {
+        on.fold::<ViewDecided>(|this, _, event| {
             this.view = Some(event.clone());
             this.ready = false;
             this.proposed = None;
-            Ok(())
         });
-        on.event::<Ready>(|this, _, event| {
+        on.fold::<Ready>(|this, _, event| {
             this.ready |= this.view.as_ref().is_some_and(|view| view.number == event.number);
-            Ok(())
         });
-        on.event::<Heard>(|this, moment, event| {
+        on.fold::<Heard>(|this, moment, event| {
             this.service = Some(moment.node);
             let known = this.alive_ns.entry(event.server).or_default();
             *known = event.alive_ns.max(*known);
-            Ok(())
         });
-        on.event::<Crashed>(|this, moment, event| {
+        on.fold::<Crashed>(|this, moment, event| {
             this.lost.insert(moment.node, event.incarnation);
             if this.service == Some(moment.node) {
                 // The proposed view was not durable.
                 this.proposed = None;
             }
-            Ok(())
         });
     }
 

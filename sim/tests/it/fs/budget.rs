@@ -56,18 +56,16 @@ struct Holders {
 
 impl Protect for Holders {
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Has>(|holders, moment, has| {
+        on.fold::<Has>(|holders, moment, has| {
             (holders.whole, holders.recovers) = (has.whole, has.recovers);
             if has.recovers {
                 holders.wiped.retain(|node| *node != moment.node);
             }
-            Ok(())
         });
-        on.event::<Crashed>(|holders, moment, crashed| {
+        on.fold::<Crashed>(|holders, moment, crashed| {
             if crashed.wiped {
                 holders.wiped.push(moment.node);
             }
-            Ok(())
         });
     }
     fn memories(&self) -> Vec<Vec<NodeId>> {

@@ -203,13 +203,11 @@ struct First(BTreeSet<NodeId>);
 impl Selector for First {
     const NAME: &'static str = "first";
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Booted>(|up, moment, _| {
+        on.fold::<Booted>(|up, moment, _| {
             up.0.insert(moment.node);
-            Ok(())
         });
-        on.event::<Crashed>(|up, moment, _| {
+        on.fold::<Crashed>(|up, moment, _| {
             up.0.remove(&moment.node);
-            Ok(())
         });
     }
     fn nodes(&self) -> Vec<NodeId> {
@@ -222,13 +220,11 @@ struct Holders(BTreeSet<NodeId>);
 
 impl Protect for Holders {
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Holding>(|holders, moment, _| {
+        on.fold::<Holding>(|holders, moment, _| {
             holders.0.insert(moment.node);
-            Ok(())
         });
-        on.event::<Crashed>(|holders, moment, _| {
+        on.fold::<Crashed>(|holders, moment, _| {
             holders.0.remove(&moment.node);
-            Ok(())
         });
     }
     fn memories(&self) -> Vec<Vec<NodeId>> {
@@ -249,7 +245,7 @@ impl Check for Echo {
                 && value != found
             {
                 let explanation = format!("put {value}, answered {found}");
-                return Ok(Verdict::Fail(Violation { at_ns: Some(at), ..Violation::new(explanation) }));
+                return Ok(Verdict::Fail(Violation::new(explanation).at(at)));
             }
         }
         Ok(Verdict::Pass)

@@ -66,26 +66,21 @@ struct Watch;
 impl Invariant for Watch {
     const NAME: &'static str = "watch";
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Booted>(|_, moment, event| {
+        on.fold::<Booted>(|_, moment, event| {
             saw(event.run, moment.at_ns, Seen::Booted(event.clone()));
-            Ok(())
         });
-        on.event::<Tick>(|_, moment, event| {
+        on.fold::<Tick>(|_, moment, event| {
             saw(event.run, moment.at_ns, Seen::Tick(event.clone()));
-            Ok(())
         });
-        on.event::<Heard>(|_, moment, event| {
+        on.fold::<Heard>(|_, moment, event| {
             saw(event.run, moment.at_ns, Seen::Heard(event.clone()));
-            Ok(())
         });
-        on.event::<Disk>(|_, moment, event| {
+        on.fold::<Disk>(|_, moment, event| {
             saw(event.run, moment.at_ns, Seen::Disk(event.clone()));
-            Ok(())
         });
-        on.event::<Acted>(|_, moment, event| {
+        on.fold::<Acted>(|_, moment, event| {
             assert_eq!(event.by, 2, "the scenario's arguments");
             saw(event.run, moment.at_ns, Seen::Acted);
-            Ok(())
         });
     }
 }

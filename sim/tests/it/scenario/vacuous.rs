@@ -149,9 +149,7 @@ impl Check for Judge {
         let operations = run.history.of::<Ask>();
         match operations.last().map(|last| last.op.defect.as_str()) {
             Some("check fails") => Ok(Verdict::Fail(Violation::new("not right"))),
-            Some("check fails about") => {
-                Ok(Verdict::Fail(Violation { about: "reads".into(), ..Violation::new("stale") }))
-            }
+            Some("check fails about") => Ok(Verdict::Fail(Violation::about("reads", "stale"))),
             Some("check errs") => Err("no model for that".to_owned()),
             Some("check is unknown") => Ok(Verdict::Unknown("out of budget".to_owned())),
             Some("check panics") => panic!("index {} out of bounds", operations.len()),
@@ -198,10 +196,9 @@ struct Pick {
 impl Selector for Pick {
     const NAME: &'static str = "pick";
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Served>(|pick, _, served| {
+        on.fold::<Served>(|pick, _, served| {
             pick.broken |= served.defect == "selector panics";
             pick.none |= served.defect == "selector finds nobody";
-            Ok(())
         });
     }
     fn nodes(&self) -> Vec<NodeId> {

@@ -50,27 +50,22 @@ impl Invariant for CommittedOnDisks {
     const NAME: &'static str = "committed-on-disks";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Wrote>(|this, moment, event| {
+        on.fold::<Wrote>(|this, moment, event| {
             let Wrote { index, term, path, offset, len } = event.clone();
             this.places.insert((moment.node, index), Place { term, path, offset, len });
-            Ok(())
         });
-        on.event::<Installed>(|this, moment, event| {
+        on.fold::<Installed>(|this, moment, event| {
             this.snapshots.insert(moment.node, event.index);
-            Ok(())
         });
-        on.event::<Compacted>(|this, moment, event| {
+        on.fold::<Compacted>(|this, moment, event| {
             this.snapshots.insert(moment.node, event.index);
-            Ok(())
         });
-        on.event::<Members>(|this, moment, event| {
+        on.fold::<Members>(|this, moment, event| {
             let Members { index, base, incoming, outgoing, learners } = event.clone();
             this.memberships.has(moment.node, index, base, Voters { incoming, outgoing, learners });
-            Ok(())
         });
-        on.event::<Appended>(|this, moment, event| {
+        on.fold::<Appended>(|this, moment, event| {
             this.memberships.appended(moment.node, event.index);
-            Ok(())
         });
         on.event::<Committed>(|this, moment, event| {
             if event.leads == 0 {

@@ -40,33 +40,29 @@ impl Invariant for LeaderCompleteness {
     const NAME: &'static str = "leader-completeness";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Appended>(|this, moment, event| {
+        on.fold::<Appended>(|this, moment, event| {
             let log = &mut this.logs.entry(moment.node).or_default().0;
             log.split_off(&event.index);
             log.insert(event.index, event.term);
-            Ok(())
         });
-        on.event::<Restored>(|this, moment, event| {
+        on.fold::<Restored>(|this, moment, event| {
             // `Appended` events for the restored entries follow.
             this.logs.insert(moment.node, (BTreeMap::new(), event.snapshot));
-            Ok(())
         });
-        on.event::<Installed>(|this, moment, event| {
+        on.fold::<Installed>(|this, moment, event| {
             let (log, snapshot) = this.logs.entry(moment.node).or_default();
             if log.get(&event.index) != Some(&event.term) {
                 log.split_off(&event.index);
             }
             *snapshot = event.index.max(*snapshot);
-            Ok(())
         });
-        on.event::<Committed>(|this, moment, event| {
-            let Some((log, _)) = this.logs.get(&moment.node) else { return Ok(()) };
+        on.fold::<Committed>(|this, moment, event| {
+            let Some((log, _)) = this.logs.get(&moment.node) else { return };
             let from = this.committed.keys().next_back().map_or(1, |last| last + 1);
             if from <= event.index {
                 let news = log.range(from..=event.index).map(|(&index, &term)| (index, (term, event.term)));
                 this.committed.extend(news.collect::<Vec<_>>());
             }
-            Ok(())
         });
         on.event::<BecameLeader>(|this, moment, event| {
             let (log, snapshot) = this.logs.entry(moment.node).or_default();
@@ -94,15 +90,13 @@ impl Selector for Leader {
     const NAME: &'static str = "leader";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<BecameLeader>(|this, moment, event| {
+        on.fold::<BecameLeader>(|this, moment, event| {
             if event.term > this.term {
                 (this.leader, this.term) = (Some(moment.node), event.term);
             }
-            Ok(())
         });
-        on.event::<Crashed>(|this, moment, _| {
+        on.fold::<Crashed>(|this, moment, _| {
             this.leader.take_if(|leader| *leader == moment.node);
-            Ok(())
         });
     }
 

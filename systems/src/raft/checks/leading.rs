@@ -46,18 +46,15 @@ impl Invariant for TransferTargetUpToDate {
     const NAME: &'static str = "transfer-target-up-to-date";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Wrote>(|this, moment, event| {
+        on.fold::<Wrote>(|this, moment, event| {
             this.durable.insert(moment.node, event.index);
-            Ok(())
         });
-        on.event::<Installed>(|this, moment, event| {
+        on.fold::<Installed>(|this, moment, event| {
             let durable = this.durable.entry(moment.node).or_default();
             *durable = event.index.max(*durable);
-            Ok(())
         });
-        on.event::<Restored>(|this, moment, event| {
+        on.fold::<Restored>(|this, moment, event| {
             this.durable.insert(moment.node, event.last);
-            Ok(())
         });
         on.event::<TimeoutNowSent>(|this, _, event| {
             let has = this.durable.get(&NodeId::new(event.to as u16)).copied().unwrap_or(0);

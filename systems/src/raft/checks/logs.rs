@@ -16,9 +16,8 @@ impl Invariant for LeaderAppendOnly {
     const NAME: &'static str = "leader-append-only";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Booted>(|this, moment, _| {
+        on.fold::<Booted>(|this, moment, _| {
             this.0.remove(&moment.node);
-            Ok(())
         });
         on.event::<Appended>(|this, moment, event| {
             let before = this.0.insert(moment.node, (event.leads, event.index));
@@ -72,15 +71,14 @@ impl Invariant for StateMachineSafety {
     const NAME: &'static str = "state-machine-safety";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Restored>(|this, moment, event| {
+        on.fold::<Restored>(|this, moment, event| {
             this.applied.insert(moment.node, event.snapshot);
-            Ok(())
         });
         on.event::<Installed>(|this, moment, event| {
             let applied = this.applied.entry(moment.node).or_default();
             if event.index <= *applied {
                 let text = format!("went back to a snapshot up to {} when it had applied {applied}", event.index);
-                return Err(Violation { about: "back".into(), ..Violation::new(text) });
+                return Err(Violation::about("back", text));
             }
             *applied = event.index;
             Ok(())
@@ -90,7 +88,7 @@ impl Invariant for StateMachineSafety {
             let applied = this.applied.entry(moment.node).or_default();
             if index != *applied + 1 {
                 let text = format!("applied entry {index} after entry {applied}");
-                return Err(Violation { about: "order".into(), ..Violation::new(text) });
+                return Err(Violation::about("order", text));
             }
             *applied = index;
             let first = *this.entries.entry(index).or_insert((term, hash));

@@ -63,9 +63,8 @@ impl Invariant for Monotonic {
     const NAME: &'static str = "monotonic";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Booted>(|this, moment, _| {
+        on.fold::<Booted>(|this, moment, _| {
             this.committed.remove(&moment.node);
-            Ok(())
         });
         on.event::<Acted>(|this, moment, event| this.acts(moment.node, event.term, "acts"));
         on.event::<Voted>(|this, moment, event| this.acts(moment.node, event.term, "votes"));
@@ -82,10 +81,9 @@ impl Invariant for Monotonic {
             *committed = event.index;
             Ok(())
         });
-        on.event::<Installed>(|this, moment, event| {
+        on.fold::<Installed>(|this, moment, event| {
             let committed = this.committed.entry(moment.node).or_default();
             *committed = event.index.max(*committed);
-            Ok(())
         });
     }
 }
@@ -133,15 +131,13 @@ impl Invariant for Durability {
     const NAME: &'static str = "durability";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Crashed>(|this, moment, event| {
+        on.fold::<Crashed>(|this, moment, event| {
             *this.wiped.entry(moment.node).or_default() |= event.wiped;
-            Ok(())
         });
-        on.event::<Wrote>(|this, moment, event| {
+        on.fold::<Wrote>(|this, moment, event| {
             this.durable.insert(moment.node, (event.index, event.term));
-            Ok(())
         });
-        on.event::<Appended>(|this, moment, event| {
+        on.fold::<Appended>(|this, moment, event| {
             // The replacing entry may reach the disk before the server learns of it, and may be of an earlier term, with the
             // rest of the leader's log still to come. Only the entries before it are surely durable.
             if let Some((index, term)) = this.durable.get_mut(&moment.node)
@@ -150,15 +146,13 @@ impl Invariant for Durability {
             {
                 (*index, *term) = (event.index - 1, event.prev_term);
             }
-            Ok(())
         });
-        on.event::<Installed>(|this, moment, event| {
+        on.fold::<Installed>(|this, moment, event| {
             let (index, term) = this.durable.get(&moment.node).copied().unwrap_or_default();
             // Durable entries after the snapshot stay durable if the log keeps them.
             let kept = index > event.index && event.last > event.index;
             let now = if kept { (index.min(event.last), term) } else { (event.index, event.term) };
             this.durable.insert(moment.node, now);
-            Ok(())
         });
         on.event::<Restored>(|this, moment, event| {
             this.started.insert(moment.node);
@@ -185,7 +179,7 @@ impl Invariant for Durability {
                 "reports records {} to {} of its log as lost, but its disk is undamaged",
                 event.first, event.last
             );
-            Err(Violation { about: "forgotten".into(), ..Violation::new(text) })
+            Err(Violation::about("forgotten", text))
         });
     }
 }

@@ -25,7 +25,7 @@ pub struct MajorityOfDisks {
 
 impl Protect for MajorityOfDisks {
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Members>(|this, moment, event| {
+        on.fold::<Members>(|this, moment, event| {
             this.group = Some(moment.group);
             this.members.extend(event.incoming.iter().chain(&event.outgoing).chain(&event.learners));
             if event.index == 0 {
@@ -33,11 +33,9 @@ impl Protect for MajorityOfDisks {
             } else {
                 this.changed |= !event.base || this.voters != event.incoming.iter().copied().collect();
             }
-            Ok(())
         });
-        on.event::<Forgotten>(|this, moment, _| {
+        on.fold::<Forgotten>(|this, moment, _| {
             this.lost.insert(moment.node);
-            Ok(())
         });
     }
 

@@ -8,10 +8,6 @@ use sim::event::On;
 use super::super::events::{Appended, BecameLeader, Members, MembersApplied, Voted};
 use super::memberships::{Memberships, Voters};
 
-fn violation(about: &str, explanation: String) -> Result<(), Violation> {
-    Err(Violation { about: about.into(), ..Violation::new(explanation) })
-}
-
 /// Three properties of quorums:
 /// - `elected`: a leader has the votes of a quorum of the membership in its log;
 /// - `disjoint`: successive memberships have no disjoint quorums (section 6);
@@ -28,18 +24,15 @@ impl Invariant for Quorums {
     const NAME: &'static str = "quorums";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Appended>(|this, moment, event| {
+        on.fold::<Appended>(|this, moment, event| {
             this.memberships.appended(moment.node, event.index);
-            Ok(())
         });
-        on.event::<Voted>(|this, moment, event| {
+        on.fold::<Voted>(|this, moment, event| {
             this.votes.entry((event.term, event.candidate)).or_default().insert(moment.node.index() as u64);
-            Ok(())
         });
-        on.event::<MembersApplied>(|this, _, event| {
+        on.fold::<MembersApplied>(|this, _, event| {
             let MembersApplied { index, incoming, outgoing, learners } = event.clone();
             this.committed.insert(index, Voters { incoming, outgoing, learners });
-            Ok(())
         });
         on.event::<Members>(|this, moment, event| {
             let Members { index, base, incoming, outgoing, learners } = event.clone();
@@ -54,12 +47,15 @@ impl Invariant for Quorums {
                 if known.is_some_and(|known| *known != voters) {
                     let text =
                         format!("has {voters:?} as of entry {index}, but the membership committed then is different");
-                    return violation("snapshot", text);
+                    return Err(Violation::about("snapshot", text));
                 }
             } else if let Some(before) = this.memberships.in_force(moment.node)
                 && !before.overlaps(&voters)
             {
-                return violation("disjoint", format!("{before:?} and then {voters:?} have disjoint quorums"));
+                return Err(Violation::about(
+                    "disjoint",
+                    format!("{before:?} and then {voters:?} have disjoint quorums"),
+                ));
             }
             this.memberships.has(moment.node, index, base, voters);
             Ok(())
@@ -69,10 +65,10 @@ impl Invariant for Quorums {
             let none = BTreeSet::new();
             let votes = this.votes.get(&(event.term, me)).unwrap_or(&none);
             match this.memberships.in_force(moment.node) {
-                Some(voters) if !voters.decided(|id| id == me || votes.contains(&id)) => violation(
+                Some(voters) if !voters.decided(|id| id == me || votes.contains(&id)) => Err(Violation::about(
                     "elected",
                     format!("leads term {} with the votes of {votes:?}, not a quorum of {voters:?}", event.term),
-                ),
+                )),
                 _ => Ok(()),
             }
         });

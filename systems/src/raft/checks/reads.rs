@@ -21,13 +21,11 @@ impl Invariant for FreshReads {
     const NAME: &'static str = "fresh-reads";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Committed>(|this, _, event| {
+        on.fold::<Committed>(|this, _, event| {
             this.committed = this.committed.max(event.index);
-            Ok(())
         });
-        on.event::<ReadIndexRequested>(|this, moment, event| {
+        on.fold::<ReadIndexRequested>(|this, moment, event| {
             this.asked.insert((moment.node, event.request), this.committed);
-            Ok(())
         });
         on.event::<ReadIndexReceived>(|this, moment, event| match this.asked.remove(&(moment.node, event.request)) {
             Some(committed) if event.index < committed => Err(Violation::new(format!(

@@ -37,9 +37,8 @@ impl Invariant for AckedIsApplied {
     const NAME: &'static str = "acked-is-applied";
 
     fn subscribe(on: &mut On<Self>) {
-        on.event::<Applied>(|this, _, event| {
+        on.fold::<Applied>(|this, _, event| {
             this.0.entry(event.index).or_insert(event.hash);
-            Ok(())
         });
         on.event::<Acked>(|this, _, event| match this.0.get(&event.index) {
             Some(hash) if *hash == event.hash => Ok(()),
