@@ -8,11 +8,13 @@
 //! | [`primary_backup`] | a key/value store on a primary and a backup, with a view service that assigns the roles |
 //! | [`journal`] | records on one disk: the system that proves the storage library |
 //! | [`kv`] | a key/value store on Raft |
+//! | [`kit`] | a library for clients: sessions, retries, the pace of workloads |
 //! | [`storage`] | a library: a write-ahead log, snapshot files, and a state that is kept in both |
 //! | [`raft`] | a replicated log; other systems build on its core and driver |
 //! | [`rsm`] | a library: replicated state machines on Raft, with client sessions |
 
 pub mod journal;
+pub mod kit;
 pub mod kv;
 pub mod primary_backup;
 pub mod raft;

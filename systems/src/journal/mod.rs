@@ -20,7 +20,7 @@
 //! | After any failed write or sync: forget what is in memory, open anew, and believe only what is read back | [`server`] |
 //! | Cut the log up to the snapshot *before* the newest, so that one rotten snapshot costs nothing | [`server`] |
 //! | A number is never given out twice, even if the log lost more than its end | [`recovery`] |
-//! | A client's record is known by its session and number, so that sending it again is harmless | [`state`] |
+//! | A client's record is known by its session and number, so that sending it again is harmless | [`crate::kit::session`] |
 //!
 //! The log and the snapshots are those of [`crate::storage`]. "Can Applications Recover from fsync Failures?" (Rebello et
 //! al., ATC 2020) has what is done after a failed sync, and "Protocol-Aware Recovery for Consensus-Based Storage"

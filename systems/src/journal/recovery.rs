@@ -6,7 +6,8 @@ use sim::{always, observe};
 
 use super::Params;
 use super::events::{Contents, LostRecords, Recovered, SnapshotSkipped, Torn};
-use super::state::{Record, Sessions, State};
+use super::state::{Record, State};
+use crate::kit::session::Replies;
 use crate::storage::StorageError;
 use crate::storage::checkpointed::{Checkpointed, Opened};
 use crate::storage::snapshot::{Skipped, Snapshot};
@@ -26,7 +27,7 @@ pub struct Open {
     /// What is appended and not known to be durable, ascending.
     pub pending: RefCell<Vec<(u64, Record)>>,
     /// The latest record of each client, durable or not.
-    pub sessions: RefCell<Sessions>,
+    pub sessions: RefCell<Replies<u64>>,
     /// The last record after which a snapshot was begun.
     pub attempted: Cell<u64>,
     /// Whether a snapshot is being written.
@@ -132,11 +133,12 @@ mod tests {
 
     use sim::fs;
 
-    use super::super::state::Session;
     use super::*;
+    use crate::kit::session::{RequestId, Session};
 
     fn record(number: u64) -> Record {
-        Record { session: Session { node: sim::NodeId::new(1), life: 1, clerk: 0 }, number, body: "body".to_owned() }
+        let session = Session { node: sim::NodeId::new(1), incarnation: 1, nth: 0 };
+        Record { request: RequestId { session, number }, body: "body".to_owned() }
     }
 
     async fn append(open: &Open, numbers: std::ops::RangeInclusive<u64>) {
@@ -147,7 +149,7 @@ mod tests {
     }
 
     fn known(open: &Open) -> Vec<(u64, u64)> {
-        open.state.borrow().records().iter().map(|(index, record)| (*index, record.number)).collect()
+        open.state.borrow().records().iter().map(|(index, record)| (*index, record.request.number)).collect()
     }
 
     #[test]

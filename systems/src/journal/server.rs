@@ -19,7 +19,8 @@ use super::events::{
     Acked, Appended, Compacted, Poisoned, Recovering, SnapshotFailed, Snapshotted, Snapshotting, Unavailable,
 };
 use super::recovery::{self, Open};
-use super::state::{Lost, Record, Seen, id_of};
+use super::state::{Lost, Record, id_of};
+use crate::kit::session::Seen;
 use crate::storage::StorageError;
 
 /// Where the journal listens.
@@ -147,16 +148,16 @@ impl Server {
         let Some(open) = self.open.borrow().clone() else { return Some(Answer::Refused) };
         let bytes = record.encode();
         let id = id_of(&bytes);
-        let seen = open.sessions.borrow().seen(&record);
+        let seen = open.sessions.borrow().seen(record.request).copied();
         let index = match seen {
             Seen::Stale => return None,
-            Seen::At(index) => {
+            Seen::Answered(index) => {
                 sometimes!(true, "journal: a record is sent again");
                 index
             }
-            Seen::No => match open.store.wal().append(&bytes) {
+            Seen::New => match open.store.wal().append(&bytes) {
                 Ok(index) => {
-                    open.sessions.borrow_mut().note(&record, index);
+                    open.sessions.borrow_mut().insert(record.request, index);
                     open.pending.borrow_mut().push((index, record));
                     observe!(Appended { index, record: id });
                     index

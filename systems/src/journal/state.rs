@@ -1,29 +1,16 @@
 //! What the journal holds: its records, which are lost, and which of each client it has.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use sim::codec::{self, CodecError};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// A client's session: it sends one record at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Session {
-    /// The client's machine.
-    pub node: sim::NodeId,
-    /// Which incarnation of it.
-    pub life: u32,
-    /// Which clerk of that incarnation.
-    pub clerk: u32,
-}
+use crate::kit::session::{Replies, RequestId};
 
 /// A record, as the client sends it and as it is on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Whose it is.
-    pub session: Session,
-    /// The number within the session, from 1.
-    pub number: u64,
+    /// The name of the request to keep it: what tells a record from one that is sent again.
+    pub request: RequestId,
     /// What is to be kept.
     pub body: String,
 }
@@ -54,37 +41,6 @@ pub struct Lost {
     pub last: u64,
     /// Whether it is unknown that there ever was anything acknowledged among them.
     pub ambiguous: bool,
-}
-
-/// Whether a record is there already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// No.
-    No,
-    /// It is the latest of its session, with this number in the journal.
-    At(u64),
-    /// The session has moved on: nobody waits for it, and it must not be appended.
-    Stale,
-}
-
-/// The latest record of each session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sessions(BTreeMap<Session, (u64, u64)>);
-
-impl Sessions {
-    /// Whether the record is there already.
-    pub fn seen(&self, record: &Record) -> Seen {
-        match self.0.get(&record.session) {
-            Some((number, index)) if *number == record.number => Seen::At(*index),
-            Some((number, _)) if *number > record.number => Seen::Stale,
-            _ => Seen::No,
-        }
-    }
-
-    /// It has this number in the journal.
-    pub fn note(&mut self, record: &Record, index: u64) {
-        self.0.insert(record.session, (record.number, index));
-    }
 }
 
 /// The contents of the journal, up to a record.
@@ -134,11 +90,11 @@ impl State {
         Some(lost)
     }
 
-    /// The latest record of each session.
-    pub fn sessions(&self) -> Sessions {
-        let mut sessions = Sessions::default();
+    /// The latest record of each session, and its number.
+    pub fn sessions(&self) -> Replies<u64> {
+        let mut sessions = Replies::default();
         for (index, record) in &self.records {
-            sessions.note(record, *index);
+            sessions.insert(record.request, *index);
         }
         sessions
     }
@@ -161,20 +117,11 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kit::session::{Seen, Session};
 
     fn record(number: u64) -> Record {
-        let session = Session { node: sim::NodeId::new(1), life: 1, clerk: 0 };
-        Record { session, number, body: format!("body {number}") }
-    }
-
-    #[test]
-    fn a_record_is_seen_once_it_is_there_and_stale_once_the_session_moved_on() {
-        let mut sessions = Sessions::default();
-        assert_eq!(sessions.seen(&record(1)), Seen::No);
-        sessions.note(&record(1), 7);
-        assert_eq!(sessions.seen(&record(1)), Seen::At(7));
-        sessions.note(&record(2), 8);
-        assert_eq!(sessions.seen(&record(1)), Seen::Stale);
+        let session = Session { node: sim::NodeId::new(1), incarnation: 1, nth: 0 };
+        Record { request: RequestId { session, number }, body: format!("body {number}") }
     }
 
     #[test]
@@ -194,6 +141,7 @@ mod tests {
         state.lose(2, 2, false);
         state.push(3, record(2));
         assert_eq!(State::decode(&state.encode()), Ok(state.clone()));
-        assert_eq!(state.sessions().seen(&record(2)), Seen::At(3));
+        assert_eq!(state.sessions().seen(record(2).request), Seen::Answered(&3));
+        assert_eq!(state.sessions().seen(record(1).request), Seen::Stale);
     }
 }

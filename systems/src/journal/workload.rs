@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim::history::Op;
-use sim::{Client, observe, rand, time};
+use sim::{Client, observe, rand};
 
 use super::Params;
-use super::client::{Clerk, NotKept};
+use super::client::Clerk;
 use super::events::{Answered, Asked, Audited, Contents, Listed, Reading};
 
 /// What a client asks of the journal, as the history has it.
@@ -43,66 +43,41 @@ impl Op for JournalOp {
     }
 }
 
-/// Arguments of `append`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Append {
-    /// The least and the most bytes of a record.
-    pub bytes: (u64, u64),
-    /// Share of reads, 0 to 1.
-    pub reads: f64,
-    /// The least and the most time between operations, in milliseconds.
-    pub think_ms: (u64, u64),
-    /// After this many milliseconds an operation is given up.
-    pub deadline_ms: u64,
-    /// After this many operations a client is done; 0 is never.
-    pub ops: u64,
-}
-
-impl Default for Append {
-    fn default() -> Self {
-        Append { bytes: (8, 300), reads: 0.03, think_ms: (5, 60), deadline_ms: 3_000, ops: 0 }
-    }
+crate::args! {
+    /// Arguments of `append`.
+    pub struct Append {
+        /// The least and the most bytes of a record.
+        bytes: (u64, u64) = (8, 300),
+        /// Share of reads, 0 to 1.
+        reads: f64 = 0.03,
+    } paced { think_ms: (5, 60), deadline_ms: 3_000 }
 }
 
 /// Appends records that all differ, and now and then reads everything.
 pub async fn append(cx: Client<Params>, args: Append) {
-    let mut clerk = Clerk::default();
-    let deadline = Duration::from_millis(args.deadline_ms);
-    let mut done = 0;
-    while cx.running() && (args.ops == 0 || done < args.ops) {
-        done += 1;
+    let (mut clerk, pace) = (Clerk::default(), args.pace());
+    let one = async |_| {
         if rand::chance(args.reads) {
-            read(&cx, &clerk, deadline).await;
-        } else {
-            let record = clerk.record(body(rand::between(args.bytes.0, args.bytes.1)));
-            let id = record.id();
-            let call = cx.invoke(JournalOp::Append { record: id });
-            observe!(Asked { record: id });
-            match clerk.append(&record, deadline).await {
-                Ok(index) => {
-                    observe!(Answered { record: id, index });
-                    call.ok(JournalRet::Appended(index));
-                }
-                Err(NotKept::Refused) => call.fail(),
-                Err(NotKept::Unknown) => call.unknown(),
-            }
+            return read(&cx, &clerk, pace.deadline()).await;
         }
-        time::sleep(Duration::from_millis(rand::between(args.think_ms.0, args.think_ms.1))).await;
-    }
+        let record = clerk.record(body(rand::between(args.bytes.0, args.bytes.1)));
+        let id = record.id();
+        let work = async {
+            observe!(Asked { record: id });
+            let index = clerk.append(&record, pace.deadline()).await?;
+            observe!(Answered { record: id, index });
+            Ok(JournalRet::Appended(index))
+        };
+        let _ = cx.record(JournalOp::Append { record: id }, work).await;
+    };
+    pace.run(&cx, one).await;
 }
 
-/// Arguments of `read-all`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ReadAll {
-    /// After this many milliseconds it is given up.
-    pub deadline_ms: u64,
-}
-
-impl Default for ReadAll {
-    fn default() -> Self {
-        ReadAll { deadline_ms: 10_000 }
+crate::args! {
+    /// Arguments of `read-all`.
+    pub struct ReadAll {
+        /// After this many milliseconds it is given up.
+        deadline_ms: u64 = 10_000,
     }
 }
 
@@ -113,17 +88,15 @@ pub async fn read_all(cx: Client<Params>, args: ReadAll) {
     observe!(Audited {});
 }
 
-async fn read(cx: &Client<Params>, clerk: &Clerk, deadline: Duration) {
-    let call = cx.invoke(JournalOp::Read);
-    observe!(Reading {});
-    match clerk.read(deadline).await {
-        Some((records, lost)) => {
-            let contents = Contents::of(&records, &lost);
-            observe!(Listed { contents: contents.clone() });
-            call.ok(JournalRet::Contents(contents));
-        }
-        None => call.unknown(),
-    }
+async fn read(cx: &Client<Params>, clerk: &Clerk, within: Duration) {
+    let work = async {
+        observe!(Reading {});
+        let (records, lost) = clerk.read(within).await?;
+        let contents = Contents::of(&records, &lost);
+        observe!(Listed { contents: contents.clone() });
+        Ok(JournalRet::Contents(contents))
+    };
+    let _ = cx.record(JournalOp::Read, work).await;
 }
 
 /// A text of that length which is not all the same.

@@ -4,23 +4,12 @@ use std::time::Duration;
 
 use sim::check::linearizable::models::{StoreOp, StoreRet};
 use sim::time::Instant;
-use sim::{always, planted, time};
+use sim::{OpError, always, planted, time};
 
 use super::server;
 use super::store::{Answer, Command, Query, Reply, Store};
 use super::system::Params;
-use crate::rsm::{self, ClientError, Patience};
-
-/// How an operation ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Done {
-    /// With a result.
-    Ok(StoreRet),
-    /// Without effect: the store refused it, or it never got that far.
-    Failed,
-    /// Nobody knows.
-    Unknown,
-}
+use crate::rsm::{self, Patience};
 
 /// A client of the store.
 pub struct Clerk(rsm::Client<Store>);
@@ -38,7 +27,11 @@ impl Clerk {
     }
 
     /// Performs an operation. A read `anywhere` is asked of any server.
-    pub async fn perform(&mut self, op: StoreOp, anywhere: bool, within: Duration) -> Done {
+    ///
+    /// # Errors
+    ///
+    /// As it ended without a result: the store refused it or it never got that far, or nobody knows.
+    pub async fn perform(&mut self, op: StoreOp, anywhere: bool, within: Duration) -> Result<StoreRet, OpError> {
         let deadline = time::now() + within;
         match op {
             StoreOp::Get { key } => self.query(Query::Get(key), anywhere, deadline).await,
@@ -50,13 +43,13 @@ impl Clerk {
             StoreOp::Append { key, value } => self.execute(Command::Append(key, value), deadline).await,
             StoreOp::Cas { key, expected, new } if planted!("kv.swap-in-two-steps") => {
                 match self.query(Query::Get(key.clone()), anywhere, deadline).await {
-                    Done::Ok(StoreRet::Value(value)) if value == expected => {
+                    Ok(StoreRet::Value(value)) if value == expected => {
                         match self.execute(Command::Put(key, new), deadline).await {
-                            Done::Ok(_) => Done::Ok(StoreRet::Swapped(true)),
+                            Ok(_) => Ok(StoreRet::Swapped(true)),
                             other => other,
                         }
                     }
-                    Done::Ok(_) => Done::Ok(StoreRet::Swapped(false)),
+                    Ok(_) => Ok(StoreRet::Swapped(false)),
                     other => other,
                 }
             }
@@ -65,45 +58,44 @@ impl Clerk {
         }
     }
 
-    async fn execute(&mut self, command: Command, deadline: Instant) -> Done {
+    async fn execute(&mut self, command: Command, deadline: Instant) -> Result<StoreRet, OpError> {
         let fits: fn(Reply) -> bool = match &command {
             Command::Put(..) | Command::Append(..) => |reply| matches!(reply, Reply::Done),
             Command::Cas(..) => |reply| matches!(reply, Reply::Swapped(_)),
             Command::Delete(_) => |reply| matches!(reply, Reply::Deleted(_)),
         };
         match self.0.execute(command, deadline).await {
-            Ok(Reply::Refused) => Done::Failed,
+            Ok(Reply::Refused) => Err(OpError::Failed),
             Ok(reply) => {
                 always!(fits(reply), "kv.reply-fits", "{reply:?} is no reply to it");
                 if !fits(reply) {
-                    return Done::Unknown;
+                    return Err(OpError::Unknown);
                 }
-                Done::Ok(match reply {
+                Ok(match reply {
                     Reply::Swapped(swapped) => StoreRet::Swapped(swapped),
                     Reply::Deleted(deleted) => StoreRet::Deleted(deleted),
                     _ => StoreRet::Done,
                 })
             }
-            Err(ClientError::NotExecuted) => Done::Failed,
-            Err(ClientError::Unknown) if planted!("kv.unknown-reported-as-failed") => Done::Failed,
-            Err(ClientError::Unknown) => Done::Unknown,
+            Err(OpError::Unknown) if planted!("kv.unknown-reported-as-failed") => Err(OpError::Failed),
+            Err(error) => Err(error),
         }
     }
 
-    async fn query(&mut self, query: Query, anywhere: bool, deadline: Instant) -> Done {
+    async fn query(&mut self, query: Query, anywhere: bool, deadline: Instant) -> Result<StoreRet, OpError> {
         let is_get = matches!(query, Query::Get(_));
         let answer = match anywhere {
             true => self.0.query_anywhere(query, deadline).await,
             false => self.0.query(query, deadline).await,
         };
         match answer {
-            Ok(Answer::Value(value)) if is_get => Done::Ok(StoreRet::Value(value)),
-            Ok(Answer::Pairs(pairs)) if !is_get => Done::Ok(StoreRet::Pairs(pairs)),
+            Ok(Answer::Value(value)) if is_get => Ok(StoreRet::Value(value)),
+            Ok(Answer::Pairs(pairs)) if !is_get => Ok(StoreRet::Pairs(pairs)),
             Ok(other) => {
                 always!(false, "kv.answer-fits", "{other:?} is no answer to it");
-                Done::Failed
+                Err(OpError::Failed)
             }
-            Err(_) => Done::Failed,
+            Err(_) => Err(OpError::Failed),
         }
     }
 
@@ -115,18 +107,18 @@ impl Clerk {
         limit: usize,
         anywhere: bool,
         deadline: Instant,
-    ) -> Done {
+    ) -> Result<StoreRet, OpError> {
         let (mut from, mut all) = (from, Vec::new());
         while all.len() < limit {
             match self.query(Query::Scan(from.clone(), to.clone(), 1), anywhere, deadline).await {
-                Done::Ok(StoreRet::Pairs(pairs)) if !pairs.is_empty() => {
+                Ok(StoreRet::Pairs(pairs)) if !pairs.is_empty() => {
                     from = format!("{}\0", pairs[0].0);
                     all.extend(pairs);
                 }
-                Done::Ok(_) => break,
+                Ok(_) => break,
                 other => return other,
             }
         }
-        Done::Ok(StoreRet::Pairs(all))
+        Ok(StoreRet::Pairs(all))
     }
 }

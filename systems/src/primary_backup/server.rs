@@ -15,10 +15,11 @@ use sim::{always, node, observe, planted, rpc, select, sometimes, task, time};
 
 use super::Params;
 use super::checks::{Applied, BecamePrimary, Completed, Synced};
-use super::store::{Request, Seen, Store};
+use super::store::{Request, Store};
 use super::view::{PING, Server as ServerId, View};
 use super::view_service::{self, Stamp, ViewService};
 use super::visible;
+use crate::kit::session::Seen;
 
 /// The port of the servers.
 pub const PORT: u16 = 1;
@@ -229,10 +230,10 @@ impl Server {
                 return Some(Answer::NotPrimary);
             }
             match self.store.borrow().seen(request) {
-                Seen::No => {}
+                Seen::New => {}
                 Seen::Answered(answer) => {
                     sometimes!(true, "pb: a retry is answered from the table");
-                    return Some(Answer::Done(answer));
+                    return Some(Answer::Done(answer.clone()));
                 }
                 Seen::Stale => return None,
             }
@@ -273,7 +274,7 @@ impl Server {
         let mut store = self.store.borrow_mut();
         let answer = store.apply(request);
         observe!(Applied { view, index: store.applied(), digest: store.digest(), confirmed });
-        visible::applied(store.applied(), &request.session, request.seq);
+        visible::applied(store.applied(), request.id);
         answer
     }
 

@@ -7,7 +7,7 @@ use sim::metric::{self, Consistency, InOrder, Watch};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::checks::ViewDecided;
-use super::store::Session;
+use crate::kit::session::RequestId;
 
 /// A client begins a write.
 struct Begun {
@@ -21,23 +21,23 @@ struct Has {
     key: Option<u64>,
 }
 
-fn key(session: &Session, seq: u64) -> u64 {
+fn key(RequestId { session, number }: RequestId) -> u64 {
     let mut bytes = [0; 18];
     bytes[..2].copy_from_slice(&(session.node.index() as u16).to_le_bytes());
     bytes[2..6].copy_from_slice(&session.incarnation.to_le_bytes());
-    bytes[6..10].copy_from_slice(&session.clerk.to_le_bytes());
-    bytes[10..].copy_from_slice(&seq.to_le_bytes());
+    bytes[6..10].copy_from_slice(&session.nth.to_le_bytes());
+    bytes[10..].copy_from_slice(&number.to_le_bytes());
     xxh3_64(&bytes)
 }
 
 /// Says that a client begins a write.
-pub(super) fn begun(session: &Session, seq: u64) {
-    metric::note(Begun { key: key(session, seq) });
+pub(super) fn begun(id: RequestId) {
+    metric::note(Begun { key: key(id) });
 }
 
 /// Says that a server has all operations up to that one, which is the `index`-th.
-pub(super) fn applied(index: u64, session: &Session, seq: u64) {
-    metric::note(Has { index, key: Some(key(session, seq)) });
+pub(super) fn applied(index: u64, id: RequestId) {
+    metric::note(Has { index, key: Some(key(id)) });
 }
 
 /// Says that a server was given all operations up to the `index`-th.

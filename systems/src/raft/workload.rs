@@ -1,16 +1,24 @@
 //! What clients and operators do.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sim::history::Op;
-use sim::{Client, GroupId, NodeId, group, metric, rand, rpc, time};
+use sim::{Client, GroupId, NodeId, OpError, group, metric, rand, rpc, time};
 
 use super::operator::{self, MembersAre, TransferTo};
 use super::server::{LogService, PORTS, Reply, Request};
 use super::system::Params;
 use super::{Index, events, visible};
+use crate::kit::retry::{Pause, Route, retry};
+use crate::kit::workload::NoArgs;
+
+/// How long a client waits for one answer.
+const ATTEMPT: Duration = Duration::from_millis(500);
+/// How long it pauses before it tries again.
+const PAUSE: Pause = Pause::Millis(1, 20);
 
 /// A client operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -34,61 +42,43 @@ impl Op for LogOp {
     }
 }
 
-/// Arguments of `mixed`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Mixed {
-    /// Share of reads, 0 to 1.
-    pub reads: f64,
-    /// Share of reads that go to any server, not just to the leader.
-    pub anywhere: f64,
-    /// Share of reads that are entries of the log.
-    pub by_log: f64,
-    /// The least and the most bytes of a command.
-    pub bytes: (u64, u64),
-    /// The least and the most time between operations, in milliseconds.
-    pub think_ms: (u64, u64),
-    /// After this many milliseconds an operation is given up.
-    pub deadline_ms: u64,
-    /// After this many operations a client is done; 0 is never.
-    pub ops: u64,
-}
-
-impl Default for Mixed {
-    fn default() -> Self {
-        Mixed { reads: 0.3, anywhere: 0.3, by_log: 0.1, bytes: (8, 200), think_ms: (5, 60), deadline_ms: 2_000, ops: 0 }
-    }
+crate::args! {
+    /// Arguments of `mixed`.
+    pub struct Mixed {
+        /// Share of reads, 0 to 1.
+        reads: f64 = 0.3,
+        /// Share of reads that go to any server, not just to the leader.
+        anywhere: f64 = 0.3,
+        /// Share of reads that are entries of the log.
+        by_log: f64 = 0.1,
+        /// The least and the most bytes of a command.
+        bytes: (u64, u64) = (8, 200),
+    } paced { think_ms: (5, 60), deadline_ms: 2_000 }
 }
 
 /// Appends and reads.
 pub async fn mixed(cx: Client<Params>, args: Mixed) {
-    let mut leader = operator::servers(servers())[0];
-    let mut done = 0;
-    while cx.running() && (args.ops == 0 || done < args.ops) {
-        done += 1;
-        let op = if rand::chance(args.reads) { LogOp::Read } else { LogOp::Append((cx.index as u64) << 32 | done) };
+    let (mut route, pace) = (Route::new(servers().addrs(PORTS[1])), args.pace());
+    let one = async |number| {
+        let op = if rand::chance(args.reads) { LogOp::Read } else { LogOp::Append((cx.index as u64) << 32 | number) };
         if op == LogOp::Read && rand::chance(args.anywhere) {
-            leader = any();
+            route.anywhere();
         }
         let request = match op {
             LogOp::Append(id) => Request::Append(command(id, rand::between(args.bytes.0, args.bytes.1))),
             LogOp::Read if rand::chance(args.by_log) => Request::ReadByLog,
             LogOp::Read => Request::Read,
         };
-        perform(&cx, &mut leader, op, request, args.deadline_ms).await;
-        time::sleep(Duration::from_millis(rand::between(args.think_ms.0, args.think_ms.1))).await;
-    }
+        let _ = cx.record(op, perform(&mut route, &request, pace.deadline())).await;
+    };
+    pace.run(&cx, one).await;
 }
-
-/// Arguments of a workload that has none.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NoArgs {}
 
 /// Appends, and reads what there is, and the first client then waits until all members have applied what it read. Nobody gives up:
 /// when all is healed, a cluster that does not do it is a failure.
 pub async fn read_all(cx: Client<Params>, _: NoArgs) {
-    let mut leader = operator::servers(servers())[0];
+    let mut route = Route::new(servers().addrs(PORTS[1]));
+    let within = Duration::from_secs(2);
     let last = (cx.index as u64) << 32 | u64::from(u32::MAX);
     let mut tries = 0;
     let read = loop {
@@ -96,10 +86,11 @@ pub async fn read_all(cx: Client<Params>, _: NoArgs) {
         // answers no reads before somebody appends.
         let id = last - tries;
         tries += 1;
-        if perform(&cx, &mut leader, LogOp::Append(id), Request::Append(command(id, 8)), 2_000).await.is_none() {
+        let append = Request::Append(command(id, 8));
+        if cx.record(LogOp::Append(id), perform(&mut route, &append, within)).await.is_err() {
             continue;
         }
-        if let Some(index) = perform(&cx, &mut leader, LogOp::Read, Request::Read, 2_000).await {
+        if let Ok(index) = cx.record(LogOp::Read, perform(&mut route, &Request::Read, within)).await {
             break index;
         }
     };
@@ -148,45 +139,31 @@ fn servers() -> GroupId {
     group::lookup(GROUP).expect("the system has servers")
 }
 
-fn any() -> u64 {
-    operator::any(&operator::servers(servers()))
-}
-
-/// Asks until somebody does it, or may have done it: the index.
-async fn perform(
-    cx: &Client<Params>,
-    leader: &mut u64,
-    op: LogOp,
-    request: Request,
-    deadline_ms: u64,
-) -> Option<Index> {
-    let deadline = time::now() + Duration::from_millis(deadline_ms);
-    let changes = matches!(op, LogOp::Append(_));
-    let call = cx.invoke(op);
-    if let Request::Append(command) = &request {
-        metric::note_of(servers(), visible::Asked { hash: events::hash_of(command) });
-    }
-    while time::now() < deadline {
-        match ask(*leader, &request, Duration::from_millis(500)).await {
-            Some(Reply::Appended(index) | Reply::Read(index)) => {
-                call.ok(index);
-                return Some(index);
-            }
-            Some(Reply::Refused(other)) => {
-                *leader = other.unwrap_or_else(any);
-            }
-            // An append whose answer did not come may be done.
-            Some(Reply::Unknown) | None if changes => {
-                *leader = any();
-                call.unknown();
-                return None;
-            }
-            _ => *leader = any(),
+/// Asks until a server does it, or may have done it: the index.
+async fn perform(route: &mut Route, request: &Request, within: Duration) -> Result<Index, OpError> {
+    let is_append = match request {
+        Request::Append(command) => {
+            metric::note_of(servers(), visible::Asked { hash: events::hash_of(command) });
+            true
         }
-        time::sleep(Duration::from_millis(rand::between(1, 20))).await;
-    }
-    call.fail();
-    None
+        _ => false,
+    };
+    let done = retry(time::now() + within, PAUSE, async || {
+        match ask(route.next_id(), request, ATTEMPT).await {
+            Some(Reply::Appended(index) | Reply::Read(index)) => return ControlFlow::Break(Ok(index)),
+            // It leads, and cannot answer yet.
+            Some(Reply::Refused(Some(leader))) if leader == route.next_id() => {}
+            Some(Reply::Refused(leader)) => route.redirect(leader),
+            // An append whose answer did not come may be done.
+            Some(Reply::Unknown) | None if is_append => {
+                route.anywhere();
+                return ControlFlow::Break(Err(OpError::Unknown));
+            }
+            _ => route.anywhere(),
+        }
+        ControlFlow::Continue(())
+    });
+    done.await.unwrap_or(Err(OpError::Failed))
 }
 
 async fn ask(server: u64, request: &Request, timeout: Duration) -> Option<Reply> {

@@ -1,13 +1,15 @@
 //! A client: remembers the leader, has a session, and retries until its deadline.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use sim::time::Instant;
-use sim::{Addr, GroupId, planted, rand, rpc, time};
+use sim::{Addr, GroupId, OpError, planted, rpc, time};
 
 use super::service::{self, Reply, Service};
 use super::session::{Outcome, Request};
 use super::{StateMachine, visible};
+use crate::kit::retry::{Pause, Route, retry};
 
 /// How a client waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,25 +32,12 @@ impl Default for Patience {
     }
 }
 
-/// Why there is no result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ClientError {
-    /// The request was not executed, and will not be: the deadline passed before it was sent, or it is too large.
-    #[error("not executed")]
-    NotExecuted,
-    /// The request may have been executed, or may be later.
-    #[error("outcome unknown")]
-    Unknown,
-}
-
-/// A client of one cluster. One operation at a time.
+/// A client of one group of replicas. One operation at a time.
 pub struct Client<S: StateMachine> {
     group: GroupId,
-    /// Where the servers answer clients.
-    servers: Vec<Addr>,
     patience: Patience,
-    /// The server to ask next: the last that answered, the one that was named as the leader, or any.
-    leader: usize,
+    /// Where the servers answer clients, and which of them leads as far as the client knows.
+    route: Route,
     session: Option<Session>,
     state: std::marker::PhantomData<S>,
 }
@@ -63,44 +52,44 @@ struct Session {
 impl<S: StateMachine> Client<S> {
     /// A client of the replicas of that group, which answer clients at these addresses: see [`GroupId::addrs`].
     pub fn new(group: GroupId, servers: Vec<Addr>, patience: Patience) -> Self {
-        let leader = rand::below(servers.len() as u64) as usize;
-        Client { group, servers, patience, leader, session: None, state: std::marker::PhantomData }
+        Client { group, patience, route: Route::from_any(servers), session: None, state: std::marker::PhantomData }
     }
 
     /// Has a command executed, once.
     ///
     /// # Errors
     ///
-    /// See [`ClientError`].
-    pub async fn execute(&mut self, command: S::Command, deadline: Instant) -> Result<S::Reply, ClientError> {
+    /// [`OpError::Failed`] if it certainly was not executed and never will be: there was no session before the deadline, or the
+    /// command is too large. [`OpError::Unknown`] if it may have been executed, or may be later.
+    pub async fn execute(&mut self, command: S::Command, deadline: Instant) -> Result<S::Reply, OpError> {
         if self.session.as_ref().is_some_and(|session| time::now() > session.used + self.patience.session) {
             self.session = None;
         }
         if self.session.is_none() {
             self.session = self.open(deadline).await.map(|id| Session { id, number: 0, used: time::now() });
         }
-        let Some(session) = &mut self.session else { return Err(ClientError::NotExecuted) };
+        let Some(session) = &mut self.session else { return Err(OpError::Failed) };
         session.number += 1;
         visible::begun(self.group, session.id, session.number);
         let request = Request::Execute { session: session.id, number: session.number, command };
         let mut request = service::Request::Client(request);
         // From now on some duplicate of a message may have it executed, whatever the servers answer to another one.
-        while time::now() < deadline {
-            match self.attempt(self.leader, &request, deadline).await {
+        let result = retry(deadline, self.pause(), async || {
+            match self.attempt(self.route.next(), &request, deadline).await {
                 Some(Reply::Done(Outcome::Executed(reply))) => {
                     if let Some(session) = &mut self.session {
                         session.used = time::now();
                     }
-                    return Ok(reply);
+                    return ControlFlow::Break(Ok(reply));
                 }
                 Some(Reply::Done(Outcome::Expired | Outcome::Superseded)) => {
                     self.session = None;
-                    return Err(ClientError::Unknown);
+                    return ControlFlow::Break(Err(OpError::Unknown));
                 }
-                Some(Reply::TooLarge) => return Err(ClientError::NotExecuted),
-                Some(Reply::Elsewhere(leader)) => self.go(leader),
+                Some(Reply::TooLarge) => return ControlFlow::Break(Err(OpError::Failed)),
+                Some(Reply::Elsewhere(leader)) => self.route.redirect(leader),
                 Some(_) | None => {
-                    self.go(None);
+                    self.route.anywhere();
                     if let service::Request::Client(Request::Execute { number, .. }) = &mut request
                         && planted!("rsm.client-counts-attempts")
                     {
@@ -111,27 +100,19 @@ impl<S: StateMachine> Client<S> {
                     }
                 }
             }
-            self.pause().await;
-        }
-        Err(ClientError::Unknown)
+            ControlFlow::Continue(())
+        });
+        result.await.unwrap_or(Err(OpError::Unknown))
     }
 
     /// Has a query answered, by the leader.
     ///
     /// # Errors
     ///
-    /// [`ClientError::NotExecuted`] when the deadline passed.
-    pub async fn query(&mut self, query: S::Query, deadline: Instant) -> Result<S::Answer, ClientError> {
+    /// [`OpError::Failed`] when the deadline has passed.
+    pub async fn query(&mut self, query: S::Query, deadline: Instant) -> Result<S::Answer, OpError> {
         let request = service::Request::Client(Request::Query(query));
-        while time::now() < deadline {
-            match self.attempt(self.leader, &request, deadline).await {
-                Some(Reply::Done(Outcome::Answered(answer))) => return Ok(answer),
-                Some(Reply::Elsewhere(leader)) => self.go(leader),
-                _ => self.go(None),
-            }
-            self.pause().await;
-        }
-        Err(ClientError::NotExecuted)
+        self.ask_leader(&request, deadline, answer_of).await.ok_or(OpError::Failed)
     }
 
     /// Has a query answered by any server: the answer is no older than that of the leader. Where queries are entries of the log
@@ -140,45 +121,58 @@ impl<S: StateMachine> Client<S> {
     /// # Errors
     ///
     /// As [`Client::query`].
-    pub async fn query_anywhere(&mut self, query: S::Query, deadline: Instant) -> Result<S::Answer, ClientError> {
+    pub async fn query_anywhere(&mut self, query: S::Query, deadline: Instant) -> Result<S::Answer, OpError> {
         let request = service::Request::Client(Request::Query(query));
-        while time::now() < deadline {
-            let server = rand::below(self.servers.len() as u64) as usize;
-            if let Some(Reply::Done(Outcome::Answered(answer))) = self.attempt(server, &request, deadline).await {
-                return Ok(answer);
-            }
-            self.pause().await;
-        }
-        Err(ClientError::NotExecuted)
+        let answer =
+            retry(deadline, self.pause(), async || match self.attempt(self.route.any(), &request, deadline).await {
+                Some(Reply::Done(Outcome::Answered(answer))) => ControlFlow::Break(answer),
+                _ => ControlFlow::Continue(()),
+            });
+        answer.await.ok_or(OpError::Failed)
     }
 
     async fn open(&mut self, deadline: Instant) -> Option<u64> {
-        let request = service::Request::Client(Request::Open);
-        while time::now() < deadline {
-            match self.attempt(self.leader, &request, deadline).await {
-                Some(Reply::Done(Outcome::Opened(id))) => return Some(id),
-                Some(Reply::Elsewhere(leader)) => self.go(leader),
-                _ => self.go(None),
+        let id_of = |outcome| match outcome {
+            Outcome::Opened(id) => Some(id),
+            _ => None,
+        };
+        self.ask_leader(&service::Request::Client(Request::Open), deadline, id_of).await
+    }
+
+    /// Asks the leader until it gives what is expected.
+    async fn ask_leader<T>(
+        &mut self,
+        request: &service::Request<S>,
+        deadline: Instant,
+        expected: impl Fn(Outcome<S>) -> Option<T>,
+    ) -> Option<T> {
+        let answer = retry(deadline, self.pause(), async || {
+            match self.attempt(self.route.next(), request, deadline).await {
+                Some(Reply::Done(outcome)) => match expected(outcome) {
+                    Some(answer) => return ControlFlow::Break(answer),
+                    None => self.route.anywhere(),
+                },
+                Some(Reply::Elsewhere(leader)) => self.route.redirect(leader),
+                _ => self.route.anywhere(),
             }
-            self.pause().await;
-        }
-        None
+            ControlFlow::Continue(())
+        });
+        answer.await
     }
 
-    async fn attempt(&self, server: usize, request: &service::Request<S>, deadline: Instant) -> Option<Reply<S>> {
+    async fn attempt(&self, server: Addr, request: &service::Request<S>, deadline: Instant) -> Option<Reply<S>> {
         let timeout = self.patience.attempt.min(deadline - time::now());
-        rpc::call::<Service<S>>(self.servers[server], request, timeout).await.ok()
+        rpc::call::<Service<S>>(server, request, timeout).await.ok()
     }
 
-    /// Goes on to the server that was named, or to any other.
-    fn go(&mut self, leader: Option<u64>) {
-        let servers = self.servers.len();
-        let is_named = |addr: &Addr| Some(addr.node.index() as u64) == leader;
-        let named = self.servers.iter().position(is_named).filter(|named| *named != self.leader);
-        self.leader = named.unwrap_or_else(|| rand::below(servers as u64) as usize);
+    fn pause(&self) -> Pause {
+        Pause::UpTo(self.patience.pause)
     }
+}
 
-    async fn pause(&self) {
-        time::sleep(rand::duration(Duration::ZERO, self.patience.pause)).await;
+fn answer_of<S: StateMachine>(outcome: Outcome<S>) -> Option<S::Answer> {
+    match outcome {
+        Outcome::Answered(answer) => Some(answer),
+        _ => None,
     }
 }

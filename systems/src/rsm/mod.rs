@@ -67,7 +67,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use client::{Client, ClientError, Patience};
+pub use client::{Client, Patience};
 pub use known_bugs::declare as declare_known_bugs;
 pub use leadership::{Leadership, Stopped};
 pub use replica::{Options, Reads, Replica, SubmitError};

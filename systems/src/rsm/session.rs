@@ -11,6 +11,7 @@ use sim::{planted, time};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{At, StateMachine};
+use crate::kit::session::{Latest, Seen};
 use crate::raft::Index;
 use crate::storage::StorageError;
 use crate::storage::snapshot::{Snapshot, Writer};
@@ -111,7 +112,7 @@ struct Head {
 struct Session<S: StateMachine> {
     used: u64,
     /// The last command executed, and its reply. A client has one command under way at a time.
-    last: Option<(u64, S::Reply)>,
+    last: Option<Latest<S::Reply>>,
 }
 
 /// How many sessions are one value of a snapshot.
@@ -224,17 +225,15 @@ impl<S: StateMachine> Sessions<S> {
         self.by_use.remove(&(session.used, id));
         self.by_use.insert((self.head.now, id));
         session.used = self.head.now;
-        match &session.last {
-            Some((last, _)) if *last == number && planted!("rsm.replies-anew") => {
+        match Latest::seen(session.last.as_ref(), number) {
+            Seen::Answered(_) if planted!("rsm.replies-anew") => {
                 Outcome::Executed(self.state.clone().apply(at, command))
             }
-            Some((last, reply)) if *last == number && !planted!("rsm.executes-again") => {
-                Outcome::Executed(reply.clone())
-            }
-            Some((last, _)) if *last > number && !planted!("rsm.late-command-executed") => Outcome::Superseded,
+            Seen::Answered(reply) if !planted!("rsm.executes-again") => Outcome::Executed(reply.clone()),
+            Seen::Stale if !planted!("rsm.late-command-executed") => Outcome::Superseded,
             _ => {
                 let reply = self.state.apply(at, command);
-                session.last = Some((number, reply.clone()));
+                session.last = Some(Latest::new(number, reply.clone()));
                 self.head.executed += 1;
                 Outcome::Executed(reply)
             }

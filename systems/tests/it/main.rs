@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`swept`] | what is shown of every system's scenarios in the same way |
-//! | [`counter`], [`dice`], [`story`] | a state machine, random draws and transcripts for experiments |
+//! | [`counter`], [`transcript`] | a state machine and transcripts for experiments |
 //! | [`primary_backup`], [`journal`], [`raft`], [`rsm`], [`kv`] | a system each |
 //! | [`rsm_leadership`] | watches on leadership |
 //! | [`groups`] | several Raft groups in one cluster |
@@ -13,7 +13,6 @@
 #![allow(clippy::disallowed_methods, reason = "the tests read files of this repository")]
 
 mod counter;
-mod dice;
 mod groups;
 mod journal;
 mod kv;
@@ -25,5 +24,5 @@ mod reconfigure;
 mod rsm;
 mod rsm_leadership;
 mod storage;
-mod story;
 mod swept;
+mod transcript;

@@ -158,20 +158,10 @@ async fn counting(cx: Client<Params>, _: Params) {
             return;
         }
         let deadline = time::now() + Duration::from_secs(2);
-        if i % 4 == 3 {
-            let call = cx.invoke(CounterOp::Get);
-            match client.query((), deadline).await {
-                Ok(sum) => call.ok(sum),
-                Err(_) => call.fail(),
-            }
-        } else {
-            let call = cx.invoke(CounterOp::Add);
-            match client.execute(1, deadline).await {
-                Ok(sum) => call.ok(sum),
-                Err(rsm::ClientError::NotExecuted) => call.fail(),
-                Err(rsm::ClientError::Unknown) => call.unknown(),
-            }
-        }
+        let _ = match i % 4 {
+            3 => cx.record(CounterOp::Get, client.query((), deadline)).await,
+            _ => cx.record(CounterOp::Add, client.execute(1, deadline)).await,
+        };
         time::sleep(Duration::from_millis(10)).await;
     }
 }

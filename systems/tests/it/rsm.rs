@@ -5,12 +5,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::counter::Counter;
-use sim::fault::{Fault, InFlight};
 use sim::net::LinkConfig;
-use sim::{NodeId, Sim, Simulated, group, simulate, time};
+use sim::{Job, NodeId, OpError, Sim, Simulated, group, simulate, time};
 use systems::raft::membership::Membership;
 use systems::raft::{Config, Id, driver};
-use systems::rsm::{Client, ClientError, Limits, Options, Patience, Reads, Replica, Request, SubmitError, service};
+use systems::rsm::{Client, Limits, Options, Patience, Reads, Replica, Request, SubmitError, service};
 
 /// How many seeds each behaviour is shown with.
 const SEEDS: std::ops::Range<u64> = 0..6;
@@ -33,9 +32,6 @@ struct Lab<'a> {
     replicas: Replicas,
     clients: Cell<u32>,
 }
-
-/// A client's work under way, or done.
-struct Job<T>(Rc<RefCell<Option<T>>>);
 
 impl<'a> Lab<'a> {
     fn new(sim: &'a Sim, reads: Reads) -> Lab<'a> {
@@ -60,73 +56,59 @@ impl<'a> Lab<'a> {
         Duration::from_nanos(self.sim.now_ns())
     }
 
-    /// Starts a client on a machine of its own.
+    /// Starts a client on a node of its own.
     fn client<T: 'static>(&self, script: impl AsyncFnOnce(&mut Client<Counter>) -> T + 'static) -> Job<T> {
         let number = self.clients.replace(self.clients.get() + 1);
-        let result = Rc::new(RefCell::new(None));
-        let (script, out) = (Cell::new(Some(script)), result.clone());
         let servers: Vec<_> = self.servers.iter().map(|server| server.port(2)).collect();
-        self.sim.node(&format!("client-{number}"), move || {
-            let (script, out, servers) = (script.take().expect("clients do not restart"), out.clone(), servers.clone());
-            async move {
-                let group = group::lookup("server").expect("the lab has servers");
-                let value = script(&mut Client::new(group, servers, Patience::default())).await;
-                *out.borrow_mut() = Some(value);
-            }
-        });
-        Job(result)
+        self.sim.client(&format!("client-{number}"), async move {
+            let group = group::lookup("server").expect("the lab has servers");
+            script(&mut Client::new(group, servers, Patience::default())).await
+        })
     }
 
-    /// Waits for a client. `None` if it takes too long.
-    fn wait<T>(&self, job: &Job<T>, most: Duration) -> Option<T> {
-        let until = self.now() + most;
-        while job.0.borrow().is_none() && self.now() < until {
-            self.sim.run_for(ms(1));
-        }
-        job.0.take()
+    /// The value of a client's script. `None` if it takes too long or the run has failed.
+    fn wait<T>(&self, job: Job<T>, most: Duration) -> Option<T> {
+        self.sim.wait(job, most).ok()
     }
 
     fn add(&self, times: u64) -> Option<u64> {
-        self.wait(&self.client(async move |client| add(client, times).await), PATIENCE)?
+        self.wait(self.client(async move |client| add(client, times).await), PATIENCE)?
     }
 
-    /// Waits until somebody leads.
+    /// Waits until a server leads.
     fn leader(&self) -> Option<usize> {
-        let until = self.now() + PATIENCE;
-        while self.now() < until {
-            let replicas = self.replicas.borrow();
-            let leads = |at: &usize| replicas[*at].as_ref().is_some_and(|replica| replica.raft().status().1);
-            let highest = |at: &usize| replicas[*at].as_ref().map(|replica| replica.raft().status().0);
-            let up = (0..replicas.len()).filter(|at| self.sim.is_up(self.servers[*at]));
-            if let Some(leader) = up.filter(leads).max_by_key(highest) {
-                return Some(leader);
-            }
-            drop(replicas);
-            self.sim.run_for(ms(10));
-        }
-        None
+        self.sim.until(PATIENCE, || self.latest_leader().is_some()).ok()?;
+        self.latest_leader()
     }
 
-    /// Waits until all servers that are up have had the same state for a while. That state.
+    /// The leader; of several, the one of the latest term.
+    fn latest_leader(&self) -> Option<usize> {
+        let replicas = self.replicas.borrow();
+        let leads = |at: &usize| replicas[*at].as_ref().is_some_and(|replica| replica.raft().status().1);
+        let term = |at: &usize| replicas[*at].as_ref().map(|replica| replica.raft().status().0);
+        let up = (0..replicas.len()).filter(|at| self.sim.is_up(self.servers[*at]));
+        up.filter(leads).max_by_key(term)
+    }
+
+    /// Waits until all servers that are up have the same state, and returns it.
     fn agree(&self) -> Option<Counter> {
-        let until = self.now() + PATIENCE;
-        // Those who restarted execute the log anew, as far as they know that it is committed.
+        // Servers that restarted execute the log again, up to where they know that it is committed.
         self.sim.run_for(Duration::from_secs(1));
-        while self.now() < until {
-            let replicas = self.replicas.borrow();
-            let up = (0..replicas.len()).filter(|at| self.sim.is_up(self.servers[*at]));
-            let states: Vec<_> = up
-                .map(|at| replicas[at].as_ref().map(|replica| (replica.applied(), replica.peek(|s| s.state().clone()))))
-                .collect();
-            if let Some(Some((_, state))) = states.first()
-                && states.iter().all(|other| *other == states[0])
-            {
-                return Some(state.clone());
-            }
-            drop(replicas);
-            self.sim.run_for(ms(10));
-        }
-        None
+        self.sim.until(PATIENCE, || self.common_state().is_some()).ok()?;
+        self.common_state()
+    }
+
+    /// The state that all servers have that are up.
+    fn common_state(&self) -> Option<Counter> {
+        let replicas = self.replicas.borrow();
+        let up = (0..replicas.len()).filter(|at| self.sim.is_up(self.servers[*at]));
+        let state_of = |at: usize| {
+            let replica = replicas[at].as_ref()?;
+            Some((replica.applied(), replica.peek(|sessions| sessions.state().clone())))
+        };
+        let mut states = up.map(state_of);
+        let first = states.next()??;
+        states.all(|other| other.as_ref() == Some(&first)).then_some(first.1)
     }
 
     fn crash_all(&self) {
@@ -141,7 +123,7 @@ impl<'a> Lab<'a> {
     /// Cuts a server off from the others, and not from clients.
     fn cut(&self, server: usize) -> sim::Injected {
         let (alone, rest) = self.servers.iter().partition::<Vec<NodeId>, _>(|node| **node == self.servers[server]);
-        self.sim.inject(Fault::Partition { groups: vec![alone, rest], in_flight: InFlight::Drop })
+        self.sim.partition([alone, rest])
     }
 }
 
@@ -181,8 +163,8 @@ fn run<R: Send>(
     .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Shows that an experiment ends as it should, with every seed and every way to read.
-fn shows<R: Send + PartialEq + std::fmt::Debug>(
+/// Asserts that an experiment ends as it should, with every seed and every way to read.
+fn assert_holds<R: Send + PartialEq + std::fmt::Debug>(
     network: LinkConfig,
     expected: &R,
     experiment: impl Fn(&Lab) -> R + Sync,
@@ -197,16 +179,16 @@ fn shows<R: Send + PartialEq + std::fmt::Debug>(
 
 #[test]
 fn commands_are_executed_one_after_another() {
-    shows(LinkConfig::default(), &Some((10, Counter { sum: 10, commands: 10 })), |lab| {
+    assert_holds(LinkConfig::default(), &Some((10, Counter { sum: 10, commands: 10 })), |lab| {
         Some((lab.add(10)?, lab.agree()?))
     });
 }
 
 #[test]
 fn clients_side_by_side_get_different_replies() {
-    shows(LinkConfig::default(), &Some((1..=50).collect::<Vec<u64>>()), |lab| {
+    assert_holds(LinkConfig::default(), &Some((1..=50).collect::<Vec<u64>>()), |lab| {
         let jobs: Vec<_> = (0..50).map(|_| lab.client(async |client| add(client, 1).await)).collect();
-        let mut replies = jobs.iter().map(|job| lab.wait(job, PATIENCE)?).collect::<Option<Vec<_>>>()?;
+        let mut replies = jobs.into_iter().map(|job| lab.wait(job, PATIENCE)?).collect::<Option<Vec<_>>>()?;
         replies.sort_unstable();
         Some(replies)
     });
@@ -214,7 +196,7 @@ fn clients_side_by_side_get_different_replies() {
 
 #[test]
 fn another_leader_goes_on_when_the_leader_crashes() {
-    shows(LinkConfig::default(), &Some((11, 12)), |lab| {
+    assert_holds(LinkConfig::default(), &Some((11, 12)), |lab| {
         lab.add(10)?;
         lab.sim.crash(lab.servers[lab.leader()?]);
         let after = lab.add(1)?;
@@ -244,14 +226,13 @@ fn a_leader_that_is_cut_off_executes_nothing() {
                 .collect();
             lab.sim.run_for(ms(50));
             let elsewhere = lab.client(async |client| add(client, 10).await);
-            let sum = lab.wait(&elsewhere, PATIENCE)??;
-            assert!(stuck.iter().all(|job| {
-                // Those who came after it had stepped down were sent elsewhere.
-                !matches!(&*job.0.borrow(), Some(Ok(service::Reply::Done(_))))
-            }));
+            let sum = lab.wait(elsewhere, PATIENCE)??;
+            // Those that came after it had stepped down were sent elsewhere.
+            let answered = |reply: &Result<service::Reply<Counter>, _>| matches!(reply, Ok(service::Reply::Done(_)));
+            assert!(!stuck.iter().any(|job| job.peek(answered) == Some(true)));
             drop(cut);
             let healed = lab.now();
-            for job in &stuck {
+            for job in stuck {
                 lab.wait(job, Duration::from_secs(1))?.ok()?;
             }
             Some((sum, lab.now() - healed < Duration::from_secs(1), lab.agree()?.sum))
@@ -263,7 +244,7 @@ fn a_leader_that_is_cut_off_executes_nothing() {
 
 #[test]
 fn everything_is_there_after_a_restart_of_all() {
-    shows(LinkConfig::default(), &Some((100, 101, Counter { sum: 101, commands: 101 })), |lab| {
+    assert_holds(LinkConfig::default(), &Some((100, 101, Counter { sum: 101, commands: 101 })), |lab| {
         let before = lab.add(100)?;
         lab.crash_all();
         lab.sim.run_for(ms(100));
@@ -275,13 +256,13 @@ fn everything_is_there_after_a_restart_of_all() {
 /// A client whose command was under way gets its reply from those who restarted, and it was executed once.
 #[test]
 fn what_was_under_way_when_all_crashed_is_executed_once() {
-    shows(LinkConfig::default(), &Some(Counter { sum: 200, commands: 200 }), |lab| {
+    assert_holds(LinkConfig::default(), &Some(Counter { sum: 200, commands: 200 }), |lab| {
         let jobs: Vec<_> = (0..20).map(|_| lab.client(async |client| add(client, 10).await)).collect();
         lab.sim.run_for(ms(320));
         lab.crash_all();
         lab.sim.run_for(ms(500));
         lab.boot_all();
-        for job in &jobs {
+        for job in jobs {
             lab.wait(job, Duration::from_secs(20))??;
         }
         lab.agree()
@@ -291,7 +272,7 @@ fn what_was_under_way_when_all_crashed_is_executed_once() {
 /// Whoever asks a replica that has stopped hears so, and does not wait for what will never come.
 #[test]
 fn a_replica_that_is_closed_sends_everybody_elsewhere() {
-    shows(LinkConfig::default(), &Some((true, true)), |lab| {
+    assert_holds(LinkConfig::default(), &Some((true, true)), |lab| {
         lab.add(1)?;
         let replicas = lab.replicas.clone();
         let asked = lab.client(async move |_| {
@@ -302,13 +283,13 @@ fn a_replica_that_is_closed_sends_everybody_elsewhere() {
             let elsewhere = Err(SubmitError::NotLeader { leader: None });
             Some((submitted == elsewhere, matches!(queried, Err(SubmitError::NotLeader { .. }))))
         });
-        lab.wait(&asked, PATIENCE)?
+        lab.wait(asked, PATIENCE)?
     });
 }
 
 #[test]
 fn the_log_stays_short() {
-    shows(LinkConfig::default(), &Some(true), |lab| {
+    assert_holds(LinkConfig::default(), &Some(true), |lab| {
         lab.add(200)?;
         lab.agree()?;
         lab.sim.run_for(ms(500));
@@ -325,7 +306,7 @@ fn the_log_stays_short() {
 #[test]
 fn a_command_that_is_sent_many_times_is_executed_once() {
     let network = LinkConfig { loss: 0.1, duplicate: 0.2, reorder: 0.2, ..LinkConfig::default() };
-    shows(network, &Some(true), |lab| {
+    assert_holds(network, &Some(true), |lab| {
         let jobs: Vec<_> = (0..5).map(|_| lab.client(async |client| add(client, 20).await)).collect();
         for server in 0..3 {
             lab.sim.run_for(ms(700));
@@ -333,7 +314,7 @@ fn a_command_that_is_sent_many_times_is_executed_once() {
             lab.sim.run_for(ms(300));
             lab.sim.boot(lab.servers[server]);
         }
-        for job in &jobs {
+        for job in jobs {
             lab.wait(job, Duration::from_secs(30))??;
         }
         Some(lab.agree()? == Counter { sum: 100, commands: 100 })
@@ -343,7 +324,7 @@ fn a_command_that_is_sent_many_times_is_executed_once() {
 /// A query after a command sees it, whoever answers.
 #[test]
 fn queries_are_not_stale() {
-    shows(LinkConfig { loss: 0.02, ..LinkConfig::default() }, &Some(Ok(true)), |lab| {
+    assert_holds(LinkConfig { loss: 0.02, ..LinkConfig::default() }, &Some(Ok(true)), |lab| {
         let job = lab.client(async |client| {
             for _ in 0..50 {
                 let sum = client.execute(1, time::now() + PATIENCE).await?;
@@ -353,9 +334,9 @@ fn queries_are_not_stale() {
                     return Ok(false);
                 }
             }
-            Ok::<_, ClientError>(true)
+            Ok::<_, OpError>(true)
         });
-        lab.wait(&job, Duration::from_secs(60))
+        lab.wait(job, Duration::from_secs(60))
     });
 }
 
@@ -364,7 +345,7 @@ fn queries_are_not_stale() {
 #[test]
 fn the_logs_time_never_goes_faster_than_clocks() {
     const PAUSE: Duration = Duration::from_secs(5);
-    shows(LinkConfig::default(), &Some((true, true, true)), |lab| {
+    assert_holds(LinkConfig::default(), &Some((true, true, true)), |lab| {
         let time = || lab.replicas.borrow().iter().flatten().map(|replica| replica.peek(|state| state.now())).max();
         lab.add(1)?;
         let start = time()?;

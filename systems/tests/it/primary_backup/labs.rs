@@ -3,17 +3,18 @@
 //! The programs here act from outside: they add servers and clients one by one, crash and cut where they please, and
 //! judge by nothing but what clients were answered. An experiment returns `None` where a step did not come to its end.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use sim::check::linearizable::models::{KvOp, KvRet};
 use sim::fault::{Fault, InFlight};
 use sim::net::LinkConfig;
-use sim::{NodeId, Sim, Simulated, node, rand, rpc, simulate, time};
+use sim::{Job, NodeId, Sim, Simulated, node, rand, rpc, simulate, time};
+use systems::kit::session::{RequestId, Session};
 use systems::primary_backup::client::Clerk;
 use systems::primary_backup::server::{self, Answer, Call};
-use systems::primary_backup::store::{Request, Session};
+use systems::primary_backup::store::Request;
 use systems::primary_backup::view::{FAILURE_TIMEOUT, PING};
 use systems::primary_backup::view_service::{self, Reply, ViewService};
 
@@ -29,12 +30,6 @@ fn ms(n: u64) -> Duration {
 /// A network that loses and duplicates.
 fn unreliable() -> LinkConfig {
     LinkConfig { loss: 0.1, duplicate: 0.1, reorder: 0.1, ..LinkConfig::default() }
-}
-
-/// A client's work under way, or done.
-struct Job<T> {
-    node: NodeId,
-    result: Rc<RefCell<Option<T>>>,
 }
 
 /// A view service and servers.
@@ -65,32 +60,16 @@ impl<'a> Lab<'a> {
         Duration::from_nanos(self.sim.now_ns())
     }
 
-    /// Starts a client on a machine of its own.
+    /// Starts a client on a node of its own.
     fn client<T: 'static>(&self, script: impl AsyncFnOnce(&mut Clerk) -> T + 'static) -> Job<T> {
         let number = self.clients.replace(self.clients.get() + 1);
-        let result = Rc::new(RefCell::new(None));
-        let (script, out) = (Cell::new(Some(script)), result.clone());
-        let node = self.sim.node(&format!("client-{number}"), move || {
-            let (script, out) = (script.take().expect("clients do not restart"), out.clone());
-            async move {
-                let value = script(&mut Clerk::default()).await;
-                *out.borrow_mut() = Some(value);
-            }
-        });
-        Job { node, result }
+        self.sim.client(&format!("client-{number}"), async move { script(&mut Clerk::default()).await })
     }
 
-    /// Waits for a client. `None` if it takes too long or the run has failed.
+    /// The value of a client's script. `None` if it takes too long or the run has failed.
     fn wait<T>(&self, job: Job<T>, most: Duration) -> Option<T> {
-        let until = self.now() + most;
-        while job.result.borrow().is_none() && self.now() < until {
-            let before = self.now();
-            self.sim.run_for(ms(1));
-            if self.now() == before {
-                break;
-            }
-        }
-        job.result.take()
+        self.sim.until(most, || job.is_done()).ok()?;
+        self.sim.wait(job, Duration::ZERO).ok()
     }
 
     fn get(&self, key: &str) -> Option<String> {
@@ -155,8 +134,8 @@ fn run<R: Send>(
     .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Shows that an experiment ends as it should, with every seed.
-fn shows<R: Send + PartialEq + std::fmt::Debug>(
+/// Asserts that an experiment ends as it should, with every seed.
+fn assert_holds<R: Send + PartialEq + std::fmt::Debug>(
     network: LinkConfig,
     servers: usize,
     expected: &R,
@@ -169,8 +148,8 @@ fn shows<R: Send + PartialEq + std::fmt::Debug>(
     }
 }
 
-/// Shows that an experiment notices a known bug: with some seed it does not end as it should.
-fn notices<R: Send + PartialEq + std::fmt::Debug>(
+/// Asserts that an experiment detects a planted bug: with some seed it does not end as it should.
+fn assert_detects<R: Send + PartialEq + std::fmt::Debug>(
     bug: &str,
     network: LinkConfig,
     servers: usize,
@@ -197,7 +176,7 @@ mod basic_fail {
 
     #[test]
     fn a_single_primary_serves() {
-        shows(LinkConfig::default(), 1, &Some(("1".to_owned(), String::new())), |lab| {
+        assert_holds(LinkConfig::default(), 1, &Some(("1".to_owned(), String::new())), |lab| {
             lab.put("a", "1")?;
             Some((lab.get("a")?, lab.get("nothing")?))
         });
@@ -215,7 +194,7 @@ mod basic_fail {
 
     #[test]
     fn an_added_backup_gets_everything() {
-        shows(LinkConfig::default(), 1, &some("1"), add_a_backup);
+        assert_holds(LinkConfig::default(), 1, &some("1"), add_a_backup);
     }
 
     #[test]
@@ -232,7 +211,7 @@ mod basic_fail {
                     }
                     Some(())
                 });
-                let client = job.node;
+                let client = job.node();
                 lab.wait(job, PATIENCE)??;
                 // Nothing is lost, so each request has one answer: the client's are those of the puts, or of the view
                 // service; and what is not a client's request to the view service is a ping.
@@ -292,7 +271,7 @@ mod basic_fail {
     #[test]
     fn nobody_serves_when_the_last_server_has_died() {
         let expected = Some(vec![some("1"), None, None]);
-        shows(LinkConfig::default(), 2, &expected, last_server_dead);
+        assert_holds(LinkConfig::default(), 2, &expected, last_server_dead);
     }
 
     /// The only server dies and starts again at once. What does it say of what was written?
@@ -305,8 +284,8 @@ mod basic_fail {
 
     #[test]
     fn an_only_server_that_restarted_does_not_serve() {
-        shows(LinkConfig::default(), 1, &Some(None), only_server_restarts);
-        notices("pb.empty-keeps-role", LinkConfig::default(), 1, &Some(None), only_server_restarts);
+        assert_holds(LinkConfig::default(), 1, &Some(None), only_server_restarts);
+        assert_detects("pb.empty-keeps-role", LinkConfig::default(), 1, &Some(None), only_server_restarts);
     }
 }
 
@@ -331,8 +310,8 @@ mod at_most_once {
 
     #[test]
     fn each_append_takes_effect_once_and_in_order() {
-        shows(unreliable(), 2, &all(), hundred_appends);
-        notices("pb.operations-side-by-side", unreliable(), 2, &all(), hundred_appends);
+        assert_holds(unreliable(), 2, &all(), hundred_appends);
+        assert_detects("pb.operations-side-by-side", unreliable(), 2, &all(), hundred_appends);
     }
 
     /// The backup has an append, and the client no answer; the primary dies. Is the retry answered from the table?
@@ -345,7 +324,7 @@ mod at_most_once {
             get(clerk, "a").await
         });
         lab.sim.run_for(ms(50));
-        let mute = Fault::OneWay { from: vec![primary], to: vec![job.node], in_flight: InFlight::Drop };
+        let mute = Fault::OneWay { from: vec![primary], to: vec![job.node()], in_flight: InFlight::Drop };
         let mute = lab.sim.inject(mute);
         lab.sim.run_for(ms(100));
         lab.sim.crash(primary);
@@ -366,7 +345,7 @@ mod at_most_once {
         });
         lab.sim.run_for(ms(50));
         let primary = lab.servers[0];
-        let mute = Fault::OneWay { from: vec![primary], to: vec![job.node], in_flight: InFlight::Drop };
+        let mute = Fault::OneWay { from: vec![primary], to: vec![job.node()], in_flight: InFlight::Drop };
         let mute = lab.sim.inject(mute);
         lab.sim.run_for(ms(100));
         lab.add_server();
@@ -380,9 +359,9 @@ mod at_most_once {
 
     #[test]
     fn a_retry_at_the_next_primary_is_answered_from_the_table() {
-        shows(LinkConfig::default(), 2, &some("xy"), retry_at_the_new_primary);
-        shows(LinkConfig::default(), 1, &some("x"), retry_at_a_later_backup);
-        notices("pb.transfer-without-sessions", LinkConfig::default(), 1, &some("x"), retry_at_a_later_backup);
+        assert_holds(LinkConfig::default(), 2, &some("xy"), retry_at_the_new_primary);
+        assert_holds(LinkConfig::default(), 1, &some("x"), retry_at_a_later_backup);
+        assert_detects("pb.transfer-without-sessions", LinkConfig::default(), 1, &some("x"), retry_at_a_later_backup);
     }
 }
 
@@ -391,7 +370,7 @@ mod fail_put {
 
     #[test]
     fn a_put_right_after_the_backup_died_is_kept() {
-        shows(LinkConfig::default(), 3, &some("2"), |lab| {
+        assert_holds(LinkConfig::default(), 3, &some("2"), |lab| {
             lab.put("a", "1")?;
             let (primary, backup) = lab.settle()?;
             lab.sim.crash(backup);
@@ -406,7 +385,7 @@ mod fail_put {
 
     #[test]
     fn a_put_right_after_the_primary_died_is_kept() {
-        shows(LinkConfig::default(), 3, &some("2"), |lab| {
+        assert_holds(LinkConfig::default(), 3, &some("2"), |lab| {
             lab.put("a", "1")?;
             let (primary, backup) = lab.settle()?;
             lab.sim.crash(primary);
@@ -437,8 +416,8 @@ mod fail_put {
 
     #[test]
     fn a_put_that_only_the_primary_got_is_not_answered() {
-        shows(LinkConfig::default(), 2, &some("2"), put_that_only_the_primary_gets);
-        notices("pb.no-backup-ack", LinkConfig::default(), 2, &some("2"), put_that_only_the_primary_gets);
+        assert_holds(LinkConfig::default(), 2, &some("2"), put_that_only_the_primary_gets);
+        assert_detects("pb.no-backup-ack", LinkConfig::default(), 2, &some("2"), put_that_only_the_primary_gets);
     }
 }
 
@@ -484,26 +463,26 @@ mod concurrent_same {
 
     #[test]
     fn after_concurrent_puts() {
-        shows(LinkConfig::default(), 2, &Some(true), |lab| same(lab, false));
-        notices("pb.operations-side-by-side", LinkConfig::default(), 2, &Some(true), |lab| same(lab, false));
+        assert_holds(LinkConfig::default(), 2, &Some(true), |lab| same(lab, false));
+        assert_detects("pb.operations-side-by-side", LinkConfig::default(), 2, &Some(true), |lab| same(lab, false));
     }
 
     #[test]
     fn after_concurrent_appends() {
-        shows(LinkConfig::default(), 2, &Some(true), |lab| same(lab, true));
-        notices("pb.operations-side-by-side", LinkConfig::default(), 2, &Some(true), |lab| same(lab, true));
+        assert_holds(LinkConfig::default(), 2, &Some(true), |lab| same(lab, true));
+        assert_detects("pb.operations-side-by-side", LinkConfig::default(), 2, &Some(true), |lab| same(lab, true));
     }
 
     #[test]
     fn after_concurrent_puts_over_an_unreliable_network() {
-        shows(unreliable(), 2, &Some(true), |lab| same(lab, false));
-        notices("pb.no-backup-ack", unreliable(), 2, &Some(true), |lab| same(lab, false));
+        assert_holds(unreliable(), 2, &Some(true), |lab| same(lab, false));
+        assert_detects("pb.no-backup-ack", unreliable(), 2, &Some(true), |lab| same(lab, false));
     }
 
     #[test]
     fn after_concurrent_appends_over_an_unreliable_network() {
-        shows(unreliable(), 2, &Some(true), |lab| same(lab, true));
-        notices("pb.no-backup-ack", unreliable(), 2, &Some(true), |lab| same(lab, true));
+        assert_holds(unreliable(), 2, &Some(true), |lab| same(lab, true));
+        assert_detects("pb.no-backup-ack", unreliable(), 2, &Some(true), |lab| same(lab, true));
     }
 }
 
@@ -568,17 +547,17 @@ mod repeated_crash {
 
     #[test]
     fn what_was_written_is_read_back() {
-        shows(LinkConfig::default(), 3, &Some((0, true)), crashes);
+        assert_holds(LinkConfig::default(), 3, &Some((0, true)), crashes);
         for bug in ["pb.no-backup-ack", "pb.operations-side-by-side"] {
-            notices(bug, LinkConfig::default(), 3, &Some((0, true)), crashes);
+            assert_detects(bug, LinkConfig::default(), 3, &Some((0, true)), crashes);
         }
     }
 
     #[test]
     fn what_was_written_is_read_back_over_an_unreliable_network() {
-        shows(unreliable(), 3, &Some((0, true)), crashes);
+        assert_holds(unreliable(), 3, &Some((0, true)), crashes);
         for bug in ["pb.no-backup-ack", "pb.view-before-ack", "pb.transfer-beside-operations"] {
-            notices(bug, unreliable(), 3, &Some((0, true)), crashes);
+            assert_detects(bug, unreliable(), 3, &Some((0, true)), crashes);
         }
     }
 }
@@ -587,8 +566,8 @@ mod partition {
     use super::*;
 
     fn read(key: &str) -> Call {
-        let session = Session { node: node::this(), incarnation: node::incarnation(), clerk: 0 };
-        Call::Execute(Request { session, seq: 1, op: KvOp::Get { key: key.to_owned() } })
+        let id = RequestId { session: Session::begin(), number: 1 };
+        Call::Execute(Request { id, op: KvOp::Get { key: key.to_owned() } })
     }
 
     /// The primary hears no more of the view service and is deposed. A read that was sent to it before arrives only
@@ -601,9 +580,8 @@ mod partition {
             // Not by a clerk: it would give up and ask elsewhere.
             rpc::call::<server::Service>(old.port(server::PORT), &read("a"), ms(3_000)).await.ok()
         });
-        let delayed = lab.sim.inject(Fault::Clog { from: vec![reader.node], to: vec![old] });
-        let cut = Fault::Partition { groups: vec![vec![old], vec![lab.view]], in_flight: InFlight::Drop };
-        let cut = lab.sim.inject(cut);
+        let delayed = lab.sim.inject(Fault::Clog { from: vec![reader.node()], to: vec![old] });
+        let cut = lab.sim.partition([[old], [lab.view]]);
         lab.until(move |reply| reply.view.primary.is_some_and(|primary| primary.node == backup))?;
         lab.put("a", "new")?;
         drop(delayed);
@@ -616,8 +594,8 @@ mod partition {
     fn partition_1_a_deposed_primary_does_not_serve_a_delayed_read() {
         // It cannot tell that it was deposed, but it must ask its backup, which refuses: there is no answer.
         let expected = Some((None, "new".to_owned()));
-        shows(LinkConfig::default(), 2, &expected, delayed_read);
-        notices("pb.stale-read", LinkConfig::default(), 2, &expected, delayed_read);
+        assert_holds(LinkConfig::default(), 2, &expected, delayed_read);
+        assert_detects("pb.stale-read", LinkConfig::default(), 2, &expected, delayed_read);
         let stale = run(0, Some("pb.stale-read"), LinkConfig::default(), 2, delayed_read).value;
         assert_eq!(stale, Some((Some(Answer::Done(KvRet::Value("old".into()))), "new".into())));
     }
@@ -641,8 +619,7 @@ mod partition {
         lab.sim.run_for(ms(100));
         // A client that is in no group reaches both sides; this one is on the primary's.
         let others = lab.servers.iter().copied().filter(|&server| server != old).chain([lab.view]).collect();
-        let groups = vec![vec![old, reader.node], others];
-        let cut = lab.sim.inject(Fault::Partition { groups, in_flight: InFlight::Drop });
+        let cut = lab.sim.partition([vec![old, reader.node()], others]);
         lab.until(move |reply| reply.view.primary.is_some_and(|primary| primary.node == backup))?;
         lab.put("a", "new")?;
         lab.sim.run_for(ms(2_500));
@@ -653,8 +630,8 @@ mod partition {
     #[test]
     fn partition_2_a_primary_that_is_cut_off_completes_no_read() {
         let expected = Some((None, some("new")));
-        shows(LinkConfig::default(), 2, &expected, read_on_the_wrong_side);
-        notices("pb.stale-read", LinkConfig::default(), 2, &expected, read_on_the_wrong_side);
+        assert_holds(LinkConfig::default(), 2, &expected, read_on_the_wrong_side);
+        assert_detects("pb.stale-read", LinkConfig::default(), 2, &expected, read_on_the_wrong_side);
         let stale = run(0, Some("pb.stale-read"), LinkConfig::default(), 2, read_on_the_wrong_side).value;
         assert_eq!(stale, Some((some("old"), some("new"))));
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use sim::fault::Fault;
 use sim::fs::{self, CrashImage, DiskConfig, Loss};
+use sim::seed::{Draw, Seed, Sequence};
 use sim::{Capacity, NodeId, rand, simulate, time};
 use systems::storage::StorageError;
 use systems::storage::wal::{self, Finding, HEADER, Location, Marking, Options, Read, Recovery, Wal};
@@ -340,10 +341,10 @@ fn torture(seed: u64, torture: Torture) -> Result<Seen, String> {
         let segment = [100, 700, 3000][(seed % 3) as usize];
         let options = Options { dir: "data/wal".into(), segment, max_record: 1000, marking: Marking::WithBatch };
         let node = sim.node("a", move || live(shared.clone(), options.clone(), markings));
-        let mut dice = Dice(seed);
+        let mut draws = Sequence::of(Seed(seed));
         for _ in 0..12 {
-            sim.run_for(Duration::from_micros(dice.below(40_000)));
-            strike(sim, node, &mut dice, damage);
+            sim.run_for(Duration::from_micros(draws.draw().below(40_000)));
+            strike(sim, node, draws.draw(), damage);
             let mut model = model.borrow_mut();
             model.strikes += 1;
             model.look(node);
@@ -357,9 +358,9 @@ fn torture(seed: u64, torture: Torture) -> Result<Seen, String> {
     }
 }
 
-fn strike(sim: &sim::Sim, node: NodeId, dice: &mut Dice, damage: Option<&str>) {
+fn strike(sim: &sim::Sim, node: NodeId, draw: Draw, damage: Option<&str>) {
     let files = damage.unwrap_or_default().to_owned();
-    match dice.below(6) {
+    match draw.below(6) {
         0..=2 => sim.crash(node),
         3 => drop(sim.inject(Fault::Kill(vec![node]))),
         4 if damage.is_some() => drop(sim.inject(Fault::BitRot { nodes: vec![node], sectors: 1, files })),
@@ -367,16 +368,6 @@ fn strike(sim: &sim::Sim, node: NodeId, dice: &mut Dice, damage: Option<&str>) {
         _ => {}
     }
     sim.boot(node);
-}
-
-/// The host's own dice: what the node draws must not depend on them.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) % n
-    }
 }
 
 /// How many runs a test makes; `SEEDS` in the environment asks for more.

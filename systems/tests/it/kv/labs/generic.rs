@@ -7,8 +7,8 @@ use std::rc::Rc;
 use sim::check::linearizable::Outcome;
 use sim::{rand, time};
 
-use super::hand::Hand;
-use super::lab::{ELECTION, Lab, Step, ensure, ms};
+use super::handle::ClientHandle;
+use super::lab::{ELECTION, Lab, Result, ensure, ms};
 
 /// What happens.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,45 +47,45 @@ pub struct Seen {
 
 /// Until it is done, a client appends every other time and reads otherwise, and knows what it will read. With any key it puts
 /// now and then; what it reads then, the judge of the whole history knows. How often it wrote.
-pub async fn client(hand: &mut Hand, me: u64, generic: Generic, done: Rc<Cell<bool>>) -> Step<u64> {
+pub async fn client(handle: &mut ClientHandle, me: u64, generic: Generic, done: Rc<Cell<bool>>) -> Result<u64> {
     let key = |of: u64| format!("{of}");
     let (mut expected, mut writes) = (String::new(), 0);
     if !generic.any_key {
-        hand.put(&key(me), "").await?;
+        handle.put(&key(me), "").await?;
     }
     while !done.get() {
         let of = if generic.any_key { rand::below(generic.clients) } else { me };
         let value = format!("x {me} {writes} y");
         match () {
             () if rand::chance(0.5) => {
-                hand.append(&key(of), &value).await?;
+                handle.append(&key(of), &value).await?;
                 expected += &value;
                 writes += 1;
             }
             () if generic.any_key && rand::chance(0.1) => {
-                hand.put(&key(of), &value).await?;
+                handle.put(&key(of), &value).await?;
                 writes += 1;
             }
-            () if generic.any_key => drop(hand.get(&key(of)).await?),
-            () => hand.expect(&key(of), &expected).await?,
+            () if generic.any_key => drop(handle.get(&key(of)).await?),
+            () => handle.expect(&key(of), &expected).await?,
         }
         // As many operations with many clients as with few.
         time::sleep(rand::duration(ms(0), ms(8 * generic.clients))).await;
     }
     if !generic.any_key {
-        hand.expect(&key(me), &expected).await?;
+        handle.expect(&key(me), &expected).await?;
     }
     Ok(writes)
 }
 
 /// The whole of it.
-pub fn generic(lab: &Lab, what: Generic) -> Step<Seen> {
+pub fn generic(lab: &Lab, what: Generic) -> Result<Seen> {
     let mut seen = Seen { least: u64::MAX, ..Seen::default() };
     for _ in 0..3 {
         let done = Rc::new(Cell::new(false));
         let begin = |me| {
             let done = done.clone();
-            lab.client(async move |hand| client(hand, me, what, done).await)
+            lab.client(async move |handle| client(handle, me, what, done).await)
         };
         let clients: Vec<_> = (0..what.clients).map(begin).collect();
         lab.sleep(ms(1_000))?;
@@ -110,7 +110,7 @@ pub fn generic(lab: &Lab, what: Generic) -> Step<Seen> {
         }
         // Who waits for an answer goes on waiting.
         done.set(true);
-        for client in &clients {
+        for client in clients {
             seen.least = seen.least.min(lab.wait(client)??);
         }
         // The log of who leads ends with what nobody has been told of yet.
@@ -127,7 +127,7 @@ pub fn generic(lab: &Lab, what: Generic) -> Step<Seen> {
 }
 
 /// All servers come to the same state.
-pub fn agree(lab: &Lab) -> Step {
+pub fn agree(lab: &Lab) -> Result {
     let same = || {
         let up = lab.up();
         let states: Vec<_> = up.iter().map(|(_, replica)| (replica.applied(), replica.peek(Clone::clone))).collect();

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use sim::check::linearizable::models::{self, StoreOp, StoreRet};
 use sim::check::linearizable::{Operation, Outcome, Verdict, check};
-use sim::fault::{Fault, InFlight};
 use sim::net::LinkConfig;
-use sim::{Injected, Latency, NodeId, Sim, Time, simulate};
+use sim::seed::{Seed, Sequence};
+use sim::{Injected, Job, Latency, NodeId, Sim, Time, simulate};
 use systems::kv::client::Clerk;
 use systems::kv::store::Store;
 use systems::kv::{Params, server};
@@ -16,9 +16,8 @@ use systems::raft::Term;
 use systems::raft::checks::SameState;
 use systems::rsm::{Reads, Replica};
 
-use super::hand::{Hand, History};
-use crate::dice::Dice;
-use crate::story::Story;
+use super::handle::{ClientHandle, History};
+use crate::transcript::Transcript;
 
 /// How many seeds each behaviour is shown with, one for each way to read.
 pub const SEEDS: std::ops::Range<u64> = 0..3;
@@ -31,42 +30,42 @@ const LOOK: Duration = Duration::from_millis(5);
 /// The lab's unit of time: a new leader is expected within five of them.
 pub const ELECTION: Duration = Duration::from_secs(1);
 
-/// What came of a step of an experiment; if it is not as it should be, why.
-pub type Step<T = ()> = Result<T, String>;
+/// The result of a step of an experiment, or what is wrong with it.
+pub type Result<T = (), E = String> = std::result::Result<T, E>;
 
 pub fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
 /// Why a step is wrong, unless it is right.
-pub fn ensure(right: bool, otherwise: impl FnOnce() -> String) -> Step {
+pub fn ensure(right: bool, otherwise: impl FnOnce() -> String) -> Result {
     if right { Ok(()) } else { Err(otherwise()) }
 }
 
 /// What an experiment needs.
 #[derive(Clone, Debug)]
-pub struct Needs {
+pub struct LabConfig {
     pub params: Params,
     pub network: LinkConfig,
 }
 
 /// So many servers on a good network, which make no snapshots. Heartbeats are ten a second, the most that the lab allows.
-pub fn servers(servers: usize) -> Needs {
+pub fn servers(servers: usize) -> LabConfig {
     let params =
         Params { servers, tick_ms: 20, heartbeat_ticks: 5, election_ticks: 15, snapshot_bytes: 0, ..Params::default() };
-    Needs { params, network: LinkConfig::default() }
+    LabConfig { params, network: LinkConfig::default() }
 }
 
-impl Needs {
+impl LabConfig {
     /// With a snapshot whenever the log has more bytes.
-    pub fn limit(mut self, bytes: usize) -> Needs {
+    pub fn limit(mut self, bytes: usize) -> LabConfig {
         self.params.snapshot_bytes = bytes;
         self
     }
 
     /// One request in ten is lost, and one answer; messages are late by up to 27 ms, and so overtake each other. Some come
     /// twice, as datagrams do. That goes for clients and servers alike.
-    pub fn unreliable(mut self) -> Needs {
+    pub fn unreliable(mut self) -> LabConfig {
         let latency = Latency::Uniform(Time::new(ms(0)), Time::new(ms(27)));
         self.network = LinkConfig { latency, loss: 0.1, duplicate: 0.05, ..self.network };
         // A round trip of a client's and one of a server's take 108 ms at most; what takes longer is lost.
@@ -83,28 +82,15 @@ pub struct Lab<'a> {
     pub params: Rc<Params>,
     pub servers: Vec<NodeId>,
     pub history: History,
-    /// Where what the experiment does is told.
-    pub story: RefCell<Option<Story>>,
+    /// Where the experiment writes down what it does.
+    pub transcript: RefCell<Option<Transcript>>,
     /// The replicas as of their last start.
     replicas: Replicas,
     clients: Cell<u32>,
     cut: RefCell<Option<Injected>>,
     /// The most bytes that a log has had, and the most that a snapshot has had.
     largest: Cell<(usize, usize)>,
-    dice: Dice,
-}
-
-/// A client's work, under way or done.
-pub struct Job<T> {
-    /// The client's machine.
-    pub node: NodeId,
-    result: Rc<RefCell<Option<T>>>,
-}
-
-impl<T> Job<T> {
-    pub fn is_done(&self) -> bool {
-        self.result.borrow().is_some()
-    }
+    draws: RefCell<Sequence>,
 }
 
 impl<'a> Lab<'a> {
@@ -124,12 +110,12 @@ impl<'a> Lab<'a> {
             params,
             servers,
             history: History::default(),
-            story: RefCell::default(),
+            transcript: RefCell::default(),
             replicas,
             clients: Cell::new(0),
             cut: RefCell::default(),
             largest: Cell::default(),
-            dice: Dice::new(seed),
+            draws: RefCell::new(Sequence::of(Seed(seed))),
         }
     }
 
@@ -139,63 +125,58 @@ impl<'a> Lab<'a> {
 
     /// A number below `n`: what the experiment does at random.
     pub fn below(&self, n: u64) -> u64 {
-        self.dice.below(n)
+        self.draws.borrow_mut().draw().below(n)
     }
 
     /// Says what the experiment does, where that is told.
     pub fn say(&self, what: &str) {
-        if let Some(story) = &*self.story.borrow() {
-            story.says(self.sim.now_ns(), what);
+        if let Some(transcript) = &*self.transcript.borrow() {
+            transcript.note(self.sim.now_ns(), what);
         }
     }
 
     // ---- clients ----------------------------------------------------------------------------------------------
 
     /// Starts a client on a machine of its own.
-    pub fn client<T: 'static>(&self, script: impl AsyncFnOnce(&mut Hand) -> T + 'static) -> Job<T> {
+    pub fn client<T: 'static>(&self, script: impl AsyncFnOnce(&mut ClientHandle) -> T + 'static) -> Job<T> {
         self.client_with(Params::clone(&self.params), script)
     }
 
     /// As [`Lab::client`], one that has other parameters than the servers.
-    pub fn client_with<T: 'static>(&self, with: Params, script: impl AsyncFnOnce(&mut Hand) -> T + 'static) -> Job<T> {
+    pub fn client_with<T: 'static>(
+        &self,
+        with: Params,
+        script: impl AsyncFnOnce(&mut ClientHandle) -> T + 'static,
+    ) -> Job<T> {
         let number = self.clients.replace(self.clients.get() + 1);
-        let result = Rc::new(RefCell::new(None));
-        let (script, out) = (Cell::new(Some(script)), result.clone());
-        let (params, history, story) = (Rc::new(with), self.history.clone(), self.story.borrow().clone());
-        let node = self.sim.node_in_role("client", &format!("client-{number}"), move || {
-            let script = script.take().expect("clients do not restart");
-            let (out, params, history, story) = (out.clone(), params.clone(), history.clone(), story.clone());
-            async move {
-                let mut hand = Hand::new(Clerk::new(&params), number, history, story);
-                let value = script(&mut hand).await;
-                *out.borrow_mut() = Some(value);
-            }
-        });
-        Job { node, result }
+        let (history, transcript) = (self.history.clone(), self.transcript.borrow().clone());
+        self.sim.client(&format!("client-{number}"), async move {
+            script(&mut ClientHandle::new(Clerk::new(&with), number, history, transcript)).await
+        })
     }
 
-    /// Waits for a client.
-    pub fn wait<T>(&self, job: &Job<T>) -> Step<T> {
+    /// Waits for a client's script and returns its value.
+    pub fn wait<T>(&self, job: Job<T>) -> Result<T> {
         self.until(LONGEST, || job.is_done()).map_err(|error| format!("a client: {error}"))?;
-        job.result.take().ok_or_else(|| "a client is waited for twice".to_owned())
+        self.sim.wait(job, Duration::ZERO).map_err(|error| error.to_string())
     }
 
     /// Waits for what a new client does.
-    pub fn run<T: 'static>(&self, script: impl AsyncFnOnce(&mut Hand) -> Step<T> + 'static) -> Step<T> {
-        self.wait(&self.client(script))?
+    pub fn run<T: 'static>(&self, script: impl AsyncFnOnce(&mut ClientHandle) -> Result<T> + 'static) -> Result<T> {
+        self.wait(self.client(script))?
     }
 
     // ---- time -------------------------------------------------------------------------------------------------
 
-    pub fn sleep(&self, duration: Duration) -> Step {
+    pub fn sleep(&self, duration: Duration) -> Result {
         let until = self.now() + duration;
         self.until(2 * duration, || self.now() >= until)
     }
 
-    /// Lets time pass until something is so, which may take so long.
-    pub fn until(&self, most: Duration, mut is_so: impl FnMut() -> bool) -> Step {
+    /// Lets time pass until a condition holds, for at most `most`. Looks at the sizes of logs and snapshots meanwhile.
+    pub fn until(&self, most: Duration, mut holds: impl FnMut() -> bool) -> Result {
         let until = self.now() + most;
-        while !is_so() {
+        while !holds() {
             let now = self.now();
             ensure(now < until, || format!("not done within {most:?}"))?;
             self.sim.run_for(LOOK.min(until - now));
@@ -218,7 +199,7 @@ impl<'a> Lab<'a> {
     }
 
     /// The replica of one server.
-    pub fn replica(&self, server: usize) -> Step<Replica<Store>> {
+    pub fn replica(&self, server: usize) -> Result<Replica<Store>> {
         self.replicas.borrow()[server].clone().ok_or_else(|| format!("server {server} has not started"))
     }
 
@@ -244,20 +225,17 @@ impl<'a> Lab<'a> {
     }
 
     /// Waits until somebody leads.
-    pub fn leader(&self) -> Step<usize> {
+    pub fn leader(&self) -> Result<usize> {
         self.until(5 * ELECTION, || self.latest_leader().is_some()).map_err(|error| format!("a leader: {error}"))?;
         self.latest_leader().ok_or_else(|| "nobody leads".to_owned())
     }
 
     // ---- what is done to servers ------------------------------------------------------------------------------
 
-    /// Only machines of the same group reach each other; those in none reach everybody.
-    pub fn partition(&self, groups: Vec<Vec<NodeId>>) {
-        drop(self.cut.take());
-        let groups: Vec<_> = groups.into_iter().filter(|group| !group.is_empty()).collect();
-        if groups.len() > 1 {
-            *self.cut.borrow_mut() = Some(self.sim.inject(Fault::Partition { groups, in_flight: InFlight::Drop }));
-        }
+    /// Cuts machines into sides, in place of the partition before. Machines on no side reach all.
+    pub fn partition(&self, sides: Vec<Vec<NodeId>>) {
+        self.heal();
+        *self.cut.borrow_mut() = Some(self.sim.partition(sides));
     }
 
     /// Each server goes to one of two sides, at random. Clients reach both. Whether the leader is in a minority.
@@ -271,7 +249,7 @@ impl<'a> Lab<'a> {
     }
 
     pub fn heal(&self) {
-        self.partition(Vec::new());
+        drop(self.cut.take());
     }
 
     pub fn crash(&self, server: usize) {
@@ -294,7 +272,7 @@ impl<'a> Lab<'a> {
 }
 
 /// Whether everything that clients saw could have been seen of one store.
-fn judge(history: &[Operation<StoreOp, StoreRet>]) -> Step {
+fn judge(history: &[Operation<StoreOp, StoreRet>]) -> Result {
     ensure(history.iter().any(|op| matches!(op.outcome, Outcome::Ok { .. })), || "nothing was done".to_owned())?;
     match check::<models::Store>(history, STEPS) {
         Verdict::Linearizable { .. } => Ok(()),
@@ -307,15 +285,15 @@ fn judge(history: &[Operation<StoreOp, StoreRet>]) -> Step {
 fn run<R: Send>(
     seed: u64,
     bug: Option<&str>,
-    needs: &Needs,
-    experiment: &(impl Fn(&Lab) -> Step<R> + Sync),
-) -> Step<R> {
+    config: &LabConfig,
+    experiment: &(impl Fn(&Lab) -> Result<R> + Sync),
+) -> Result<R> {
     let reads = [Reads::Index, Reads::Log, Reads::Lease][seed as usize % 3];
     let run = simulate(seed, |sim| {
         sim.plant(&bug.map(str::to_owned).into_iter().collect::<Vec<_>>());
-        sim.network(needs.network);
+        sim.network(config.network);
         sim.watch::<SameState>();
-        let lab = Lab::new(sim, Params { reads, ..needs.params.clone() }, seed);
+        let lab = Lab::new(sim, Params { reads, ..config.params.clone() }, seed);
         let value = experiment(&lab);
         (value, lab.history.take())
     })
@@ -331,17 +309,17 @@ fn run<R: Send>(
     Ok(value)
 }
 
-/// Shows that an experiment ends as it should, with every seed. What it came to.
-pub fn shows<R: Send>(needs: &Needs, experiment: impl Fn(&Lab) -> Step<R> + Sync) -> Vec<R> {
+/// Asserts that an experiment ends as it should, with every seed. What it came to.
+pub fn assert_holds<R: Send>(config: &LabConfig, experiment: impl Fn(&Lab) -> Result<R> + Sync) -> Vec<R> {
     SEEDS
-        .map(|seed| run(seed, None, needs, &experiment).unwrap_or_else(|error| panic!("seed {seed}: {error}")))
+        .map(|seed| run(seed, None, config, &experiment).unwrap_or_else(|error| panic!("seed {seed}: {error}")))
         .collect()
 }
 
-/// Shows that an experiment notices a known bug: with some seed it does not end as it should.
-pub fn notices<R: Send>(bug: &str, needs: &Needs, experiment: impl Fn(&Lab) -> Step<R> + Sync) {
+/// Asserts that an experiment detects a planted bug: with some seed it does not end as it should.
+pub fn assert_detects<R: Send>(bug: &str, config: &LabConfig, experiment: impl Fn(&Lab) -> Result<R> + Sync) {
     for seed in SEEDS {
-        if let Err(error) = run(seed, Some(bug), needs, &experiment) {
+        if let Err(error) = run(seed, Some(bug), config, &experiment) {
             return println!("{bug}: seed {seed}: {error}");
         }
     }

@@ -3,11 +3,11 @@
 //! The programs here act from outside: they start servers and clients, crash and cut where they please. What they look at is
 //! what clients see. Whatever the experiment, all that clients did must have been done by one store ([`lab`]), and all servers
 //! must come through the same states. Each behaviour is shown with every way to read. Where a limit could be missed by a known
-//! bug, the same experiment notices it.
+//! bug, the same experiment detects it.
 //!
 //! | file | what |
 //! |---|---|
-//! | [`lab`], [`hand`] | what an experiment can do, and what its clients can |
+//! | [`lab`], [`handle`] | what an experiment can do, and what its clients can |
 //! | [`generic`], [`rows`] | clients that write and read while more and more goes wrong |
 //! | [`speed`] | operations do not wait for heartbeats |
 //! | [`partition`] | a minority completes nothing |
@@ -18,7 +18,7 @@
 //! | [`transcripts`] | a short run, told line by line |
 
 mod generic;
-mod hand;
+mod handle;
 mod lab;
 mod lock;
 mod once;

@@ -2,26 +2,26 @@
 
 use sim::{rand, time};
 
-use super::lab::{Lab, Step, ensure, ms, notices, servers, shows};
+use super::lab::{Lab, Result, assert_detects, assert_holds, ensure, ms, servers};
 
 /// The lab's UnreliableOneKey: the appends of all clients, each once and in its client's order.
-fn one_key(lab: &Lab) -> Step<u64> {
+fn one_key(lab: &Lab) -> Result<u64> {
     const CLIENTS: usize = 5;
     const APPENDS: usize = 10;
-    lab.run(async |hand| hand.put("k", "").await)?;
+    lab.run(async |handle| handle.put("k", "").await)?;
     let begin = |me: usize| {
-        lab.client(async move |hand| {
+        lab.client(async move |handle| {
             for nth in 0..APPENDS {
-                hand.append("k", &format!("x {me} {nth} y")).await?;
+                handle.append("k", &format!("x {me} {nth} y")).await?;
             }
             Ok::<_, String>(())
         })
     };
     let clients: Vec<_> = (0..CLIENTS).map(begin).collect();
-    for client in &clients {
+    for client in clients {
         lab.wait(client)??;
     }
-    let value = lab.run(async |hand| hand.get("k").await)?;
+    let value = lab.run(async |handle| handle.get("k").await)?;
     for me in 0..CLIENTS {
         let mut last = None;
         for nth in 0..APPENDS {
@@ -38,29 +38,29 @@ fn one_key(lab: &Lab) -> Step<u64> {
 
 #[test]
 fn appends_to_one_key_are_executed_once_each_and_in_order() {
-    let needs = servers(3).unreliable();
-    let lost = shows(&needs, one_key);
+    let config = servers(3).unreliable();
+    let lost = assert_holds(&config, one_key);
     println!("{lost:?} messages were lost");
     assert!(lost.iter().all(|&lost| lost > 30), "{lost:?} messages were lost");
     for bug in ["rsm.executes-again", "rsm.client-counts-attempts"] {
-        notices(bug, &needs, one_key);
+        assert_detects(bug, &config, one_key);
     }
 }
 
 /// The newer lab's versioned puts: clients count by compare-and-swap. How often one swapped, and how often one did not.
-fn count_by_swaps(lab: &Lab) -> Step<(u64, u64)> {
+fn count_by_swaps(lab: &Lab) -> Result<(u64, u64)> {
     let begin = |_| {
-        lab.client(async |hand| {
+        lab.client(async |handle| {
             let (mut swapped, mut not) = (0, 0);
             let mut seen: Option<String> = None;
             for _ in 0..20 {
                 let next = seen.as_deref().map_or(0, |seen| seen.parse::<u64>().unwrap_or(0)) + 1;
-                if hand.swap("n", seen.as_deref(), &next.to_string()).await? {
+                if handle.swap("n", seen.as_deref(), &next.to_string()).await? {
                     swapped += 1;
                     seen = Some(next.to_string());
                 } else {
                     not += 1;
-                    seen = Some(hand.get("n").await?);
+                    seen = Some(handle.get("n").await?);
                 }
                 time::sleep(rand::duration(ms(0), ms(20))).await;
             }
@@ -69,23 +69,23 @@ fn count_by_swaps(lab: &Lab) -> Step<(u64, u64)> {
     };
     let clients: Vec<_> = (0..5).map(begin).collect();
     let (mut swapped, mut not) = (0, 0);
-    for client in &clients {
+    for client in clients {
         let (of_swapped, of_not) = lab.wait(client)??;
         (swapped, not) = (swapped + of_swapped, not + of_not);
     }
-    let count = lab.run(async |hand| hand.get("n").await)?;
+    let count = lab.run(async |handle| handle.get("n").await)?;
     ensure(count == swapped.to_string(), || format!("{swapped} swapped, and the count is {count}"))?;
     Ok((swapped, not))
 }
 
 #[test]
 fn as_many_swaps_succeed_as_the_value_says() {
-    for needs in [servers(3), servers(3).unreliable()] {
-        for (swapped, not) in shows(&needs, count_by_swaps) {
+    for config in [servers(3), servers(3).unreliable()] {
+        for (swapped, not) in assert_holds(&config, count_by_swaps) {
             println!("{swapped} swapped, {not} did not");
             assert!(swapped >= 10 && not >= 10, "{swapped} swapped, {not} did not");
         }
     }
-    notices("rsm.replies-anew", &servers(3).unreliable(), count_by_swaps);
-    notices("kv.swap-in-two-steps", &servers(3), count_by_swaps);
+    assert_detects("rsm.replies-anew", &servers(3).unreliable(), count_by_swaps);
+    assert_detects("kv.swap-in-two-steps", &servers(3), count_by_swaps);
 }

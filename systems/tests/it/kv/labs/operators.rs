@@ -13,11 +13,13 @@ use systems::raft::operator::{MembersAre, TransferTo};
 use systems::rsm::operator;
 
 use super::generic::{Generic, agree, client};
-use super::lab::{Job, Lab, Step, ensure, ms, servers, shows};
+use sim::Job;
+
+use super::lab::{Lab, Result, assert_holds, ensure, ms, servers};
 
 /// Clients that go on until they are told to stop.
 struct Load {
-    clients: Vec<Job<Step<u64>>>,
+    clients: Vec<Job<Result<u64>>>,
     done: Rc<Cell<bool>>,
 }
 
@@ -27,15 +29,15 @@ impl Load {
         let what = Generic { clients: 5, ..Generic::default() };
         let begin = |me| {
             let done = done.clone();
-            lab.client(async move |hand| client(hand, me, what, done).await)
+            lab.client(async move |handle| client(handle, me, what, done).await)
         };
         Load { clients: (0..5).map(begin).collect(), done }
     }
 
     /// Each client has read what it wrote. How often they wrote.
-    fn end(self, lab: &Lab) -> Step<u64> {
+    fn end(self, lab: &Lab) -> Result<u64> {
         self.done.set(true);
-        self.clients.iter().map(|client| lab.wait(client)?).sum()
+        self.clients.into_iter().map(|client| lab.wait(client)?).sum()
     }
 }
 
@@ -49,7 +51,7 @@ fn longest(lab: &Lab) -> Duration {
 }
 
 /// Leadership goes round. How often clients wrote, and the longest that one of their operations took.
-fn transfers(lab: &Lab) -> Step<(u64, Duration)> {
+fn transfers(lab: &Lab) -> Result<(u64, Duration)> {
     lab.leader()?;
     let load = Load::begin(lab);
     for to in [1, 2, 0, 1, 2, 0] {
@@ -59,7 +61,7 @@ fn transfers(lab: &Lab) -> Step<(u64, Duration)> {
         }
         let term = lab.term();
         let args = TransferTo { to: Some(to as u64), group: None };
-        lab.wait(&lab.client(async move |_| operator::transfer::<Store>(GROUP, PORT, args).await))?;
+        lab.wait(lab.client(async move |_| operator::transfer::<Store>(GROUP, PORT, args).await))?;
         lab.until(ms(200), || lab.latest_leader() == Some(to))
             .map_err(|error| format!("server {to} leads: {error}"))?;
         ensure(lab.term() == term + 1, || format!("term {} follows term {term}", lab.term()))?;
@@ -72,7 +74,7 @@ fn transfers(lab: &Lab) -> Step<(u64, Duration)> {
 
 #[test]
 fn leadership_is_handed_over_under_load() {
-    for (writes, longest) in shows(&servers(3), transfers) {
+    for (writes, longest) in assert_holds(&servers(3), transfers) {
         println!("{writes} writes; the longest operation took {longest:?}");
         assert!(writes > 50, "{writes} writes");
         // Election timeouts are 300 ms and more: nobody waited for one.
@@ -81,12 +83,12 @@ fn leadership_is_handed_over_under_load() {
 }
 
 /// Waits until the leader says that the members are these, asking for it as often as that takes.
-fn change(lab: &Lab, voters: &[u64], learners: &[u64]) -> Step {
+fn change(lab: &Lab, voters: &[u64], learners: &[u64]) -> Result {
     let mut wanted = Membership::of(voters.iter().copied().map(Id));
     wanted.learners = learners.iter().copied().map(Id).collect();
     for _ in 0..10 {
         let args = MembersAre { voters: Some(voters.to_vec()), learners: Some(learners.to_vec()), group: None };
-        lab.wait(&lab.client(async move |_| operator::members::<Store>(GROUP, PORT, args).await))?;
+        lab.wait(lab.client(async move |_| operator::members::<Store>(GROUP, PORT, args).await))?;
         let is_wanted = || {
             let leader = lab.latest_leader().and_then(|leader| lab.replica(leader).ok());
             leader.is_some_and(|leader| leader.raft().membership() == wanted)
@@ -99,7 +101,7 @@ fn change(lab: &Lab, voters: &[u64], learners: &[u64]) -> Step {
 }
 
 /// Two new servers take the places of two old ones, which then are no more. How often clients wrote, in all and afterwards.
-fn members_change(lab: &Lab) -> Step<(u64, u64)> {
+fn members_change(lab: &Lab) -> Result<(u64, u64)> {
     let leader = lab.leader()?;
     let load = Load::begin(lab);
     lab.sleep(ms(500))?;
@@ -119,9 +121,9 @@ fn members_change(lab: &Lab) -> Step<(u64, u64)> {
 
 #[test]
 fn members_change_under_load() {
-    let mut needs = servers(3);
-    needs.params.spares = 2;
-    for (writes, after) in shows(&needs, members_change) {
+    let mut config = servers(3);
+    config.params.spares = 2;
+    for (writes, after) in assert_holds(&config, members_change) {
         println!("{writes} writes; {after} operations by the new members alone");
         assert!(writes > 50 && after > 50, "{writes} writes, {after} operations by the new members alone");
     }

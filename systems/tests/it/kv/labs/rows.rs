@@ -1,17 +1,17 @@
 //! The rows of the generic test: with more and more that goes wrong, without snapshots and with them.
 
 use super::generic::{Generic, Seen, generic};
-use super::lab::{Needs, notices, servers, shows};
+use super::lab::{LabConfig, assert_detects, assert_holds, servers};
 
 /// Logs are cut when they have more bytes than this.
 const LIMIT: usize = 1_000;
 
 /// One row. Shows also that all that was to go wrong went wrong.
-fn row(what: Generic, needs: &Needs) {
-    let limit = needs.params.snapshot_bytes;
-    let is_unreliable = needs.network.loss > 0.0;
+fn row(what: Generic, config: &LabConfig) {
+    let limit = config.params.snapshot_bytes;
+    let is_unreliable = config.network.loss > 0.0;
     let mut minorities = 0;
-    for seen in shows(needs, |lab| generic(lab, what)) {
+    for seen in assert_holds(config, |lab| generic(lab, what)) {
         println!("{seen:?}");
         let Seen { ops, least, in_flight, with_snapshot, term, lost, kept, .. } = seen;
         assert!(ops as u64 >= 50 * what.clients && least >= 1, "{seen:?}");
@@ -19,7 +19,7 @@ fn row(what: Generic, needs: &Needs) {
         assert_eq!(kept > 0, what.partitions, "{seen:?}");
         minorities += seen.minorities;
         assert!(!what.restarts || in_flight >= 3 && term > 3, "{seen:?}");
-        assert!(!what.restarts || limit == 0 || with_snapshot == 3 * needs.params.servers, "{seen:?}");
+        assert!(!what.restarts || limit == 0 || with_snapshot == 3 * config.params.servers, "{seen:?}");
         if limit == 0 {
             assert_eq!(seen.largest_snapshot, 0, "{seen:?}");
         } else {
@@ -66,7 +66,7 @@ fn five_clients() {
 #[test]
 fn an_unreliable_network() {
     row(clients(5), &servers(5).unreliable());
-    notices("rsm.executes-again", &servers(5).unreliable(), |lab| generic(lab, clients(5)));
+    assert_detects("rsm.executes-again", &servers(5).unreliable(), |lab| generic(lab, clients(5)));
 }
 
 /// ManyPartitionsOneClient.
@@ -108,9 +108,9 @@ fn restarts_and_partitions() {
 /// PersistPartitionUnreliable.
 #[test]
 fn restarts_and_partitions_and_an_unreliable_network() {
-    let (what, needs) = (with_restarts(with_partitions(clients(5))), servers(5).unreliable());
-    row(what, &needs);
-    notices("rsm.new-leader-forgets-replies", &needs, |lab| generic(lab, what));
+    let (what, config) = (with_restarts(with_partitions(clients(5))), servers(5).unreliable());
+    row(what, &config);
+    assert_detects("rsm.new-leader-forgets-replies", &config, |lab| generic(lab, what));
 }
 
 /// PersistPartitionUnreliableLinearizable.
@@ -140,9 +140,9 @@ fn snapshots_and_an_unreliable_network() {
 /// SnapshotUnreliableRecover.
 #[test]
 fn snapshots_and_restarts_and_an_unreliable_network() {
-    let needs = servers(5).limit(LIMIT).unreliable();
-    row(with_restarts(clients(5)), &needs);
-    notices("rsm.snapshot-without-replies", &needs, |lab| generic(lab, with_restarts(clients(5))));
+    let config = servers(5).limit(LIMIT).unreliable();
+    row(with_restarts(clients(5)), &config);
+    assert_detects("rsm.snapshot-without-replies", &config, |lab| generic(lab, with_restarts(clients(5))));
 }
 
 /// SnapshotUnreliableRecoverConcurrentPartition.

@@ -2,20 +2,19 @@
 
 use std::cell::Cell;
 
-use sim::check::linearizable::models::StoreOp;
-use sim::{Addr, rpc, time};
-use systems::kv::client::Done;
+use sim::check::linearizable::models::{StoreOp, StoreRet};
+use sim::{Addr, OpError, rpc, time};
 use systems::kv::server::PORT;
 use systems::kv::store::{self, Answer, Command, Query, Store};
 use systems::rsm::service::{self, Reply, Service};
 use systems::rsm::{Outcome, Request, StateMachine};
 
 use super::generic::agree;
-use super::hand::Hand;
-use super::lab::{Lab, Needs, Step, ensure, ms, notices, servers, shows};
+use super::handle::ClientHandle;
+use super::lab::{Lab, LabConfig, Result, assert_detects, assert_holds, ensure, ms, servers};
 
 /// What a server answers whom no library helps.
-async fn ask(server: Addr, request: Request<Store>) -> Step<Outcome<Store>> {
+async fn ask(server: Addr, request: Request<Store>) -> Result<Outcome<Store>> {
     let request = service::Request::Client(request);
     match rpc::call::<Service<Store>>(server, &request, ms(1_000)).await {
         Ok(Reply::Done(outcome)) => Ok(outcome),
@@ -28,7 +27,7 @@ fn append(session: u64, number: u64, value: &str) -> Request<Store> {
 }
 
 /// The value of the key that all servers have.
-fn value(lab: &Lab) -> Step<Option<String>> {
+fn value(lab: &Lab) -> Result<Option<String>> {
     agree(lab)?;
     let answer = lab.replica(0)?.peek(|sessions| sessions.state().query(&Query::Get("k".to_owned())));
     match answer {
@@ -37,15 +36,15 @@ fn value(lab: &Lab) -> Step<Option<String>> {
     }
 }
 
-fn idle(idle_ms: u64) -> Needs {
-    let mut needs = servers(3);
-    needs.params.session_idle_ms = idle_ms;
-    needs
+fn idle(idle_ms: u64) -> LabConfig {
+    let mut config = servers(3);
+    config.params.session_idle_ms = idle_ms;
+    config
 }
 
 /// What is sent again is answered as the first time, while the session lasts; later it does nothing, and neither does what
 /// was never executed, and no new session takes its number.
-fn a_late_duplicate(lab: &Lab) -> Step {
+fn a_late_duplicate(lab: &Lab) -> Result {
     let leader = lab.servers[lab.leader()?].port(PORT);
     let seen = lab.run(async move |_| {
         let Outcome::Opened(first) = ask(leader, Request::Open).await? else { return Err("no session".to_owned()) };
@@ -65,42 +64,42 @@ fn a_late_duplicate(lab: &Lab) -> Step {
         [done(), done(), done(), Outcome::Superseded, Outcome::Expired, Outcome::Expired, done(), Outcome::Expired];
     ensure(seen == expected, || format!("{seen:?}"))?;
     // The judge wants to see something.
-    lab.run(async |hand| hand.put("other", "").await)?;
+    lab.run(async |handle| handle.put("other", "").await)?;
     let value = value(lab)?;
     ensure(value.as_deref() == Some("abd"), || format!("the value is {value:?}"))
 }
 
 #[test]
 fn a_duplicate_that_comes_too_late_does_nothing() {
-    shows(&idle(500), a_late_duplicate);
+    assert_holds(&idle(500), a_late_duplicate);
     let bugs =
         ["rsm.ended-session-comes-back", "rsm.session-ids-reused", "rsm.executes-again", "rsm.late-command-executed"];
     for bug in bugs {
-        notices(bug, &idle(500), a_late_duplicate);
+        assert_detects(bug, &idle(500), a_late_duplicate);
     }
 }
 
 /// How a client's append ends. It is given up after a while.
-async fn try_append(hand: &mut Hand, value: &str) -> Done {
-    hand.attempt(StoreOp::Append { key: "k".to_owned(), value: value.to_owned() }, ms(10_000)).await
+async fn try_append(handle: &mut ClientHandle, value: &str) -> Result<StoreRet, OpError> {
+    handle.attempt(StoreOp::Append { key: "k".to_owned(), value: value.to_owned() }, ms(10_000)).await
 }
 
 /// A client that goes on uses one session for longer than sessions may idle, whoever leads; when it then does nothing while
 /// others go on, the session ends, whoever leads. Whoever starts anew agrees about that.
-fn leaders_come_and_go(lab: &Lab, idle: u64) -> Step<u64> {
-    let busy = lab.client(async move |hand| {
+fn leaders_come_and_go(lab: &Lab, idle: u64) -> Result<u64> {
+    let busy = lab.client(async move |handle| {
         let until = time::now() + ms(3 * idle);
         while time::now() < until {
-            hand.append("k", "a").await?;
+            handle.append("k", "a").await?;
             time::sleep(ms(idle / 4)).await;
         }
         time::sleep(ms(2 * idle)).await;
-        Ok::<_, String>(try_append(hand, "b").await)
+        Ok::<_, String>(try_append(handle, "b").await)
     });
-    let others = lab.client(async move |hand| {
+    let others = lab.client(async move |handle| {
         let until = time::now() + ms(5 * idle);
         while time::now() < until {
-            hand.put("other", "").await?;
+            handle.put("other", "").await?;
             time::sleep(ms(100)).await;
         }
         Ok::<_, String>(())
@@ -114,13 +113,15 @@ fn leaders_come_and_go(lab: &Lab, idle: u64) -> Step<u64> {
         lab.boot(leader);
         terms += 1;
     }
-    let ended = lab.wait(&busy)??;
-    ensure(ended == Done::Unknown, || format!("an append of a session that was idle for too long ended {ended:?}"))?;
-    lab.wait(&others)??;
+    let ended = lab.wait(busy)??;
+    ensure(ended == Err(OpError::Unknown), || {
+        format!("an append of a session that was idle for too long ended {ended:?}")
+    })?;
+    lab.wait(others)??;
     lab.crash_all();
     lab.boot_all();
-    lab.run(async |hand| {
-        let value = hand.get("k").await?;
+    lab.run(async |handle| {
+        let value = handle.get("k").await?;
         ensure(!value.contains('b'), || "a session that was idle for too long has not ended".to_owned())
     })?;
     agree(lab)?;
@@ -129,24 +130,24 @@ fn leaders_come_and_go(lab: &Lab, idle: u64) -> Step<u64> {
 
 #[test]
 fn sessions_end_by_the_time_of_the_log_whoever_leads() {
-    let crashed = shows(&idle(2_000), |lab| leaders_come_and_go(lab, 2_000));
+    let crashed = assert_holds(&idle(2_000), |lab| leaders_come_and_go(lab, 2_000));
     println!("{crashed:?} leaders crashed");
     assert!(crashed.iter().all(|&crashed| crashed >= 5), "{crashed:?} leaders crashed");
-    notices("rsm.sessions-end-by-local-clock", &idle(2_000), |lab| leaders_come_and_go(lab, 2_000));
+    assert_detects("rsm.sessions-end-by-local-clock", &idle(2_000), |lab| leaders_come_and_go(lab, 2_000));
 }
 
 /// More clients than there may be sessions. How many appends succeeded, and how many ended unknown.
-fn too_many_clients(lab: &Lab) -> Step<(u64, u64)> {
+fn too_many_clients(lab: &Lab) -> Result<(u64, u64)> {
     let most = lab.params.max_sessions;
     let begin = |me: u64| {
-        lab.client(async move |hand| {
+        lab.client(async move |handle| {
             let (mut done, mut unknown) = (Vec::new(), 0);
             for nth in 0..10 {
                 let value = format!("x {me} {nth} y");
-                match try_append(hand, &value).await {
-                    Done::Ok(_) => done.push(value),
-                    Done::Unknown => unknown += 1,
-                    Done::Failed => return Err(format!("{value:?} was refused")),
+                match try_append(handle, &value).await {
+                    Ok(_) => done.push(value),
+                    Err(OpError::Unknown) => unknown += 1,
+                    Err(OpError::Failed) => return Err(format!("{value:?} was refused")),
                 }
             }
             Ok((done, unknown))
@@ -160,9 +161,9 @@ fn too_many_clients(lab: &Lab) -> Step<(u64, u64)> {
         clients.iter().all(|client| client.is_done())
     })?;
     ensure(too_many.get() == most, || format!("there were {} sessions, and {most} may be", too_many.get()))?;
-    let value = lab.run(async |hand| hand.get("k").await)?;
+    let value = lab.run(async |handle| handle.get("k").await)?;
     let (mut succeeded, mut unknown) = (0, 0);
-    for client in &clients {
+    for client in clients {
         let (done, of_unknown) = lab.wait(client)??;
         for done in &done {
             let times = value.matches(done.as_str()).count();
@@ -177,11 +178,11 @@ fn too_many_clients(lab: &Lab) -> Step<(u64, u64)> {
 
 #[test]
 fn of_too_many_sessions_some_end_and_nothing_is_executed_twice() {
-    let mut needs = servers(3).unreliable();
-    needs.params.max_sessions = 4;
-    for (succeeded, unknown) in shows(&needs, too_many_clients) {
+    let mut config = servers(3).unreliable();
+    config.params.max_sessions = 4;
+    for (succeeded, unknown) in assert_holds(&config, too_many_clients) {
         println!("{succeeded} appends succeeded, {unknown} ended unknown");
         assert!(succeeded >= 10 && unknown >= 10, "{succeeded} succeeded, {unknown} ended unknown");
     }
-    notices("kv.unknown-reported-as-failed", &needs, too_many_clients);
+    assert_detects("kv.unknown-reported-as-failed", &config, too_many_clients);
 }

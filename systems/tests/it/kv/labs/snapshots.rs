@@ -1,6 +1,6 @@
 //! Snapshots: logs stay short, snapshots are small, and who was away too long gets one.
 
-use super::lab::{ELECTION, Lab, Step, ensure, ms, notices, servers, shows};
+use super::lab::{ELECTION, Lab, Result, assert_detects, assert_holds, ensure, ms, servers};
 
 /// Logs are cut when they have more bytes than this.
 const LIMIT: usize = 1_000;
@@ -32,39 +32,39 @@ fn only(lab: &Lab, servers: [usize; 2]) {
 }
 
 /// The lab's SnapshotRPC.
-fn one_is_away(lab: &Lab) -> Step<Seen> {
-    lab.run(async |hand| {
-        hand.put("a", "A").await?;
-        hand.expect("a", "A").await
+fn one_is_away(lab: &Lab) -> Result<Seen> {
+    lab.run(async |handle| {
+        handle.put("a", "A").await?;
+        handle.expect("a", "A").await
     })?;
     only(lab, [0, 1]);
-    lab.run(async |hand| {
+    lab.run(async |handle| {
         for nth in 0..50 {
-            hand.put(&nth.to_string(), &nth.to_string()).await?;
+            handle.put(&nth.to_string(), &nth.to_string()).await?;
         }
         Ok(())
     })?;
     lab.sleep(ELECTION)?;
-    lab.run(async |hand| hand.put("b", "B").await)?;
+    lab.run(async |handle| handle.put("b", "B").await)?;
     lab.sleep(ms(200))?;
     let kept_from = [lab.replica(0)?, lab.replica(1)?].map(|replica| replica.raft().snapshot_index());
     let behind = kept_from[0].min(kept_from[1]).saturating_sub(lab.replica(2)?.applied());
     let seen = look(lab, behind);
     // Now the one that was away is needed for everything.
     only(lab, [0, 2]);
-    lab.run(async |hand| {
-        hand.put("c", "C").await?;
-        hand.put("d", "D").await?;
+    lab.run(async |handle| {
+        handle.put("c", "C").await?;
+        handle.put("d", "D").await?;
         for (key, value) in [("a", "A"), ("b", "B"), ("1", "1"), ("49", "49")] {
-            hand.expect(key, value).await?;
+            handle.expect(key, value).await?;
         }
         Ok(())
     })?;
     only(lab, [0, 1]);
-    lab.run(async |hand| {
-        hand.put("e", "E").await?;
+    lab.run(async |handle| {
+        handle.put("e", "E").await?;
         for (key, value) in [("c", "C"), ("e", "E"), ("1", "1")] {
-            hand.expect(key, value).await?;
+            handle.expect(key, value).await?;
         }
         Ok(())
     })?;
@@ -73,23 +73,23 @@ fn one_is_away(lab: &Lab) -> Step<Seen> {
 
 #[test]
 fn who_was_away_gets_a_snapshot() {
-    for seen in shows(&servers(3).limit(LIMIT), one_is_away) {
+    for seen in assert_holds(&servers(3).limit(LIMIT), one_is_away) {
         println!("{seen:?}");
         assert!(seen.behind > 0, "nobody needed a snapshot: {seen:?}");
         assert!(seen.log_at_end <= 2 * LIMIT, "{seen:?}");
     }
     for bug in ["rsm.installed-state-ignored", "rsm.snapshot-older-than-it-says"] {
-        notices(bug, &servers(3).limit(LIMIT), one_is_away);
+        assert_detects(bug, &servers(3).limit(LIMIT), one_is_away);
     }
 }
 
 /// The lab's SnapshotSize.
-fn one_key(lab: &Lab) -> Step<Seen> {
-    lab.run(async |hand| {
+fn one_key(lab: &Lab) -> Result<Seen> {
+    lab.run(async |handle| {
         for _ in 0..200 {
             for value in ["0", "1"] {
-                hand.put("x", value).await?;
-                hand.expect("x", value).await?;
+                handle.put("x", value).await?;
+                handle.expect("x", value).await?;
             }
         }
         Ok(())
@@ -101,7 +101,7 @@ fn one_key(lab: &Lab) -> Step<Seen> {
 
 #[test]
 fn a_snapshot_of_one_key_is_small() {
-    for seen in shows(&servers(3).limit(LIMIT), one_key) {
+    for seen in assert_holds(&servers(3).limit(LIMIT), one_key) {
         println!("{seen:?}");
         assert!(seen.largest_snapshot <= SNAPSHOT_BYTES, "{seen:?}");
         assert!(seen.largest_log <= 2 * LIMIT, "{seen:?}");

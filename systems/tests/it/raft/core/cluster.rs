@@ -3,22 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
+use sim::seed::{Seed, Sequence};
 use systems::raft::core::{Core, Output, Persist, Restored};
 use systems::raft::membership::Membership;
 use systems::raft::message::{Entry, HardState, Message, Payload, Position, SnapshotMeta};
 use systems::raft::{Config, Id, Index, Term};
 
-/// Draws that depend on nothing but the seed.
-#[derive(Clone)]
-pub struct Rng(pub u64);
+/// The random choices of one run, from its seed alone.
+pub struct Rng(Sequence);
 
 impl Rng {
+    pub fn new(seed: u64) -> Rng {
+        Rng(Sequence::of(Seed(seed)))
+    }
+
     pub fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (x ^ (x >> 31)) % n.max(1)
+        self.0.draw().below(n)
     }
 
     pub fn chance(&mut self, percent: u64) -> bool {
@@ -84,7 +84,7 @@ impl Cluster {
             config,
             servers: BTreeMap::new(),
             network: Vec::new(),
-            rng: Rng(seed),
+            rng: Rng::new(seed),
             cut: BTreeSet::new(),
             lost: 0,
             duplicated: 0,
@@ -117,7 +117,7 @@ impl Cluster {
 
     pub fn boot(&mut self, id: Id) {
         let config = self.config.clone();
-        let mut rng = Rng(self.rng.below(u64::MAX));
+        let mut rng = Rng::new(self.rng.below(u64::MAX));
         let server = self.servers.get_mut(&id).unwrap();
         assert!(server.core.is_none());
         let Disk { hard_state, snapshot, entries, state } = server.disk.clone();

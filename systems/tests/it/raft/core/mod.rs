@@ -30,7 +30,7 @@ fn what_is_proposed_is_committed_everywhere_once_and_in_order() {
 /// Everything at once: loss, reordering, duplicates, crashes with unfinished writes, partitions, snapshots, membership
 /// changes, transfers and reads; then all is healed and must agree.
 fn chaos(seed: u64) -> Cluster {
-    let mut rng = Rng(seed ^ 0xC0FFEE);
+    let mut rng = Rng::new(seed ^ 0xC0FFEE);
     let n = 3 + rng.below(3);
     let config = Config {
         pre_vote: rng.chance(70),

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use sim::{task, time};
 use systems::raft::Index;
 
-use super::lab::{Kind, Lab, notices, servers, shows};
-use super::tester::{ELECTION, Servers, Step, ensure, ms};
+use super::lab::{Kind, Lab, assert_detects, assert_holds, servers};
+use super::tester::{ELECTION, Result, Servers, ensure, ms};
 
 /// How many of the entries up to there are commands.
 fn commands(lab: &Lab, index: Index) -> u64 {
@@ -18,7 +18,7 @@ fn is_applied(lab: &Lab, command: &[u8]) -> bool {
 }
 
 /// The lab's BasicAgree.
-fn three_commands(lab: &Lab) -> Step {
+fn three_commands(lab: &Lab) -> Result {
     for nth in 1..=3 {
         let before = commands(lab, Index::MAX);
         ensure(before == nth - 1, || format!("{before} commands were applied before command {nth} was given"))?;
@@ -31,12 +31,12 @@ fn three_commands(lab: &Lab) -> Step {
 
 #[test]
 fn commands_are_applied_by_all_at_consecutive_indexes() {
-    shows(&servers(3), three_commands);
-    shows(&servers(5), three_commands);
+    assert_holds(&servers(3), three_commands);
+    assert_holds(&servers(5), three_commands);
 }
 
 /// The lab's FollowerFailure.
-fn without_followers(lab: &Lab) -> Step {
+fn without_followers(lab: &Lab) -> Result {
     lab.agree_at_once(3)?;
     let leader = lab.leader()?;
     lab.cut((leader + 1) % 3);
@@ -54,11 +54,11 @@ fn without_followers(lab: &Lab) -> Step {
 
 #[test]
 fn two_of_three_agree_and_one_does_not() {
-    shows(&servers(3), without_followers);
+    assert_holds(&servers(3), without_followers);
 }
 
 /// The lab's LeaderFailure.
-fn without_leaders(lab: &Lab) -> Step {
+fn without_leaders(lab: &Lab) -> Result {
     lab.agree_at_once(3)?;
     lab.cut(lab.leader()?);
     lab.agree_at_once(2)?;
@@ -73,11 +73,11 @@ fn without_leaders(lab: &Lab) -> Step {
 
 #[test]
 fn a_new_leader_commits_and_the_last_server_does_not() {
-    shows(&servers(3), without_leaders);
+    assert_holds(&servers(3), without_leaders);
 }
 
 /// The lab's FailAgree.
-fn a_follower_comes_back(lab: &Lab) -> Step {
+fn a_follower_comes_back(lab: &Lab) -> Result {
     lab.agree_at_once(3)?;
     let leader = lab.leader()?;
     lab.cut((leader + 1) % 3);
@@ -95,14 +95,14 @@ fn a_follower_comes_back(lab: &Lab) -> Step {
 
 #[test]
 fn a_follower_that_was_away_catches_up() {
-    shows(&servers(3), a_follower_comes_back);
+    assert_holds(&servers(3), a_follower_comes_back);
     for bug in ["raft.vote-ignores-last-index", "raft.heartbeat-without-log-check"] {
-        notices(bug, &servers(3), a_follower_comes_back);
+        assert_detects(bug, &servers(3), a_follower_comes_back);
     }
 }
 
 /// The lab's FailNoAgree.
-fn too_many_followers_are_away(lab: &Lab) -> Step {
+fn too_many_followers_are_away(lab: &Lab) -> Result {
     let first = lab.agree_at_once(5)?;
     let leader = lab.leader()?;
     let away = [1, 2, 3].map(|n| (leader + n) % 5);
@@ -122,12 +122,12 @@ fn too_many_followers_are_away(lab: &Lab) -> Step {
 
 #[test]
 fn two_of_five_do_not_agree_until_the_others_are_back() {
-    shows(&servers(5), too_many_followers_are_away);
-    notices("raft.acks-unmatched-entries", &servers(5), too_many_followers_are_away);
+    assert_holds(&servers(5), too_many_followers_are_away);
+    assert_detects("raft.acks-unmatched-entries", &servers(5), too_many_followers_are_away);
 }
 
 /// The lab's ConcurrentStarts.
-fn five_at_a_time(lab: &Lab) -> Step {
+fn five_at_a_time(lab: &Lab) -> Result {
     for attempt in 0..5 {
         if attempt > 0 {
             lab.sleep(ms(3_000));
@@ -149,7 +149,7 @@ fn five_at_a_time(lab: &Lab) -> Step {
             }
             Some((term, taken))
         });
-        let Some((term, taken)) = lab.end(&given)? else { continue };
+        let Some((term, taken)) = lab.end(given)? else { continue };
         // An entry of a later term says nothing: another attempt.
         let mut done = 0;
         for (index, command) in &taken {
@@ -168,12 +168,12 @@ fn five_at_a_time(lab: &Lab) -> Step {
 
 #[test]
 fn commands_that_are_given_at_the_same_time_are_all_committed() {
-    shows(&servers(3), five_at_a_time);
-    notices("raft.match-index-from-next-index", &servers(3), five_at_a_time);
+    assert_holds(&servers(3), five_at_a_time);
+    assert_detects("raft.match-index-from-next-index", &servers(3), five_at_a_time);
 }
 
 /// The lab's Rejoin.
-fn an_old_leader_comes_back(lab: &Lab) -> Step {
+fn an_old_leader_comes_back(lab: &Lab) -> Result {
     lab.agree(3)?;
     let first = lab.leader()?;
     lab.cut(first);
@@ -193,14 +193,14 @@ fn an_old_leader_comes_back(lab: &Lab) -> Step {
 
 #[test]
 fn what_an_old_leader_took_alone_is_overwritten() {
-    shows(&servers(3), an_old_leader_comes_back);
+    assert_holds(&servers(3), an_old_leader_comes_back);
     for bug in ["raft.stale-leader-accepted", "raft.vote-ignores-last-term", "raft.heartbeat-without-log-check"] {
-        notices(bug, &servers(3), an_old_leader_comes_back);
+        assert_detects(bug, &servers(3), an_old_leader_comes_back);
     }
 }
 
 /// The lab's UnreliableAgree.
-fn many_at_a_time_over_an_unreliable_network(lab: &Lab) -> Step {
+fn many_at_a_time_over_an_unreliable_network(lab: &Lab) -> Result {
     const ROUNDS: u64 = 49;
     lab.unreliable();
     let job = lab.begin(async |servers: Rc<Servers>| {
@@ -217,7 +217,7 @@ fn many_at_a_time_over_an_unreliable_network(lab: &Lab) -> Step {
         }
         Ok::<(), String>(())
     });
-    lab.end(&job)??;
+    lab.end(job)??;
     lab.reliable();
     lab.agree(5)?;
     lab.expect_commands(5 * ROUNDS + 1)?;
@@ -226,14 +226,14 @@ fn many_at_a_time_over_an_unreliable_network(lab: &Lab) -> Step {
 
 #[test]
 fn everybody_agrees_over_an_unreliable_network() {
-    shows(&servers(5), many_at_a_time_over_an_unreliable_network);
+    assert_holds(&servers(5), many_at_a_time_over_an_unreliable_network);
     for bug in ["raft.late-append-truncates", "raft.match-index-from-next-index"] {
-        notices(bug, &servers(5), many_at_a_time_over_an_unreliable_network);
+        assert_detects(bug, &servers(5), many_at_a_time_over_an_unreliable_network);
     }
 }
 
 /// The lab's Backup: twice, a minority with its leader goes on for fifty commands that are lost.
-fn long_divergent_logs(lab: &Lab) -> Step<u64> {
+fn long_divergent_logs(lab: &Lab) -> Result<u64> {
     const MANY: u64 = 50;
     lab.agree(5)?;
     let first = lab.leader()?;
@@ -257,7 +257,7 @@ fn long_divergent_logs(lab: &Lab) -> Step<u64> {
     lab.sleep(ELECTION / 2);
     (0..5).for_each(|server| lab.cut(server));
     [first, after(1), other].iter().for_each(|&server| lab.join(server));
-    let messages = || [first, after(1), other].iter().map(|&of| Ok(lab.status(of)?.messages)).sum::<Step<u64>>();
+    let messages = || [first, after(1), other].iter().map(|&of| Ok(lab.status(of)?.messages)).sum::<Result<u64>>();
     let (began, before) = (lab.now(), messages()?);
     lab.agree(3)?;
     // Ten heartbeats a second to each of four, of whom two answer.
@@ -277,18 +277,18 @@ fn long_divergent_logs_are_repaired_fast() {
     // The lab gives each agreement ten seconds, which is no limit where a round trip takes a millisecond. A leader that goes
     // back one entry at a time sends fifty messages to each of two followers, and gets as many answers; elections are in the
     // number, too.
-    let messages = shows(&servers(5), long_divergent_logs);
+    let messages = assert_holds(&servers(5), long_divergent_logs);
     println!("{messages:?} messages until the first agreement, besides heartbeats");
     assert!(messages.iter().all(|&messages| messages <= 60), "{messages:?} messages");
     for bug in ["raft.vote-ignores-last-term", "raft.stale-leader-accepted"] {
-        notices(bug, &servers(5), long_divergent_logs);
+        assert_detects(bug, &servers(5), long_divergent_logs);
     }
 }
 
 /// Time passes on the tester's machine, too: a limit that is never reached would be none.
 #[test]
 fn an_agreement_without_a_quorum_is_given_up_after_ten_seconds() {
-    let given_up = shows(&servers(3), |lab| {
+    let given_up = assert_holds(&servers(3), |lab| {
         let leader = lab.leader()?;
         lab.cut((leader + 1) % 3);
         lab.cut((leader + 2) % 3);
@@ -296,7 +296,7 @@ fn an_agreement_without_a_quorum_is_given_up_after_ten_seconds() {
             let began = time::now();
             (servers.agree(2).await, began.elapsed())
         });
-        lab.end(&job)
+        lab.end(job)
     });
     for (agreed, took) in given_up {
         assert_eq!(agreed.map_err(|error| error.contains("did not agree")), Err(true));

@@ -1,22 +1,22 @@
 //! Long runs of crashes and partitions at random. What was committed stays.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use sim::net::LinkConfig;
 use sim::{Latency, Time, rand, time};
 
-use super::lab::{Lab, Needs, notices, servers, shows};
-use super::tester::{ELECTION, Servers, Step, ensure, ms};
+use super::lab::{Lab, LabConfig, assert_detects, assert_holds, servers};
+use super::tester::{ELECTION, Result, Servers, ensure, ms};
 
 const ROUNDS: u64 = 1_000;
 
 /// Replication takes about as long as a leader lives, so that most leaders crash in the middle of it. In the lab it takes
 /// no time, and crashes are as fast as they are here.
-fn slow() -> Needs {
+fn slow() -> LabConfig {
     let latency = Latency::Uniform(Time::new(ms(1)), Time::new(ms(10)));
-    Needs { network: LinkConfig { latency, ..LinkConfig::default() }, ..servers(5) }
+    LabConfig { network: LinkConfig { latency, ..LinkConfig::default() }, ..servers(5) }
 }
 
 /// A leader lives for up to 13 ms longer; one in ten, for up to half a second.
@@ -28,7 +28,7 @@ fn pause(lab: &Lab) -> Duration {
 }
 
 /// The lab's Figure8. How many leaders crashed.
-fn leaders_crash(lab: &Lab) -> Step<u64> {
+fn leaders_crash(lab: &Lab) -> Result<u64> {
     lab.agree(1)?;
     let mut crashed = 0;
     for _ in 0..ROUNDS {
@@ -49,14 +49,14 @@ fn leaders_crash(lab: &Lab) -> Step<u64> {
 
 #[test]
 fn figure_8_leaders_that_crash() {
-    let crashed = shows(&slow(), leaders_crash);
+    let crashed = assert_holds(&slow(), leaders_crash);
     println!("{crashed:?} leaders crashed");
     assert!(crashed.iter().all(|&crashed| crashed >= 50), "{crashed:?} leaders crashed");
-    notices("raft.late-append-truncates", &slow(), leaders_crash);
+    assert_detects("raft.late-append-truncates", &slow(), leaders_crash);
 }
 
 /// The lab's Figure8Unreliable. Under such delays an election takes seconds, with pre-votes above all. How often a leader was cut off.
-fn leaders_are_cut_off(lab: &Lab) -> Step<u64> {
+fn leaders_are_cut_off(lab: &Lab) -> Result<u64> {
     lab.unreliable();
     lab.agree(1)?;
     let mut cut = 0;
@@ -83,10 +83,10 @@ fn leaders_are_cut_off(lab: &Lab) -> Step<u64> {
 
 #[test]
 fn figure_8_over_an_unreliable_network() {
-    let cut = shows(&servers(5), leaders_are_cut_off);
+    let cut = assert_holds(&servers(5), leaders_are_cut_off);
     println!("{cut:?} leaders were cut off");
     assert!(cut.iter().all(|&cut| cut >= 5), "{cut:?} leaders were cut off");
-    notices("raft.vote-ignores-last-term", &servers(5), leaders_are_cut_off);
+    assert_detects("raft.vote-ignores-last-term", &servers(5), leaders_are_cut_off);
 }
 
 /// Gives commands to everybody and looks whether they are committed. Those that were.
@@ -114,13 +114,13 @@ async fn client(servers: Rc<Servers>, number: u64, done: Rc<Cell<bool>>) -> Vec<
 }
 
 /// The lab's ReliableChurn and UnreliableChurn. How many commands clients saw committed.
-fn churn(lab: &Lab) -> Step<usize> {
+fn churn(lab: &Lab) -> Result<usize> {
     let done = Rc::new(Cell::new(false));
     let begin = |number: u64| {
         let done = done.clone();
         lab.begin(async move |servers: Rc<Servers>| client(servers, number, done).await)
     };
-    let clients: Vec<Rc<RefCell<Option<_>>>> = (0..3).map(begin).collect();
+    let clients: Vec<_> = (0..3).map(begin).collect();
     for _ in 0..20 {
         if lab.below(10) < 2 {
             lab.cut(lab.any());
@@ -142,7 +142,7 @@ fn churn(lab: &Lab) -> Step<usize> {
     (0..5).for_each(|server| lab.revive(server));
     done.set(true);
     let mut seen = Vec::new();
-    for client in &clients {
+    for client in clients {
         seen.extend(lab.end(client)?);
     }
     lab.sleep(ELECTION);
@@ -156,13 +156,13 @@ fn churn(lab: &Lab) -> Step<usize> {
     Ok(seen.len())
 }
 
-fn unreliable_churn(lab: &Lab) -> Step<usize> {
+fn unreliable_churn(lab: &Lab) -> Result<usize> {
     lab.unreliable();
     churn(lab)
 }
 
-fn shows_churn(experiment: fn(&Lab) -> Step<usize>) {
-    let seen = shows(&servers(5), experiment);
+fn shows_churn(experiment: fn(&Lab) -> Result<usize>) {
+    let seen = assert_holds(&servers(5), experiment);
     println!("{seen:?} commands were committed");
     assert!(seen.iter().all(|&seen| seen >= 20), "{seen:?} commands were committed");
 }
@@ -170,13 +170,13 @@ fn shows_churn(experiment: fn(&Lab) -> Step<usize>) {
 #[test]
 fn churn_over_a_good_network() {
     shows_churn(churn);
-    notices("raft.vote-ignores-last-index", &servers(5), churn);
+    assert_detects("raft.vote-ignores-last-index", &servers(5), churn);
 }
 
 #[test]
 fn churn_over_an_unreliable_network() {
     shows_churn(unreliable_churn);
     for bug in ["raft.acks-unmatched-entries", "raft.match-index-from-next-index"] {
-        notices(bug, &servers(5), unreliable_churn);
+        assert_detects(bug, &servers(5), unreliable_churn);
     }
 }

@@ -1,10 +1,10 @@
 //! Who leads: one server, a new one when it is gone, and nobody without a quorum.
 
-use super::lab::{Lab, notices, servers, shows};
-use super::tester::{ELECTION, Step, ensure, ms};
+use super::lab::{Lab, assert_detects, assert_holds, servers};
+use super::tester::{ELECTION, Result, ensure, ms};
 
 /// The lab's InitialElection.
-fn first_election(lab: &Lab) -> Step {
+fn first_election(lab: &Lab) -> Result {
     lab.leader()?;
     // Those that follow have learned of the election by then.
     lab.sleep(ms(50));
@@ -18,11 +18,11 @@ fn first_election(lab: &Lab) -> Step {
 
 #[test]
 fn one_leader_is_elected_and_stays() {
-    shows(&servers(3), first_election);
+    assert_holds(&servers(3), first_election);
 }
 
 /// The lab's ReElection.
-fn elections_after_failures(lab: &Lab) -> Step {
+fn elections_after_failures(lab: &Lab) -> Result {
     let first = lab.leader()?;
     lab.cut(first);
     let second = lab.leader()?;
@@ -45,12 +45,12 @@ fn elections_after_failures(lab: &Lab) -> Step {
 
 #[test]
 fn a_new_leader_is_elected_and_none_without_a_quorum() {
-    shows(&servers(3), elections_after_failures);
-    notices("raft.stale-leader-accepted", &servers(3), elections_after_failures);
+    assert_holds(&servers(3), elections_after_failures);
+    assert_detects("raft.stale-leader-accepted", &servers(3), elections_after_failures);
 }
 
 /// The lab's ManyElections.
-fn ten_elections(lab: &Lab) -> Step {
+fn ten_elections(lab: &Lab) -> Result {
     lab.leader()?;
     for _ in 0..10 {
         let away = [lab.any(), lab.any(), lab.any()];
@@ -64,5 +64,5 @@ fn ten_elections(lab: &Lab) -> Step {
 
 #[test]
 fn any_four_of_seven_have_a_leader() {
-    shows(&servers(7), ten_elections);
+    assert_holds(&servers(7), ten_elections);
 }

@@ -4,7 +4,7 @@
 //! others with the old one, leaves no room for it.
 
 use super::lab::{Kind, Lab, run_kind, servers};
-use super::tester::{Step, ensure, ms};
+use super::tester::{Result, ensure, ms};
 
 /// What the leader does when the old entry is on a majority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum Then {
 }
 
 /// The figure's servers S1 to S5 are named by what they do.
-pub fn figure_8(lab: &Lab, then: Then) -> Step {
+pub fn figure_8(lab: &Lab, then: Then) -> Result {
     let applied = |command: &[u8]| lab.servers.record.borrow().has(command);
     lab.agree(5)?;
     let s1 = lab.leader()?;

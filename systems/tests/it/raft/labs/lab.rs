@@ -4,18 +4,17 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sim::fault::{Fault, InFlight};
+use sim::fault::Fault;
 use sim::fs::DiskConfig;
 use sim::net::{LinkConfig, LinkPatch};
-use sim::sync::mpsc;
-use sim::{Injected, Latency, Sim, Simulated, Time, simulate};
+use sim::seed::{Seed, Sequence};
+use sim::{Injected, Job, Latency, NodeId, Sim, Simulated, Time, simulate};
 use systems::raft::{Config, Index, Term};
 
 use super::record::Record;
 use super::server::{self, Setup, Status};
-use super::tester::{self, Jobs, Servers, Step, ensure, ms};
-use crate::dice::Dice;
-use crate::story::Story;
+use super::tester::{Result, Servers, ensure, ms};
+use crate::transcript::Transcript;
 
 /// How many seeds each behaviour is shown with, by each kind of server.
 pub const SEEDS: std::ops::Range<u64> = 0..4;
@@ -54,7 +53,7 @@ impl Kind {
 
 /// What an experiment needs.
 #[derive(Clone, Copy, Debug)]
-pub struct Needs {
+pub struct LabConfig {
     pub servers: usize,
     /// How many of them vote at the beginning: all, but where the membership changes.
     pub voters: usize,
@@ -65,8 +64,8 @@ pub struct Needs {
 }
 
 /// So many servers on a good network.
-pub fn servers(servers: usize) -> Needs {
-    Needs {
+pub fn servers(servers: usize) -> LabConfig {
+    LabConfig {
         servers,
         voters: servers,
         snapshots: false,
@@ -81,29 +80,28 @@ pub struct Lab<'a> {
     pub sim: &'a Sim,
     pub kind: Kind,
     pub servers: Rc<Servers>,
-    /// Where what the experiment does is told.
-    pub story: RefCell<Option<Story>>,
-    jobs: Jobs,
+    /// Where the experiment writes down what it does.
+    pub transcript: RefCell<Option<Transcript>>,
+    /// The node on which the tester's code runs.
+    tester: NodeId,
     cut: RefCell<Option<Injected>>,
     unreliable: RefCell<Vec<Injected>>,
-    dice: Dice,
+    draws: RefCell<Sequence>,
 }
 
 impl<'a> Lab<'a> {
-    pub fn new(sim: &'a Sim, kind: Kind, needs: &Needs, seed: u64) -> Lab<'a> {
-        let n = needs.servers;
+    pub fn new(sim: &'a Sim, kind: Kind, config: &LabConfig, seed: u64) -> Lab<'a> {
+        let n = config.servers;
         let record = Rc::new(RefCell::new(Record::new(n)));
-        let config = kind.config(needs.heartbeat_ticks);
-        let only_commands = !config.noop && needs.voters == n;
-        let setup = Rc::new(Setup { config, voters: needs.voters, snapshots: needs.snapshots });
+        let raft = kind.config(config.heartbeat_ticks);
+        let only_commands = !raft.noop && config.voters == n;
+        let setup = Rc::new(Setup { config: raft, voters: config.voters, snapshots: config.snapshots });
         let boot = |server: usize| {
             let (setup, record) = (setup.clone(), record.clone());
             sim.node(&format!("server-{server}"), move || server::boot(setup.clone(), record.clone()))
         };
         let nodes = (0..n).map(boot).collect();
-        let (jobs, todo) = mpsc::unbounded_channel();
-        let todo = Cell::new(Some(todo));
-        sim.node("tester", move || tester::boot(todo.take().expect("the tester does not crash")));
+        let tester = sim.node("tester", || async {});
         let servers = Rc::new(Servers {
             nodes,
             up: RefCell::new(vec![true; n]),
@@ -113,7 +111,16 @@ impl<'a> Lab<'a> {
             only_commands,
         });
         let (cut, unreliable) = (RefCell::default(), RefCell::default());
-        Lab { sim, kind, servers, story: RefCell::default(), jobs, cut, unreliable, dice: Dice::new(seed) }
+        Lab {
+            sim,
+            kind,
+            servers,
+            transcript: RefCell::default(),
+            tester,
+            cut,
+            unreliable,
+            draws: RefCell::new(Sequence::of(Seed(seed))),
+        }
     }
 
     pub fn now(&self) -> Duration {
@@ -122,8 +129,8 @@ impl<'a> Lab<'a> {
 
     /// Says what the experiment does, where that is told.
     pub fn say(&self, what: &str) {
-        if let Some(story) = &*self.story.borrow() {
-            story.says(self.sim.now_ns(), what);
+        if let Some(transcript) = &*self.transcript.borrow() {
+            transcript.note(self.sim.now_ns(), what);
         }
     }
 
@@ -133,7 +140,7 @@ impl<'a> Lab<'a> {
 
     /// A number below `n`: what the experiment does at random.
     pub fn below(&self, n: u64) -> u64 {
-        self.dice.below(n)
+        self.draws.borrow_mut().draw().below(n)
     }
 
     pub fn any(&self) -> usize {
@@ -141,55 +148,41 @@ impl<'a> Lab<'a> {
     }
 
     /// Has the tester begin something.
-    pub fn begin<T: 'static>(&self, job: impl AsyncFnOnce(Rc<Servers>) -> T + 'static) -> Rc<RefCell<Option<T>>> {
-        let result = Rc::new(RefCell::new(None));
-        let (out, servers) = (result.clone(), self.servers.clone());
-        let job = Box::pin(async move {
-            let value = job(servers).await;
-            *out.borrow_mut() = Some(value);
-        });
-        assert!(self.jobs.send(job).is_ok(), "the tester lives as long as the lab");
-        result
+    pub fn begin<T: 'static>(&self, job: impl AsyncFnOnce(Rc<Servers>) -> T + 'static) -> Job<T> {
+        let servers = self.servers.clone();
+        self.sim.spawn(self.tester, async move { job(servers).await })
     }
 
     /// Waits for what the tester has begun.
-    pub fn end<T>(&self, job: &RefCell<Option<T>>) -> Step<T> {
-        let until = self.now() + LONGEST;
-        while job.borrow().is_none() && self.now() < until {
-            let before = self.now();
-            self.sim.run_for(Duration::from_micros(200));
-            if self.now() == before || !self.servers.record.borrow().wrong.is_empty() {
-                return Err("the run has failed".to_owned());
-            }
-        }
-        job.take().ok_or_else(|| format!("not done within {LONGEST:?}"))
+    pub fn end<T>(&self, job: Job<T>) -> Result<T> {
+        self.sim.wait(job, LONGEST).map_err(|error| error.to_string())
     }
 
-    fn run<T: 'static>(&self, job: impl AsyncFnOnce(Rc<Servers>) -> T + 'static) -> Step<T> {
-        self.end(&self.begin(job))
+    fn run<T: 'static>(&self, job: impl AsyncFnOnce(Rc<Servers>) -> T + 'static) -> Result<T> {
+        self.end(self.begin(job))
     }
 
     // ---- what the tester asks ---------------------------------------------------------------------------------
 
-    pub fn leader(&self) -> Step<usize> {
+    pub fn leader(&self) -> Result<usize> {
         self.run(async |servers| servers.leader().await)?
     }
 
-    pub fn term(&self) -> Step<Term> {
+    pub fn term(&self) -> Result<Term> {
         self.run(async |servers| servers.term().await)?
     }
 
-    pub fn status(&self, server: usize) -> Step<Status> {
+    pub fn status(&self, server: usize) -> Result<Status> {
         self.answer(server)?.ok_or_else(|| format!("server {server} does not answer"))
     }
 
     /// How a server is that may still be starting.
-    pub fn answer(&self, server: usize) -> Step<Option<Status>> {
+    pub fn answer(&self, server: usize) -> Result<Option<Status>> {
         self.run(async move |servers| servers.status(server).await)
     }
 
     /// No connected server takes itself for the leader.
-    pub fn no_leader(&self) -> Step {
+    pub fn no_leader(&self) -> Result {
         for server in self.servers.connected() {
             ensure(!self.status(server)?.leads, || format!("server {server} leads without a quorum"))?;
         }
@@ -197,19 +190,19 @@ impl<'a> Lab<'a> {
     }
 
     /// Gives a command to one server. Its index, if it says that it leads.
-    pub fn start(&self, server: usize, command: Vec<u8>) -> Step<Option<Index>> {
+    pub fn start(&self, server: usize, command: Vec<u8>) -> Result<Option<Index>> {
         Ok(self.run(async move |servers| servers.start(server, command).await)?.map(|(index, _)| index))
     }
 
     /// Gives a new command to a server that must say that it leads.
-    pub fn start_at(&self, leader: usize) -> Step<(Index, Vec<u8>)> {
+    pub fn start_at(&self, leader: usize) -> Result<(Index, Vec<u8>)> {
         let command = self.servers.fresh();
         let index = self.start(leader, command.clone())?;
         Ok((index.ok_or_else(|| format!("server {leader} does not lead any more"))?, command))
     }
 
     /// Gives a new command to everybody. The command, and the last of those that took it and are connected.
-    pub fn start_everywhere(&self) -> Step<(Vec<u8>, Option<usize>)> {
+    pub fn start_everywhere(&self) -> Result<(Vec<u8>, Option<usize>)> {
         let command = self.servers.fresh();
         let given = command.clone();
         let took = self.run(async move |servers| servers.start_everywhere(given).await)?;
@@ -218,34 +211,34 @@ impl<'a> Lab<'a> {
     }
 
     /// A new command, on which so many are to agree.
-    pub fn agree(&self, by: usize) -> Step<Index> {
+    pub fn agree(&self, by: usize) -> Result<Index> {
         self.run(async move |servers| servers.agree(by).await)?
     }
 
     /// As [`Lab::agree`], at the first attempt.
-    pub fn agree_at_once(&self, by: usize) -> Step<Index> {
+    pub fn agree_at_once(&self, by: usize) -> Result<Index> {
         self.run(async move |servers| servers.one(&servers.fresh(), by, false).await)?
     }
 
     /// Changes the membership. The index of the entry, if that is begun.
-    pub fn change_members(&self, leader: usize, voters: &[u64], learners: &[u64]) -> Step<Index> {
+    pub fn change_members(&self, leader: usize, voters: &[u64], learners: &[u64]) -> Result<Index> {
         let (voters, learners) = (voters.to_vec(), learners.to_vec());
         let index = self.run(async move |servers| servers.change_members(leader, voters, learners).await)?;
         index.ok_or_else(|| format!("server {leader} does not change the membership"))
     }
 
     /// So many different commands were applied, in all.
-    pub fn expect_commands(&self, expected: u64) -> Step {
+    pub fn expect_commands(&self, expected: u64) -> Result {
         let commands = self.servers.record.borrow().different_commands();
         ensure(commands == expected, || format!("{commands} commands of {expected}"))
     }
 
-    pub fn wait(&self, index: Index, by: usize, term: Option<Term>) -> Step<Option<Vec<u8>>> {
+    pub fn wait(&self, index: Index, by: usize, term: Option<Term>) -> Result<Option<Vec<u8>>> {
         self.run(async move |servers| servers.wait(index, by, term).await)?
     }
 
     /// The bytes and messages that those who run have sent in their present lives.
-    pub fn traffic(&self) -> Step<(u64, u64)> {
+    pub fn traffic(&self) -> Result<(u64, u64)> {
         let mut sum = (0, 0);
         for server in self.servers.running() {
             let status = self.status(server)?;
@@ -283,7 +276,7 @@ impl<'a> Lab<'a> {
         *self.servers.connected.borrow_mut() = connected;
         drop(self.cut.take());
         if groups.len() > 1 {
-            *self.cut.borrow_mut() = Some(self.sim.inject(Fault::Partition { groups, in_flight: InFlight::Drop }));
+            *self.cut.borrow_mut() = Some(self.sim.partition(groups));
         }
     }
 
@@ -342,22 +335,19 @@ impl<'a> Lab<'a> {
     }
 }
 
-/// One run of an experiment: what it came to, with what is wrong with what the servers applied.
+/// One run of an experiment, with its result, or what is wrong with the run.
 fn run<R: Send>(
     kind: Kind,
     seed: u64,
     bug: Option<&str>,
-    needs: &Needs,
-    experiment: &(impl Fn(&Lab) -> Step<R> + Sync),
-) -> Simulated<Step<R>> {
+    config: &LabConfig,
+    experiment: &(impl Fn(&Lab) -> Result<R> + Sync),
+) -> Simulated<Result<R>> {
     let mut run = simulate(seed, |sim| {
         sim.plant(&bug.map(str::to_owned).into_iter().collect::<Vec<_>>());
-        sim.network(needs.network);
-        sim.disks(needs.disks);
-        let lab = Lab::new(sim, kind, needs, seed);
-        let value = experiment(&lab);
-        let wrong = lab.servers.record.borrow().wrong.join("\n");
-        if wrong.is_empty() { value } else { Err(wrong) }
+        sim.network(config.network);
+        sim.disks(config.disks);
+        experiment(&Lab::new(sim, kind, config, seed))
     })
     .unwrap_or_else(|error| panic!("{error}"));
     if let Some(failure) = run.failures.first() {
@@ -370,18 +360,18 @@ fn run<R: Send>(
 pub fn run_kind<R: Send>(
     kind: Kind,
     bug: Option<&str>,
-    needs: &Needs,
-    experiment: impl Fn(&Lab) -> Step<R> + Sync,
-) -> Step<R> {
-    run(kind, SEEDS.start, bug, needs, &experiment).value
+    config: &LabConfig,
+    experiment: impl Fn(&Lab) -> Result<R> + Sync,
+) -> Result<R> {
+    run(kind, SEEDS.start, bug, config, &experiment).value
 }
 
-/// Shows that an experiment ends as it should, by both kinds of servers, with every seed. What it came to.
-pub fn shows<R: Send>(needs: &Needs, experiment: impl Fn(&Lab) -> Step<R> + Sync) -> Vec<R> {
+/// Asserts that an experiment ends as it should, by both kinds of servers, with every seed. What it came to.
+pub fn assert_holds<R: Send>(config: &LabConfig, experiment: impl Fn(&Lab) -> Result<R> + Sync) -> Vec<R> {
     let mut values = Vec::new();
     for kind in [Kind::Paper, Kind::Thesis] {
         for seed in SEEDS {
-            let run = run(kind, seed, None, needs, &experiment);
+            let run = run(kind, seed, None, config, &experiment);
             let lasted = Duration::from_nanos(run.virtual_ns);
             assert!(lasted <= LONGEST, "{kind:?}, seed {seed}: it lasted {lasted:?}");
             values.push(run.value.unwrap_or_else(|error| panic!("{kind:?}, seed {seed}: {error}")));
@@ -390,11 +380,11 @@ pub fn shows<R: Send>(needs: &Needs, experiment: impl Fn(&Lab) -> Step<R> + Sync
     values
 }
 
-/// Shows that an experiment notices a known bug: with some kind of server and some seed it does not end as it should.
-pub fn notices<R: Send>(bug: &str, needs: &Needs, experiment: impl Fn(&Lab) -> Step<R> + Sync) {
+/// Asserts that an experiment detects a planted bug: with some kind of server and some seed it does not end as it should.
+pub fn assert_detects<R: Send>(bug: &str, config: &LabConfig, experiment: impl Fn(&Lab) -> Result<R> + Sync) {
     for kind in [Kind::Paper, Kind::Thesis] {
         for seed in SEEDS {
-            if let Err(error) = run(kind, seed, Some(bug), needs, &experiment).value {
+            if let Err(error) = run(kind, seed, Some(bug), config, &experiment).value {
                 return println!("{bug}: {kind:?}, seed {seed}: {error}");
             }
         }

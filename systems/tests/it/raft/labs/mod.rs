@@ -5,7 +5,7 @@
 //! in all of them, at each entry ([`record`]).
 //!
 //! Every behaviour is shown by two kinds of servers ([`lab::Kind`]): those of Figure 2 and nothing else, and those with
-//! everything that the thesis adds to them. Where a limit could be missed by a known bug, the same experiment notices it.
+//! everything that the thesis adds to them. Where a limit could be missed by a known bug, the same experiment detects it.
 //!
 //! | file | what |
 //! |---|---|

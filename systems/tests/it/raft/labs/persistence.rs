@@ -1,10 +1,10 @@
 //! What survives a crash: the term, the vote and the log.
 
-use super::lab::{Lab, notices, servers, shows};
-use super::tester::{ELECTION, Step};
+use super::lab::{Lab, assert_detects, assert_holds, servers};
+use super::tester::{ELECTION, Result};
 
 /// The lab's Persist1.
-fn restarts_one_after_another(lab: &Lab) -> Step {
+fn restarts_one_after_another(lab: &Lab) -> Result {
     lab.agree(3)?;
     (0..3).for_each(|server| lab.crash(server));
     (0..3).for_each(|server| lab.boot(server));
@@ -28,12 +28,12 @@ fn restarts_one_after_another(lab: &Lab) -> Step {
 
 #[test]
 fn servers_that_restart_have_what_was_agreed_on() {
-    shows(&servers(3), restarts_one_after_another);
-    notices("raft.heartbeat-without-log-check", &servers(3), restarts_one_after_another);
+    assert_holds(&servers(3), restarts_one_after_another);
+    assert_detects("raft.heartbeat-without-log-check", &servers(3), restarts_one_after_another);
 }
 
 /// The lab's Persist2.
-fn majorities_that_overlap_in_one(lab: &Lab) -> Step {
+fn majorities_that_overlap_in_one(lab: &Lab) -> Result {
     for _ in 0..5 {
         lab.agree(5)?;
         let leader = lab.leader()?;
@@ -58,12 +58,12 @@ fn majorities_that_overlap_in_one(lab: &Lab) -> Step {
 
 #[test]
 fn a_majority_of_servers_that_restarted_goes_on() {
-    shows(&servers(5), majorities_that_overlap_in_one);
-    notices("raft.vote-ignores-last-index", &servers(5), majorities_that_overlap_in_one);
+    assert_holds(&servers(5), majorities_that_overlap_in_one);
+    assert_detects("raft.vote-ignores-last-index", &servers(5), majorities_that_overlap_in_one);
 }
 
 /// The lab's Persist3: the only server that has the second entry besides the crashed one restarts, too.
-fn an_entry_that_the_majority_that_is_up_lacks(lab: &Lab) -> Step {
+fn an_entry_that_the_majority_that_is_up_lacks(lab: &Lab) -> Result {
     lab.agree(3)?;
     let leader = lab.leader()?;
     let after = |n: usize| (leader + n) % 3;
@@ -81,6 +81,6 @@ fn an_entry_that_the_majority_that_is_up_lacks(lab: &Lab) -> Step {
 
 #[test]
 fn an_entry_survives_the_crash_of_all_that_have_it() {
-    shows(&servers(3), an_entry_that_the_majority_that_is_up_lacks);
-    notices("raft.vote-ignores-last-index", &servers(3), an_entry_that_the_majority_that_is_up_lacks);
+    assert_holds(&servers(3), an_entry_that_the_majority_that_is_up_lacks);
+    assert_detects("raft.vote-ignores-last-index", &servers(3), an_entry_that_the_majority_that_is_up_lacks);
 }

@@ -8,17 +8,17 @@ use sim::fs::DiskConfig;
 use sim::{Latency, Time};
 use systems::raft::Term;
 
-use super::lab::{Lab, Needs, notices, servers, shows};
-use super::tester::{Step, ensure, ms};
+use super::lab::{Lab, LabConfig, assert_detects, assert_holds, servers};
+use super::tester::{Result, ensure, ms};
 
-fn slow_disks() -> Needs {
+fn slow_disks() -> LabConfig {
     let sync = Latency::Uniform(Time::new(ms(10)), Time::new(ms(40)));
-    Needs { disks: DiskConfig { sync, ..DiskConfig::default() }, snapshots: true, ..servers(3) }
+    LabConfig { disks: DiskConfig { sync, ..DiskConfig::default() }, snapshots: true, ..servers(3) }
 }
 
 /// All servers lose power at once, thirty times, at any moment of what they do for some commands. How many commands were
 /// applied.
-fn power_fails(lab: &Lab) -> Step<u64> {
+fn power_fails(lab: &Lab) -> Result<u64> {
     for _ in 0..30 {
         lab.agree(3)?;
         for _ in 0..lab.below(12) {
@@ -34,12 +34,12 @@ fn power_fails(lab: &Lab) -> Step<u64> {
 
 #[test]
 fn what_was_applied_survives_the_loss_of_power() {
-    let commands = shows(&slow_disks(), power_fails);
+    let commands = assert_holds(&slow_disks(), power_fails);
     println!("{commands:?} commands");
     // Twice as many as were waited for: power failed in the middle of the others.
     assert!(commands.iter().all(|&commands| commands > 62), "{commands:?} commands");
     for bug in ["raft.append-before-sync", "raft.leader-counts-unsynced", "raft.log-cut-before-snapshot"] {
-        notices(bug, &slow_disks(), power_fails);
+        assert_detects(bug, &slow_disks(), power_fails);
     }
 }
 
@@ -49,7 +49,7 @@ struct Leaders(BTreeMap<Term, usize>);
 
 impl Leaders {
     /// Looks at all servers, cut off or not. Who leads among those that are connected.
-    fn look(&mut self, lab: &Lab) -> Step<Option<usize>> {
+    fn look(&mut self, lab: &Lab) -> Result<Option<usize>> {
         let mut leader = None;
         for server in lab.servers.running() {
             if let Some(status) = lab.answer(server)?.filter(|status| status.leads) {
@@ -62,7 +62,7 @@ impl Leaders {
     }
 
     /// Looks until one of those that are connected leads.
-    fn next(&mut self, lab: &Lab) -> Step<usize> {
+    fn next(&mut self, lab: &Lab) -> Result<usize> {
         let until = lab.now() + ms(5_000);
         while lab.now() < until {
             if let Some(leader) = self.look(lab)? {
@@ -75,7 +75,7 @@ impl Leaders {
 
 /// One server elects another, and dies at once. When it is back, a third one, which knows nothing of that election, asks it for
 /// its vote in the same term.
-fn voters_die(lab: &Lab) -> Step<usize> {
+fn voters_die(lab: &Lab) -> Result<usize> {
     let mut leaders = Leaders::default();
     for _ in 0..8 {
         (0..3).for_each(|server| lab.join(server));
@@ -100,10 +100,10 @@ fn voters_die(lab: &Lab) -> Step<usize> {
 
 #[test]
 fn a_vote_is_not_given_again_after_the_loss_of_power() {
-    let terms = shows(&slow_disks(), voters_die);
+    let terms = assert_holds(&slow_disks(), voters_die);
     println!("{terms:?} terms with leaders");
     assert!(terms.iter().all(|&terms| terms >= 16), "{terms:?} terms with leaders");
     for bug in ["raft.vote-not-persisted", "raft.vote-before-sync"] {
-        notices(bug, &slow_disks(), voters_die);
+        assert_detects(bug, &slow_disks(), voters_die);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim::rpc::{Server, Service};
-use sim::{group, node, select};
+use sim::{always, group, node, select};
 use systems::raft::driver::{Apply, EmptyDisk, Options, Raft};
 use systems::raft::membership::{Membership, Target};
 use systems::raft::{Config, Id, Index, Term};
@@ -97,13 +97,15 @@ pub async fn boot(setup: Rc<Setup>, record: Rc<RefCell<Record>>) {
     let mut control = Server::<Control>::bind(CONTROL).expect("the port is free");
     let (raft, mut applies) = match Raft::start(options).await {
         Ok(started) => started,
-        Err(error) => return record.borrow_mut().wrong.push(format!("server {me} cannot start: {error}")),
+        Err(error) => return always!(false, "lab.server-starts", "{error}"),
     };
     loop {
         select! {
             apply = applies.recv() => match apply {
                 Some(apply) => {
                     let index = take(me, &record, apply).await;
+                    let wrong = &record.borrow().wrong;
+                    always!(wrong.is_empty(), "lab.servers-agree", "{}", wrong.join("; "));
                     if setup.snapshots && index > raft.snapshot_index() && index.is_multiple_of(SNAPSHOT_EVERY) {
                         let contents = record.borrow().of(me).to_vec();
                         if let Some(mut new) = raft.begin_snapshot(index).await.expect("the disk is sound") {

@@ -2,15 +2,15 @@
 
 use systems::raft::Index;
 
-use super::lab::{Lab, Needs, notices, servers, shows};
+use super::lab::{Lab, LabConfig, assert_detects, assert_holds, servers};
 use super::server::SNAPSHOT_EVERY;
-use super::tester::{Step, ensure};
+use super::tester::{Result, ensure};
 
 /// No log has as many bytes.
 const LOG_BYTES: usize = 2_000;
 
-fn three() -> Needs {
-    Needs { snapshots: true, ..servers(3) }
+fn three() -> LabConfig {
+    LabConfig { snapshots: true, ..servers(3) }
 }
 
 /// What happens to a server while the others go on.
@@ -33,7 +33,7 @@ struct Seen {
 }
 
 /// The lab's SnapshotBasic and SnapshotInstall.
-fn thirty_rounds(lab: &Lab, absence: Absence, is_unreliable: bool) -> Step<Seen> {
+fn thirty_rounds(lab: &Lab, absence: Absence, is_unreliable: bool) -> Result<Seen> {
     if is_unreliable {
         lab.unreliable();
     }
@@ -79,7 +79,7 @@ fn thirty_rounds(lab: &Lab, absence: Absence, is_unreliable: bool) -> Step<Seen>
 }
 
 fn shows_thirty_rounds(absence: Absence, is_unreliable: bool) {
-    for seen in shows(&three(), |lab| thirty_rounds(lab, absence, is_unreliable)) {
+    for seen in assert_holds(&three(), |lab| thirty_rounds(lab, absence, is_unreliable)) {
         println!("{seen:?}");
         // All of them together are twice the limit and more: 20 bytes of a command, 24 of an entry.
         assert!(seen.last * 44 > 2 * LOG_BYTES as u64, "{seen:?}");
@@ -87,7 +87,7 @@ fn shows_thirty_rounds(absence: Absence, is_unreliable: bool) {
             assert!(seen.behind > 0, "nobody needed a snapshot: {seen:?}");
         }
     }
-    notices("raft.snapshot-forgets-term", &three(), |lab| thirty_rounds(lab, absence, is_unreliable));
+    assert_detects("raft.snapshot-forgets-term", &three(), |lab| thirty_rounds(lab, absence, is_unreliable));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn crash_all(lab: &Lab) {
 }
 
 /// The lab's SnapshotAllCrash.
-fn all_crash(lab: &Lab) -> Step {
+fn all_crash(lab: &Lab) -> Result {
     lab.agree(3)?;
     for _ in 0..5 {
         for _ in 0..SNAPSHOT_EVERY / 2 + lab.below(SNAPSHOT_EVERY) {
@@ -137,13 +137,13 @@ fn all_crash(lab: &Lab) -> Step {
 
 #[test]
 fn all_servers_restart_with_snapshots() {
-    shows(&three(), all_crash);
-    notices("raft.snapshot-forgets-term", &three(), all_crash);
+    assert_holds(&three(), all_crash);
+    assert_detects("raft.snapshot-forgets-term", &three(), all_crash);
 }
 
 /// The lab's SnapshotInit: a restart with nothing behind the snapshot, one entry, and another restart; some times over, so that
 /// there are snapshots that end in different terms.
-fn one_entry_between_restarts(lab: &Lab) -> Step {
+fn one_entry_between_restarts(lab: &Lab) -> Result {
     const TIMES: u64 = 4;
     lab.agree(3)?;
     for _ in 0..TIMES {
@@ -160,6 +160,6 @@ fn one_entry_between_restarts(lab: &Lab) -> Step {
 
 #[test]
 fn a_snapshot_survives_two_restarts_with_one_entry_between_them() {
-    shows(&three(), one_entry_between_restarts);
-    notices("raft.snapshot-forgets-term", &three(), one_entry_between_restarts);
+    assert_holds(&three(), one_entry_between_restarts);
+    assert_detects("raft.snapshot-forgets-term", &three(), one_entry_between_restarts);
 }

@@ -2,12 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sim::sync::mpsc;
 use sim::{NodeId, rand, rpc, task, time};
 use systems::raft::{Index, Term};
 
@@ -21,15 +18,15 @@ const AGREEMENT: Duration = Duration::from_secs(10);
 /// How long a command that a leader has taken may take to be applied.
 const COMMIT: Duration = Duration::from_secs(2);
 
-/// What came of a step of an experiment; if it missed a limit, which.
-pub type Step<T = ()> = Result<T, String>;
+/// The result of a step of an experiment, or the limit that it missed.
+pub type Result<T = (), E = String> = std::result::Result<T, E>;
 
 pub fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
 /// Why a step is wrong, unless it is right.
-pub fn ensure(right: bool, otherwise: impl FnOnce() -> String) -> Step {
+pub fn ensure(right: bool, otherwise: impl FnOnce() -> String) -> Result {
     if right { Ok(()) } else { Err(otherwise()) }
 }
 
@@ -113,7 +110,7 @@ impl Servers {
     }
 
     /// Waits for the one leader among those that are connected: the latest, if there are some of different terms.
-    pub async fn leader(&self) -> Step<usize> {
+    pub async fn leader(&self) -> Result<usize> {
         for _ in 0..10 {
             time::sleep(rand::duration(ms(450), ms(550))).await;
             let mut leaders: BTreeMap<Term, Vec<usize>> = BTreeMap::new();
@@ -133,7 +130,7 @@ impl Servers {
     }
 
     /// The term of all that are connected.
-    pub async fn term(&self) -> Step<Term> {
+    pub async fn term(&self) -> Result<Term> {
         let mut terms = Vec::new();
         for server in self.connected() {
             terms.push(self.status(server).await.ok_or("a server does not answer")?.term);
@@ -150,7 +147,7 @@ impl Servers {
 
     /// Has a command agreed on: within ten seconds at least `by` servers apply it. With `retry` it is given again to whoever
     /// leads if the first did not make it.
-    pub async fn one(&self, command: &[u8], by: usize, retry: bool) -> Step<Index> {
+    pub async fn one(&self, command: &[u8], by: usize, retry: bool) -> Result<Index> {
         let began = time::now();
         while began.elapsed() < AGREEMENT {
             let mut started = None;
@@ -179,12 +176,12 @@ impl Servers {
     }
 
     /// As [`Servers::one`], with a command that nobody has had before, given as often as it takes.
-    pub async fn agree(&self, by: usize) -> Step<Index> {
+    pub async fn agree(&self, by: usize) -> Result<Index> {
         self.one(&self.fresh(), by, true).await
     }
 
     /// Waits for an entry: what so many servers applied there. `None` if a server is in a later term meanwhile.
-    pub async fn wait(&self, index: Index, by: usize, term: Option<Term>) -> Step<Option<Vec<u8>>> {
+    pub async fn wait(&self, index: Index, by: usize, term: Option<Term>) -> Result<Option<Vec<u8>>> {
         let mut pause = ms(10);
         for _ in 0..30 {
             if self.record.borrow().count(index) >= by {
@@ -203,18 +200,5 @@ impl Servers {
         let count = record.count(index);
         ensure(count >= by, || format!("entry {index} was applied by {count}, and not by {by}"))?;
         Ok(record.at(index).cloned().flatten())
-    }
-}
-
-/// Something to be done on the tester's machine.
-type Job = Pin<Box<dyn Future<Output = ()>>>;
-
-/// Where jobs come in.
-pub type Jobs = mpsc::UnboundedSender<Job>;
-
-/// The tester's life.
-pub async fn boot(mut jobs: mpsc::UnboundedReceiver<Job>) {
-    while let Some(job) = jobs.recv().await {
-        task::spawn(job);
     }
 }

@@ -3,11 +3,11 @@
 //! The lab counts requests. Here servers count what they send, requests and answers: on a good network each request has one
 //! answer, so two messages are one of the lab's RPCs.
 
-use super::lab::{Lab, Needs, servers, shows};
-use super::tester::{ELECTION, Step, ensure, ms};
+use super::lab::{Lab, LabConfig, assert_holds, servers};
+use super::tester::{ELECTION, Result, ensure, ms};
 
 /// The lab's RPCBytes. Bytes of commands, and bytes sent for them.
-fn large_commands(lab: &Lab) -> Step<(u64, u64)> {
+fn large_commands(lab: &Lab) -> Result<(u64, u64)> {
     const BYTES: usize = 5_000;
     lab.agree_at_once(3)?;
     let (before, _) = lab.traffic()?;
@@ -16,7 +16,7 @@ fn large_commands(lab: &Lab) -> Step<(u64, u64)> {
         let command = vec![b'a' + nth; BYTES];
         sent += command.len() as u64;
         let job = lab.begin(async move |servers| servers.one(&command, 3, false).await);
-        lab.end(&job)??;
+        lab.end(job)??;
     }
     let (after, _) = lab.traffic()?;
     Ok((sent, after - before))
@@ -24,7 +24,7 @@ fn large_commands(lab: &Lab) -> Step<(u64, u64)> {
 
 #[test]
 fn each_command_is_sent_to_each_follower_once() {
-    for (sent, bytes) in shows(&servers(3), large_commands) {
+    for (sent, bytes) in assert_holds(&servers(3), large_commands) {
         println!("{bytes} bytes for commands of {sent}");
         assert!(bytes >= 2 * sent, "{bytes} bytes are not enough for two followers");
         assert!(bytes <= 3 * sent + 50_000, "{bytes} bytes for commands of {sent}");
@@ -40,7 +40,7 @@ struct Rpcs {
 }
 
 /// The lab's Count.
-fn rpcs(lab: &Lab) -> Step<Rpcs> {
+fn rpcs(lab: &Lab) -> Result<Rpcs> {
     lab.leader()?;
     let (_, election) = lab.traffic()?;
     for attempt in 0..5 {
@@ -82,7 +82,7 @@ fn rpcs(lab: &Lab) -> Step<Rpcs> {
 
 #[test]
 fn few_messages_are_sent() {
-    for rpcs in shows(&servers(3), rpcs) {
+    for rpcs in assert_holds(&servers(3), rpcs) {
         println!("{rpcs:?}");
         assert!((1..=30).contains(&rpcs.election), "{rpcs:?}");
         assert!((12..=(10 + 1 + 3) * 3).contains(&rpcs.twelve_entries), "{rpcs:?}");
@@ -90,7 +90,7 @@ fn few_messages_are_sent() {
         assert!((15..=24).contains(&rpcs.idle_second), "{rpcs:?}");
     }
     // Five times as many heartbeats are above the lab's limit, too.
-    for rpcs in shows(&Needs { heartbeat_ticks: 1, ..servers(3) }, rpcs) {
+    for rpcs in assert_holds(&LabConfig { heartbeat_ticks: 1, ..servers(3) }, rpcs) {
         assert!(rpcs.idle_second > 60, "{rpcs:?}");
     }
 }

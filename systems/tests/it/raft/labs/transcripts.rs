@@ -7,29 +7,28 @@ use std::rc::Rc;
 use sim::{simulate, task};
 
 use super::figure_8::{Then, figure_8};
-use super::lab::{Kind, Lab, Needs, servers};
+use super::lab::{Kind, Lab, LabConfig, servers};
 use super::server::SNAPSHOT_EVERY;
-use super::tester::{Servers, Step, ensure, ms};
-use crate::story::{self, Story};
+use super::tester::{Result, Servers, ensure, ms};
+use crate::transcript::{self, Transcript};
 
 /// Runs an experiment and tells it.
-fn tell(kind: Kind, needs: Needs, experiment: impl FnOnce(&Lab) -> Step + Send) -> String {
-    let story = Story::default();
-    let (recorder, told) = (story.recorder(), story.clone());
+fn tell(kind: Kind, config: LabConfig, experiment: impl FnOnce(&Lab) -> Result + Send) -> String {
+    let transcript = Transcript::default();
+    let (recorder, told) = (transcript.recorder(), transcript.clone());
     let run = simulate(1, move |sim| {
-        story::of_milliseconds(sim);
+        transcript::fixed_1ms(sim);
         sim.record(recorder);
-        let lab = Lab::new(sim, kind, &needs, 1);
-        *lab.story.borrow_mut() = Some(told);
+        let lab = Lab::new(sim, kind, &config, 1);
+        *lab.transcript.borrow_mut() = Some(told);
         let result = experiment(&lab);
         lab.say("the end");
-        let wrong = lab.servers.record.borrow().wrong.clone();
-        (result, wrong)
+        result
     })
     .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(run.failures, []);
-    assert_eq!(run.value, (Ok(()), Vec::new()), "{}", story.text());
-    story.text()
+    assert_eq!(run.value, Ok(()), "{}", transcript.text());
+    transcript.text()
 }
 
 #[test]
@@ -59,7 +58,7 @@ fn an_old_entry_on_a_majority_is_overwritten() {
 
 #[test]
 fn a_snapshot_for_one_that_was_away() {
-    let text = tell(Kind::Paper, Needs { snapshots: true, ..servers(3) }, |lab| {
+    let text = tell(Kind::Paper, LabConfig { snapshots: true, ..servers(3) }, |lab| {
         let leader = lab.leader()?;
         let away = (leader + 1) % 3;
         lab.say("one server is cut off, and misses so many commands that a snapshot takes their place");
@@ -74,7 +73,7 @@ fn a_snapshot_for_one_that_was_away() {
             }
             Ok::<(), String>(())
         };
-        lab.end(&lab.begin(all))??;
+        lab.end(lab.begin(all))??;
         lab.sleep(ms(100));
         ensure(lab.status(leader)?.snapshot == SNAPSHOT_EVERY, || "the leader has no snapshot".to_owned())?;
         lab.say("it is back");
@@ -89,7 +88,7 @@ fn a_snapshot_for_one_that_was_away() {
 
 #[test]
 fn a_change_of_membership() {
-    let text = tell(Kind::Thesis, Needs { voters: 3, ..servers(5) }, |lab| {
+    let text = tell(Kind::Thesis, LabConfig { voters: 3, ..servers(5) }, |lab| {
         let leader = lab.leader()?;
         lab.agree(3)?;
         lab.say("3 and 4 are to learn");

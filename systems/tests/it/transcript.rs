@@ -1,4 +1,4 @@
-//! A run of Raft servers as it is told, line by line: what clients and experiments do, and what servers say of themselves.
+//! The transcript of a run of Raft servers, line by line: what clients and experiments do, and what servers say of themselves.
 //!
 //! What servers do at the same time is one line, with their numbers.
 
@@ -12,7 +12,7 @@ use sim::trace::record::{Kind as Of, Record, Recorder};
 use sim::{CpuModel, Latency, Policy, Sim, Time};
 
 /// A network and disks of which nothing is drawn: a message takes a millisecond, and so does a write.
-pub fn of_milliseconds(sim: &Sim) {
+pub fn fixed_1ms(sim: &Sim) {
     let a_ms = Latency::Constant(Time::new(Duration::from_millis(1)));
     sim.schedule(Policy::Fifo, CpuModel::default());
     sim.network(LinkConfig { latency: a_ms, ..LinkConfig::default() });
@@ -44,13 +44,13 @@ struct Line {
     what: What,
 }
 
-/// A run as it is told.
+/// A run, line by line.
 #[derive(Clone, Default)]
-pub struct Story(Arc<Mutex<Vec<Line>>>);
+pub struct Transcript(Arc<Mutex<Vec<Line>>>);
 
-impl Story {
-    /// The experiment says what it does.
-    pub fn says(&self, at_ns: u64, what: &str) {
+impl Transcript {
+    /// Writes down what the experiment does.
+    pub fn note(&self, at_ns: u64, what: &str) {
         let mut lines = self.0.lock().expect("one thread at a time");
         // Of several changes at once, how it is in the end.
         let is_network = |of: &What| matches!(of, What::Says(what) if what.starts_with("network"));
@@ -59,7 +59,7 @@ impl Story {
         lines.push(Line { at_ns, who: Vec::new(), what });
     }
 
-    /// What hears the servers.
+    /// A recorder that writes down what servers do.
     pub fn recorder(&self) -> Recorder {
         let heard = self.clone();
         Recorder::new(Box::new(move |record| heard.hear(record))).only([Of::Node, Of::Event])
