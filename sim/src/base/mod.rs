@@ -9,6 +9,7 @@
 //! | `glob` | names with wildcards |
 //! | `failure`, `explanation` | what an oracle finds wrong, in words and as data |
 //! | `effects` | what faults really did, counted |
+//! | `slab` | values in slots that are reused, under names that are not |
 //! | [`seed`] | one seed, many keyed streams of draws |
 //! | [`codec`] | the one place where values become bytes |
 
@@ -21,6 +22,7 @@ mod ids;
 mod latency;
 mod phase;
 pub mod seed;
+pub(crate) mod slab;
 mod units;
 
 pub use effects::Dose;

@@ -133,7 +133,7 @@ impl State {
                 continue;
             }
             let timers = &self.timers;
-            self.queue.skip_dead(|timer| timers.is_pending(timer));
+            self.queue.skip_dead(|timer| timers.contains(timer));
             match self.queue.next_at() {
                 Some(at) if at < self.horizon => self.advance_to(at),
                 // Nothing will ever happen by itself: the host decides whether that is a deadlock.
@@ -164,7 +164,7 @@ impl State {
         match event {
             Event::Deliver(message) => self.deliver(message),
             Event::Timer(timer) => {
-                let Some(waker) = self.timers.take(timer) else {
+                let Some(waker) = self.timers.remove(timer) else {
                     self.queue.came_up_dead();
                     return None;
                 };
@@ -181,7 +181,7 @@ impl State {
                     node.cpu_wait = false;
                     // One whose task was aborted meanwhile must not use up the turn of the next.
                     while let Some(ready) = node.run_queue.pop() {
-                        if self.tasks.get(ready.0.task()).is_some() {
+                        if self.tasks.contains(ready.0.task()) {
                             self.ready.push(ready);
                             break;
                         }
@@ -196,7 +196,7 @@ impl State {
     #[inline]
     fn start(&mut self, ready: Ready) -> Option<Next> {
         let id = ready.task();
-        let task = self.tasks.get(id)?;
+        let task = self.tasks.get_mut(id)?;
         let (node_id, was_held_back) = (task.node, task.held_back);
         let node = &mut self.nodes[node_id.index()];
         debug_assert!(node.up && node.incarnation == task.incarnation, "a task outlived its incarnation");
@@ -221,7 +221,7 @@ impl State {
         }
         node.polls += 1;
         node.busy_until = self.now.saturating_add(node.poll_cost);
-        let task = self.tasks.get(id)?;
+        let task = self.tasks.get_mut(id)?;
         let future = task.future.take()?;
         task.scheduled = false;
         task.held_back = false;
@@ -238,7 +238,7 @@ impl State {
     #[inline]
     fn polled(&mut self, id: TaskId, future: BoxFuture, done: bool) {
         let current = std::mem::replace(&mut self.current, Current::HOST);
-        match self.tasks.get(id) {
+        match self.tasks.get_mut(id) {
             Some(task) if !done && current.alive && !task.aborted => task.future = Some(future),
             _ => {
                 self.tasks.remove(id);

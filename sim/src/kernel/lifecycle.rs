@@ -46,7 +46,7 @@ impl State {
 
     /// Ends a task before its time: its future is dropped as soon as it is not being polled.
     pub fn abort(&mut self, id: TaskId) {
-        let Some(task) = self.tasks.get(id) else { return };
+        let Some(task) = self.tasks.get_mut(id) else { return };
         task.aborted = true;
         if let Some(future) = task.future.take() {
             let owner = Current { node: task.node, incarnation: task.incarnation, task: id, alive: true };

@@ -38,7 +38,6 @@ mod lifecycle;
 pub(crate) mod panics;
 mod queue;
 mod tasks;
-mod timers;
 mod waker;
 
 use std::cell::RefCell;
@@ -50,20 +49,19 @@ use std::time::Duration;
 pub(crate) use clock::Clock;
 pub(crate) use drive::{Stop, bury, run_to};
 pub(crate) use tasks::{BoxFuture, Current, TaskId};
-pub(crate) use timers::TimerId;
 
 use crate::base::seed::{Draw, Key, Purpose, Seed};
+use crate::base::slab::{Id, Slab};
 use crate::base::{Effects, Failure, NodeId};
 use crate::fs::{Devices, Disks};
 use crate::group::Group;
-use crate::net::Net;
+use crate::net::{MessageId, Net};
 use crate::node::Node;
 use crate::probe::ProbeState;
 use crate::trace::digest::{Digest, Tag};
 use crate::trace::record::{Kind, Recorder};
 use queue::{Event, Queue};
-use tasks::Tasks;
-use timers::Timers;
+use tasks::Task;
 
 /// A node that was polled this often without once being idle is livelocked. At the default CPU model that is half a
 /// virtual second of doing nothing but spinning; a legitimate backlog drains long before.
@@ -109,9 +107,12 @@ pub(crate) struct Ready {
 
 impl Ready {
     fn task(self) -> TaskId {
-        TaskId { slot: self.slot, generation: self.generation }
+        TaskId::new(self.slot, self.generation)
     }
 }
+
+/// A pending timer: see [`State::add_timer`].
+pub(crate) type TimerId = Id<Waker>;
 
 /// Something whose destructor may be user code. It waits for a moment when the kernel is not borrowed.
 pub(crate) enum Remains {
@@ -135,8 +136,9 @@ pub(crate) struct State {
     queue: Queue,
     ready: BinaryHeap<Reverse<Ready>>,
     ready_sequence: u32,
-    tasks: Tasks,
-    timers: Timers,
+    tasks: Slab<Task>,
+    /// The wakers of pending timers: a timer lives from the first poll of its `Sleep` until it fires or the `Sleep` is dropped.
+    timers: Slab<Waker>,
     pub graveyard: Vec<Remains>,
     pub nodes: Vec<Node>,
     pub groups: Vec<Group>,
@@ -208,8 +210,8 @@ impl State {
             queue: Queue::default(),
             ready: BinaryHeap::new(),
             ready_sequence: 0,
-            tasks: Tasks::default(),
-            timers: Timers::default(),
+            tasks: Slab::default(),
+            timers: Slab::default(),
             graveyard: Vec::new(),
             nodes: Vec::new(),
             groups: Vec::new(),
@@ -239,7 +241,7 @@ impl State {
     /// A wake of `id`: at once for most, later for a drawn few.
     #[inline]
     pub fn wake(&mut self, id: TaskId) {
-        let Some(task) = self.tasks.get(id) else { return };
+        let Some(task) = self.tasks.get_mut(id) else { return };
         if task.scheduled {
             return;
         }
@@ -268,8 +270,8 @@ impl State {
         self.ready.push(Reverse(Ready {
             priority,
             sequence: self.ready_sequence,
-            slot: id.slot,
-            generation: id.generation,
+            slot: id.slot(),
+            generation: id.generation(),
         }));
     }
 
@@ -333,25 +335,28 @@ impl State {
 
     /// Cancels the timer that was set for `deadline`.
     pub fn cancel_timer(&mut self, id: TimerId, deadline: u64) {
-        if let Some(waker) = self.timers.take(id) {
+        if let Some(waker) = self.timers.remove(id) {
             self.discard(Some(waker));
             if deadline < clock::NEVER {
                 let timers = &self.timers;
-                self.queue.cancelled(|timer| timers.is_pending(timer));
+                self.queue.cancelled(|timer| timers.contains(timer));
             }
         }
     }
 
     pub fn is_timer_pending(&self, id: TimerId) -> bool {
-        self.timers.is_pending(id)
+        self.timers.contains(id)
     }
 
     pub fn rearm_timer(&mut self, id: TimerId, waker: &Waker) {
-        let old = self.timers.replace(id, waker);
-        self.discard(old);
+        let Some(pending) = self.timers.get_mut(id) else { return };
+        if !pending.will_wake(waker) {
+            let old = std::mem::replace(pending, waker.clone());
+            self.discard(Some(old));
+        }
     }
 
-    pub fn push_delivery(&mut self, at: u64, order: Draw, message: u32) {
+    pub fn push_delivery(&mut self, at: u64, order: Draw, message: MessageId) {
         let priority = if self.policy == Policy::Fifo { 0 } else { (order.0 >> 32) as u32 };
         self.queue.push(at.max(self.now), priority, Event::Deliver(message));
     }

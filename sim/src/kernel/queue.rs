@@ -6,9 +6,10 @@
 
 use dary_heap::QuaternaryHeap;
 
+use super::TimerId;
 use super::tasks::TaskId;
-use super::timers::TimerId;
 use crate::base::NodeId;
+use crate::net::MessageId;
 
 /// What happens when an entry's time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(crate) enum Event {
     /// A timer fires, unless it was cancelled.
     Timer(TimerId),
     /// A message arrives.
-    Deliver(u32),
+    Deliver(MessageId),
     /// A wake that was delayed by jitter takes effect.
     Wake(TaskId),
     /// A node's CPU is free for the next task in its run queue.
@@ -168,8 +169,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::timers::Timers;
     use super::*;
+    use crate::base::slab::Slab;
 
     proptest! {
         /// Against an ordered map, with more entries than the list holds and with fewer, pushed before and after what is there.
@@ -181,17 +182,17 @@ mod tests {
             let (mut queue, mut model) = (Queue::default(), BTreeMap::new());
             for (n, &(at, priority, what)) in (0u32..).zip(&steps) {
                 if what < pops {
-                    queue.push(at, priority, Event::Deliver(n));
+                    queue.push(at, priority, Event::Deliver(MessageId::new(n, 0)));
                     model.insert((at, priority, n), n);
                 } else {
                     let next = model.pop_first();
                     prop_assert_eq!(queue.next_at(), next.map(|((at, ..), _)| at));
-                    prop_assert_eq!(queue.pop(), next.map(|(_, n)| Event::Deliver(n)));
+                    prop_assert_eq!(queue.pop(), next.map(|(_, n)| Event::Deliver(MessageId::new(n, 0))));
                 }
                 prop_assert_eq!(queue.live(), model.len());
             }
             while let Some((_, n)) = model.pop_first() {
-                prop_assert_eq!(queue.pop(), Some(Event::Deliver(n)));
+                prop_assert_eq!(queue.pop(), Some(Event::Deliver(MessageId::new(n, 0))));
             }
             prop_assert_eq!(queue.pop(), None);
         }
@@ -202,7 +203,7 @@ mod tests {
             steps in proptest::collection::vec((0u64..60, 0u8..8, any::<prop::sample::Index>()), 0..600),
             pushes in 2u8..5,
         ) {
-            let (mut queue, mut timers, mut model) = (Queue::default(), Timers::default(), BTreeMap::new());
+            let (mut queue, mut timers, mut model) = (Queue::default(), Slab::default(), BTreeMap::new());
             for (n, (at, what, which)) in (0u32..).zip(&steps) {
                 if *what < pushes {
                     let timer = timers.insert(Waker::noop().clone());
@@ -214,7 +215,7 @@ mod tests {
                     while next.is_none()
                         && let Some(Event::Timer(timer)) = queue.pop()
                     {
-                        match timers.take(timer) {
+                        match timers.remove(timer) {
                             Some(_) => next = Some(timer),
                             None => queue.came_up_dead(),
                         }
@@ -223,9 +224,9 @@ mod tests {
                 } else if !model.is_empty() {
                     let key = *model.keys().nth(which.index(model.len())).expect("it is there");
                     let timer = model.remove(&key).expect("it is there");
-                    timers.take(timer);
-                    queue.cancelled(|timer| timers.is_pending(timer));
-                    queue.skip_dead(|timer| timers.is_pending(timer));
+                    timers.remove(timer);
+                    queue.cancelled(|timer| timers.contains(timer));
+                    queue.skip_dead(|timer| timers.contains(timer));
                     prop_assert_eq!(queue.next_at(), model.first_key_value().map(|((at, _), _)| *at));
                 }
                 prop_assert_eq!(queue.live(), model.len());

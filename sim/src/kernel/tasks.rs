@@ -1,20 +1,16 @@
-//! The task table: slots that are reused, generations that are not.
+//! Tasks, and which of them is running.
 
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 
 use crate::base::NodeId;
+use crate::base::slab::{Id, Slab};
 
 /// A future that the kernel can poll.
 pub(crate) type BoxFuture = Pin<Box<dyn Future<Output = ()>>>;
 
-/// A slot and the generation that it had when the task was spawned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TaskId {
-    pub slot: u32,
-    pub generation: u32,
-}
+pub(crate) type TaskId = Id<Task>;
 
 /// The running task, set during one poll or one destructor.
 #[derive(Clone, Copy, Debug)]
@@ -28,12 +24,7 @@ pub(crate) struct Current {
 
 impl Current {
     /// The host program, between polls.
-    pub const HOST: Current = Current {
-        node: NodeId::HOST,
-        incarnation: 0,
-        task: TaskId { slot: u32::MAX, generation: u32::MAX },
-        alive: false,
-    };
+    pub const HOST: Current = Current { node: NodeId::HOST, incarnation: 0, task: TaskId::NONE, alive: false };
 }
 
 pub(crate) struct Task {
@@ -61,62 +52,12 @@ impl Task {
     }
 }
 
-struct Slot {
-    generation: u32,
-    task: Option<Task>,
-}
-
-/// All tasks of a run.
-#[derive(Default)]
-pub(crate) struct Tasks {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-}
-
-impl Tasks {
-    pub fn insert(&mut self, task: Task) -> TaskId {
-        match self.free.pop() {
-            Some(slot) => {
-                let entry = &mut self.slots[slot as usize];
-                entry.task = Some(task);
-                TaskId { slot, generation: entry.generation }
-            }
-            None => {
-                let slot = self.slots.len() as u32;
-                self.slots.push(Slot { generation: 0, task: Some(task) });
-                TaskId { slot, generation: 0 }
-            }
-        }
-    }
-
-    #[inline]
-    pub fn get(&mut self, id: TaskId) -> Option<&mut Task> {
-        let slot = self.slots.get_mut(id.slot as usize)?;
-        if slot.generation == id.generation { slot.task.as_mut() } else { None }
-    }
-
-    pub fn remove(&mut self, id: TaskId) -> Option<Task> {
-        let slot = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
-        let task = slot.task.take()?;
-        slot.generation = (slot.generation + 1) & 0x00FF_FFFF;
-        self.free.push(id.slot);
-        Some(task)
-    }
-
+impl Slab<Task> {
     /// The tasks of `node`, in the order in which they were spawned.
     pub fn of_node(&self, node: NodeId) -> Vec<TaskId> {
-        let mut found: Vec<(u32, TaskId)> = (0u32..)
-            .zip(&self.slots)
-            .filter_map(|(slot, entry)| {
-                let task = entry.task.as_ref().filter(|task| task.node == node)?;
-                Some((task.ordinal, TaskId { slot, generation: entry.generation }))
-            })
-            .collect();
+        let of_node = self.iter().filter(|(_, task)| task.node == node);
+        let mut found: Vec<(u32, TaskId)> = of_node.map(|(id, task)| (task.ordinal, id)).collect();
         found.sort_unstable_by_key(|&(ordinal, _)| ordinal);
         found.into_iter().map(|(_, id)| id).collect()
-    }
-
-    pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
     }
 }

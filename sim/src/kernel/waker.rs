@@ -15,9 +15,9 @@ const SLOT_BITS: u32 = 24;
 const GENERATION_BITS: u32 = 24;
 
 fn pack(task: TaskId, run: u16) -> u64 {
-    debug_assert!(task.slot < 1 << SLOT_BITS);
-    u64::from(task.slot)
-        | u64::from(task.generation & ((1 << GENERATION_BITS) - 1)) << SLOT_BITS
+    debug_assert!(task.slot() < 1 << SLOT_BITS);
+    u64::from(task.slot())
+        | u64::from(task.generation() & ((1 << GENERATION_BITS) - 1)) << SLOT_BITS
         | u64::from(run) << (SLOT_BITS + GENERATION_BITS)
 }
 
@@ -41,10 +41,10 @@ pub(super) fn task_of(waker: &Waker, run: u16) -> Option<TaskId> {
         return None;
     }
     let bits = waker.data().addr() as u64;
-    (bits >> (SLOT_BITS + GENERATION_BITS) == u64::from(run)).then_some(TaskId {
-        slot: (bits & ((1 << SLOT_BITS) - 1)) as u32,
-        generation: (bits >> SLOT_BITS & ((1 << GENERATION_BITS) - 1)) as u32,
-    })
+    (bits >> (SLOT_BITS + GENERATION_BITS) == u64::from(run)).then_some(TaskId::new(
+        (bits & ((1 << SLOT_BITS) - 1)) as u32,
+        (bits >> SLOT_BITS & ((1 << GENERATION_BITS) - 1)) as u32,
+    ))
 }
 
 fn clone(data: *const ()) -> RawWaker {
@@ -55,10 +55,10 @@ fn wake(data: *const ()) {
     let bits = data.addr() as u64;
     with_running(|state| {
         if bits >> (SLOT_BITS + GENERATION_BITS) == u64::from(state.run) {
-            state.wake(TaskId {
-                slot: (bits & ((1 << SLOT_BITS) - 1)) as u32,
-                generation: (bits >> SLOT_BITS & ((1 << GENERATION_BITS) - 1)) as u32,
-            });
+            state.wake(TaskId::new(
+                (bits & ((1 << SLOT_BITS) - 1)) as u32,
+                (bits >> SLOT_BITS & ((1 << GENERATION_BITS) - 1)) as u32,
+            ));
         }
     });
 }

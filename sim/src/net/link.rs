@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::MessageId;
 use crate::base::seed::{Draw, Key, Probability};
 use crate::base::{Latency, Rate, Size, Time};
 
@@ -139,7 +140,7 @@ pub(crate) struct Link {
     pub severed: u32,
     /// How many clogs hold it, and the messages they hold, in order of arrival.
     pub clogged: u16,
-    pub held: Vec<u32>,
+    pub held: Vec<MessageId>,
 }
 
 impl Link {

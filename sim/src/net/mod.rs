@@ -17,10 +17,11 @@ use std::task::Waker;
 
 pub(crate) use link::Link;
 pub use link::{LinkConfig, LinkPatch};
-pub(crate) use socket::Sockets;
 pub use socket::{BindError, Datagram, UdpSocket};
+pub(crate) use socket::{Port, Sockets};
 
 use crate::base::seed::{Draw, Purpose, Seed};
+use crate::base::slab::{Id, Slab};
 use crate::base::{Addr, NodeId};
 use crate::kernel::State;
 use crate::trace::digest::{Tag, hash_bytes};
@@ -32,7 +33,10 @@ const LOOPBACK_NS: u64 = 10_000;
 /// The port on which replies to this node's calls arrive; never bound by a socket.
 pub(crate) const REPLY_PORT: u16 = 0;
 
-struct Message {
+/// A message under way.
+pub(crate) type MessageId = Id<Message>;
+
+pub(crate) struct Message {
     from: Addr,
     to: Addr,
     payload: Vec<u8>,
@@ -52,8 +56,7 @@ pub(crate) struct Net {
     config: LinkConfig,
     /// `links[from][to]`.
     links: Vec<Vec<Link>>,
-    messages: Vec<Option<Message>>,
-    free: Vec<u32>,
+    messages: Slab<Message>,
 }
 
 impl Net {
@@ -74,25 +77,6 @@ impl Net {
 
     pub fn link(&mut self, from: NodeId, to: NodeId) -> &mut Link {
         &mut self.links[from.index()][to.index()]
-    }
-
-    fn insert(&mut self, message: Message) -> u32 {
-        match self.free.pop() {
-            Some(slot) => {
-                self.messages[slot as usize] = Some(message);
-                slot
-            }
-            None => {
-                self.messages.push(Some(message));
-                (self.messages.len() - 1) as u32
-            }
-        }
-    }
-
-    fn take(&mut self, slot: u32) -> Option<Message> {
-        let message = self.messages[slot as usize].take()?;
-        self.free.push(slot);
-        Some(message)
     }
 }
 
@@ -137,9 +121,16 @@ impl State {
         self.digest.event(Tag::Send, route, checksum, self.now);
         self.record(here, Kind::Send, |state| describe(state, "->", to, &payload));
         if to.node == here {
-            let slot =
-                self.net.insert(Message { from, to, payload, checksum, is_altered: false, incarnation, severed: 0 });
-            self.push_delivery(self.now + LOOPBACK_NS, Draw(0), slot);
+            let id = self.net.messages.insert(Message {
+                from,
+                to,
+                payload,
+                checksum,
+                is_altered: false,
+                incarnation,
+                severed: 0,
+            });
+            self.push_delivery(self.now + LOOPBACK_NS, Draw(0), id);
             return;
         }
         let now = self.now;
@@ -163,8 +154,8 @@ impl State {
             self.effects.duplicated += 1;
             let copy = payload.clone();
             let message = Message { from, to, payload: copy, checksum, is_altered: false, incarnation, severed };
-            let slot = self.net.insert(message);
-            self.push_delivery(now.saturating_add(on_wire).saturating_add(latency), fate.order.again(), slot);
+            let id = self.net.messages.insert(message);
+            self.push_delivery(now.saturating_add(on_wire).saturating_add(latency), fate.order.again(), id);
         }
         let flip = fate.corrupt.filter(|_| !payload.is_empty());
         if let Some(draw) = flip {
@@ -172,30 +163,30 @@ impl State {
             payload[(bit / 8) as usize] ^= 1 << (bit % 8);
         }
         let is_altered = flip.is_some();
-        let slot = self.net.insert(Message { from, to, payload, checksum, is_altered, incarnation, severed });
-        self.push_delivery(now.saturating_add(on_wire).saturating_add(fate.latency), fate.order, slot);
+        let id = self.net.messages.insert(Message { from, to, payload, checksum, is_altered, incarnation, severed });
+        self.push_delivery(now.saturating_add(on_wire).saturating_add(fate.latency), fate.order, id);
     }
 
     /// A message has arrived: delivers it to the bound socket, or records the reason for its loss.
-    pub(crate) fn deliver(&mut self, slot: u32) -> Option<Waker> {
+    pub(crate) fn deliver(&mut self, id: MessageId) -> Option<Waker> {
         let (from, to, incarnation, severed) = {
-            let message = self.net.messages[slot as usize].as_ref()?;
+            let message = self.net.messages.get(id)?;
             (message.from, message.to, message.incarnation, message.severed)
         };
         if from.node != to.node {
             let link = self.net.link(from.node, to.node);
             if link.severed != severed {
-                self.net.take(slot);
+                self.net.messages.remove(id);
                 self.lose(from.node, to, Loss::Partition);
                 return None;
             }
             if link.clogged > 0 {
-                link.held.push(slot);
+                link.held.push(id);
                 self.effects.held += 1;
                 return None;
             }
         }
-        let message = self.net.take(slot)?;
+        let message = self.net.messages.remove(id)?;
         let node = &mut self.nodes[to.node.index()];
         if !node.up {
             self.lose(from.node, to, Loss::NodeDown);
@@ -224,8 +215,8 @@ impl State {
 
     /// Lets go what a clog has held: it arrives now, in one burst, in the order in which it came.
     pub(crate) fn release_held(&mut self, from: NodeId, to: NodeId) {
-        for slot in std::mem::take(&mut self.net.link(from, to).held) {
-            self.push_delivery(self.now, Draw(0), slot);
+        for id in std::mem::take(&mut self.net.link(from, to).held) {
+            self.push_delivery(self.now, Draw(0), id);
         }
     }
 

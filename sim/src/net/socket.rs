@@ -1,5 +1,6 @@
-//! Sockets: the mailboxes of a node, and the table of its open calls.
+//! Sockets: the mailboxes of a node, and its reply port.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +9,6 @@ use std::task::{Context, Poll, Waker};
 use super::REPLY_PORT;
 use crate::base::{Addr, NodeId, codec};
 use crate::kernel::{self, State};
-use crate::rpc::Calls;
 
 /// A datagram as it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,11 +128,21 @@ struct Mailbox {
     waker: Option<Waker>,
 }
 
+/// What receives at the reply port of a node in place of a mailbox, such as a table of open calls.
+pub(crate) trait Port: Any {
+    /// A datagram has arrived. Returns what waits for it.
+    fn receive(&mut self, payload: Vec<u8>) -> Option<Waker>;
+
+    /// The node has crashed: returns all that waits, in order.
+    fn close(&mut self) -> Vec<Waker>;
+}
+
 /// The sockets of one incarnation.
 #[derive(Default)]
 pub(crate) struct Sockets {
     bound: Vec<Mailbox>,
-    pub calls: Calls,
+    /// What has the reply port: nothing until something is asked.
+    replies: Option<Box<dyn Port>>,
     /// Datagrams received in this run: the node's share of the load.
     pub received: u64,
 }
@@ -144,6 +154,13 @@ impl Sockets {
         }
         self.bound.push(Mailbox { port, queue: VecDeque::new(), waker: None });
         Ok(())
+    }
+
+    /// What has the reply port. One kind of it for the whole run.
+    #[inline]
+    pub fn replies<P: Port + Default>(&mut self) -> &mut P {
+        let port = self.replies.get_or_insert_with(|| Box::new(P::default()));
+        (port.as_mut() as &mut dyn Any).downcast_mut().expect("one kind of port receives replies")
     }
 
     fn unbind(&mut self, port: u16) -> Option<Waker> {
@@ -162,7 +179,7 @@ impl Sockets {
     pub fn receive(&mut self, from: Addr, port: u16, payload: Vec<u8>) -> Result<Option<Waker>, ()> {
         self.received += 1;
         if port == REPLY_PORT {
-            return Ok(self.calls.receive(payload));
+            return Ok(self.replies.as_mut().and_then(|port| port.receive(payload)));
         }
         let mailbox = self.mailbox(port).ok_or(())?;
         mailbox.queue.push_back(Datagram { from, payload });
@@ -175,7 +192,7 @@ impl State {
     pub(crate) fn close_sockets(&mut self, node: NodeId) {
         let sockets = &mut self.node(node).sockets;
         let mut wakers: Vec<Waker> = sockets.bound.drain(..).filter_map(|mailbox| mailbox.waker).collect();
-        wakers.extend(sockets.calls.close());
+        wakers.extend(sockets.replies.iter_mut().flat_map(|port| port.close()));
         for waker in wakers {
             self.discard(Some(waker));
         }

@@ -4,55 +4,53 @@ use std::task::Waker;
 
 use super::wire::{self, CallId, Frame};
 use crate::base::NodeId;
+use crate::base::slab::{Id, Slab};
 use crate::kernel;
+use crate::net::Port;
 
-enum Slot {
-    Free,
-    Waiting(Option<Waker>),
-    Answered(Vec<u8>),
+enum Reply {
+    Awaited(Option<Waker>),
+    Here(Vec<u8>),
 }
 
-/// Slots that are reused, with a generation that is not. The incarnation is part of each id, so that a reply to a
-/// call of an earlier incarnation finds nothing.
+/// The open calls of one incarnation. It is part of each id, so that a reply to a call of an earlier incarnation finds nothing.
 #[derive(Default)]
 pub(crate) struct Calls {
-    slots: Vec<(u32, Slot)>,
-    free: Vec<u32>,
+    open: Slab<Reply>,
     incarnation: u32,
 }
 
 impl Calls {
     fn open(&mut self, incarnation: u32) -> CallId {
         self.incarnation = incarnation;
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push((0, Slot::Free));
-            (self.slots.len() - 1) as u32
-        });
-        let entry = &mut self.slots[slot as usize];
-        entry.1 = Slot::Waiting(None);
-        CallId { incarnation, slot, generation: entry.0 }
+        let id = self.open.insert(Reply::Awaited(None));
+        CallId { incarnation, slot: id.slot(), generation: id.generation() }
     }
 
-    fn slot(&mut self, id: CallId) -> Option<&mut (u32, Slot)> {
-        if id.incarnation != self.incarnation {
+    fn reply(&mut self, call: CallId) -> Option<&mut Reply> {
+        if call.incarnation == self.incarnation { self.open.get_mut(call.in_slab()) } else { None }
+    }
+
+    fn finish(&mut self, call: CallId) -> Option<Waker> {
+        if call.incarnation != self.incarnation {
             return None;
         }
-        self.slots.get_mut(id.slot as usize).filter(|entry| entry.0 == id.generation)
-    }
-
-    fn finish(&mut self, id: CallId) -> Option<Waker> {
-        let entry = self.slot(id)?;
-        entry.0 = entry.0.wrapping_add(1);
-        let old = std::mem::replace(&mut entry.1, Slot::Free);
-        self.free.push(id.slot);
-        match old {
-            Slot::Waiting(waker) => waker,
-            _ => None,
+        match self.open.remove(call.in_slab())? {
+            Reply::Awaited(waker) => waker,
+            Reply::Here(_) => None,
         }
     }
+}
 
-    /// A reply has arrived. Only the first for a slot counts.
-    pub fn receive(&mut self, payload: Vec<u8>) -> Option<Waker> {
+impl CallId {
+    fn in_slab(self) -> Id<Reply> {
+        Id::new(self.slot, self.generation)
+    }
+}
+
+impl Port for Calls {
+    /// A reply has arrived. Only the first for a call counts.
+    fn receive(&mut self, payload: Vec<u8>) -> Option<Waker> {
         let (frame, _) = wire::split(&payload)?;
         let id = match frame {
             Frame::Reply { call }
@@ -61,26 +59,19 @@ impl Calls {
             | Frame::Restarted { call } => call,
             Frame::OneWay | Frame::Request { .. } | Frame::Once { .. } | Frame::Bind { .. } => return None,
         };
-        let entry = self.slot(id)?;
-        match std::mem::replace(&mut entry.1, Slot::Free) {
-            Slot::Waiting(waker) => {
-                entry.1 = Slot::Answered(payload);
+        let reply = self.reply(id)?;
+        match reply {
+            Reply::Awaited(waker) => {
+                let waker = waker.take();
+                *reply = Reply::Here(payload);
                 waker
             }
-            other => {
-                entry.1 = other;
-                None
-            }
+            Reply::Here(_) => None,
         }
     }
 
-    /// Ends all calls of an incarnation.
-    pub fn close(&mut self) -> Vec<Waker> {
-        self.free.clear();
-        self.slots
-            .drain(..)
-            .filter_map(|(_, slot)| if let Slot::Waiting(waker) = slot { waker } else { None })
-            .collect()
+    fn close(&mut self) -> Vec<Waker> {
+        self.open.drain().filter_map(|reply| if let Reply::Awaited(waker) = reply { waker } else { None }).collect()
     }
 }
 
@@ -99,7 +90,7 @@ impl Call {
                 // A crashed caller gets an id that matches no slot.
                 return Call { id: CallId { incarnation: 0, slot: u32::MAX, generation: 0 }, node: here };
             }
-            Call { id: state.node(here).sockets.calls.open(incarnation), node: here }
+            Call { id: state.node(here).sockets.replies::<Calls>().open(incarnation), node: here }
         })
     }
 
@@ -107,18 +98,17 @@ impl Call {
     pub async fn reply(&self) -> Vec<u8> {
         std::future::poll_fn(|cx| {
             kernel::with(|state| {
-                let calls = &mut state.node(self.node).sockets.calls;
-                let Some(entry) = calls.slot(self.id) else { return std::task::Poll::Pending };
-                match &mut entry.1 {
-                    Slot::Answered(payload) => std::task::Poll::Ready(std::mem::take(payload)),
-                    Slot::Waiting(waker) => {
+                let calls = state.node(self.node).sockets.replies::<Calls>();
+                let Some(reply) = calls.reply(self.id) else { return std::task::Poll::Pending };
+                match reply {
+                    Reply::Here(payload) => std::task::Poll::Ready(std::mem::take(payload)),
+                    Reply::Awaited(waker) => {
                         if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                             let old = waker.replace(cx.waker().clone());
                             state.discard(old);
                         }
                         std::task::Poll::Pending
                     }
-                    Slot::Free => std::task::Poll::Pending,
                 }
             })
         })
@@ -129,7 +119,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         kernel::with_running(|state| {
-            let waker = state.node(self.node).sockets.calls.finish(self.id);
+            let waker = state.node(self.node).sockets.replies::<Calls>().finish(self.id);
             state.discard(waker);
         });
     }

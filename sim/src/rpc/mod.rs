@@ -23,7 +23,6 @@ mod once;
 mod server;
 mod wire;
 
-pub(crate) use calls::Calls;
 pub use client::{CallOptions, RpcError, call, send};
 pub use server::{Incoming, Responder, Server};
 
