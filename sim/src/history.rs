@@ -5,7 +5,6 @@
 //! linearizability: one operation at a time) whose operation ended unknown is retired, and its node goes on as a new one.
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::marker::PhantomData;
@@ -19,6 +18,7 @@ use crate::event::{self, Moment};
 use crate::kernel;
 use crate::trace::digest::{Tag, ValueHasher};
 use crate::trace::record::Kind;
+use crate::world::world;
 
 /// A client operation.
 pub trait Op: Clone + Debug + Hash + Serialize + 'static {
@@ -114,29 +114,34 @@ pub struct History {
 type OpListener = Rc<dyn Fn(&Moment, &'static str)>;
 
 #[derive(Default)]
-struct Log {
+pub(crate) struct Log {
     history: History,
     listeners: Vec<OpListener>,
 }
 
-thread_local! {
-    static LOG: RefCell<Log> = RefCell::new(Log::default());
+impl Log {
+    pub const EMPTY: Log =
+        Log { history: History { entries: Vec::new(), processes: Vec::new(), next_process: 0 }, listeners: Vec::new() };
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.history.entries.is_empty() && self.listeners.is_empty()
+    }
 }
 
 /// Ends the recording and takes what was recorded.
 pub(crate) fn take() -> History {
-    let log = LOG.take();
-    log.history
+    world(|world| world.log.take()).history
 }
 
 /// Calls `listener` when an operation is invoked.
 pub(crate) fn on_invoke(listener: impl Fn(&Moment, &'static str) + 'static) {
-    LOG.with_borrow_mut(|log| log.listeners.push(Rc::new(listener)));
+    world(|world| world.log.borrow_mut().listeners.push(Rc::new(listener)));
 }
 
 /// Looks at the history while it is being made.
 pub(crate) fn peek<R>(f: impl FnOnce(&History) -> R) -> R {
-    LOG.with_borrow(|log| f(&log.history))
+    world(|world| f(&world.log.borrow().history))
 }
 
 /// An operation under way.
@@ -165,7 +170,8 @@ pub fn invoke<O: Op>(op: O) -> Call<O> {
     });
     let Some((moment, due)) = moment else { return Call { index: None, op: PhantomData } };
     let kind = op.kind();
-    let (index, listeners) = LOG.with_borrow_mut(|log| {
+    let (index, listeners) = world(|world| {
+        let log = &mut *world.log.borrow_mut();
         let history = &mut log.history;
         let process = history.process_of(moment.node);
         history.entries.push(Entry {
@@ -228,8 +234,8 @@ impl<O: Op> Call<O> {
             (state.now, how)
         });
         let Some((now, how)) = ended else { return };
-        LOG.with_borrow_mut(|log| {
-            let history = &mut log.history;
+        world(|world| {
+            let history = &mut world.log.borrow_mut().history;
             let Some(entry) = history.entries.get_mut(index) else { return };
             entry.ended = Some((now, how));
             entry.ret = ret.filter(|_| how == Ended::Ok);

@@ -50,6 +50,7 @@ use crate::net::LinkConfig;
 use crate::system::RoleMain;
 use crate::time::nanos;
 use crate::trace::record::{Kind, Recorder};
+use crate::world;
 
 /// What a simulation was, and what its program returned.
 #[derive(Debug, Clone)]
@@ -278,8 +279,7 @@ impl Sim {
             kernel::with(|state| state.kill(node));
         }
         kernel::bury();
-        event::clear();
-        drop(history::take());
+        world::forget_listeners();
         // Node mains are user closures: they go with the kernel released.
         let mains: Vec<_> = kernel::with(|state| state.nodes.iter_mut().map(|node| node.main.take()).collect());
         drop(mains);

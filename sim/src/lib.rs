@@ -77,6 +77,7 @@ pub mod system;
 pub mod task;
 pub mod time;
 pub mod trace;
+mod world;
 
 pub use base::{
     Addr, Capacity, Dose, Failure, GroupId, Iops, Latency, NodeId, Offset, Phase, Rate, Size, Time, codec, seed,

@@ -14,8 +14,6 @@
 //! Each site is registered in a static catalogue when the program is linked, so that a `sometimes!` on a line that was
 //! never even reached is reported too.
 
-use std::cell::Cell;
-
 use crate::base::GroupId;
 use crate::base::seed::{Key, Probability, Purpose, Seed};
 use crate::base::{Failure, NodeId};
@@ -23,6 +21,7 @@ use crate::event::{EVENTS, EventKind, Moment, Told};
 use crate::kernel::{self, State};
 use crate::trace::digest::{Tag, hash_bytes};
 use crate::trace::record::Kind;
+use crate::world::world;
 
 /// What a probe is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,11 +129,6 @@ const BUGGIFY_FIRES: f64 = 0.25;
 /// How likely a point is enabled in a run.
 const BUGGIFY_ENABLED: f64 = 0.25;
 
-thread_local! {
-    /// Whether this thread's run asked for any known bug: most never do, and the question is asked all the time.
-    static ANY_PLANTED: Cell<bool> = const { Cell::new(false) };
-}
-
 /// The state of all probes in one run.
 pub(crate) struct ProbeState {
     events: Vec<EventState>,
@@ -171,7 +165,6 @@ struct Buggify {
 
 impl ProbeState {
     pub fn new() -> ProbeState {
-        ANY_PLANTED.set(false);
         ProbeState {
             events: EVENTS.iter().map(EventState::new).collect(),
             hits: vec![0; PROBES.len()],
@@ -190,7 +183,7 @@ impl ProbeState {
         for (probe, on) in PROBES.iter().zip(&mut self.planted) {
             *on |= probe.kind == ProbeKind::Planted && names.iter().any(|name| name == probe.name);
         }
-        ANY_PLANTED.set(self.planted.contains(&true));
+        world(|world| world.any_planted.set(self.planted.contains(&true)));
     }
 
     /// Enables buggify points: those named, or a drawn quarter. Returns the enabled names, sorted.
@@ -374,7 +367,7 @@ pub fn buggify(site: &'static Probe) -> bool {
 #[doc(hidden)]
 #[inline]
 pub fn planted(site: &'static Probe) -> bool {
-    ANY_PLANTED.get() && is_planted(site)
+    world(|world| world.any_planted.get()) && is_planted(site)
 }
 
 #[cold]

@@ -19,6 +19,7 @@ use crate::check::guarded;
 use crate::kernel;
 use crate::trace::digest::ValueHasher;
 use crate::trace::record::Kind;
+use crate::world::world;
 
 pub use fold::On;
 pub(crate) use fold::{Folds, Scope};
@@ -142,8 +143,13 @@ pub(crate) struct Hub {
     striker: Option<Striker>,
 }
 
-thread_local! {
-    static HUB: RefCell<Hub> = RefCell::new(Hub::default());
+impl Hub {
+    pub const EMPTY: Hub = Hub { by_event: Vec::new(), striker: None };
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.by_event.is_empty() && self.striker.is_none()
+    }
 }
 
 /// Calls `listener` at each event of that kind. `owner` names the invariant that a violation belongs to. What the simulator
@@ -154,7 +160,8 @@ pub(crate) fn subscribe(
     scope: Scope,
     listener: impl Fn(&Moment, &dyn AnyEvent) -> Result<(), Violation> + 'static,
 ) {
-    HUB.with_borrow_mut(|hub| {
+    world(|world| {
+        let mut hub = world.hub.borrow_mut();
         if hub.by_event.is_empty() {
             hub.by_event.resize_with(EVENTS.len(), Rc::default);
         }
@@ -166,21 +173,14 @@ pub(crate) fn subscribe(
 
 /// Calls `striker` at the observation that `State::strike` names. A frozen run's faults strike so.
 pub(crate) fn on_strike(striker: impl Fn(&Moment) + 'static) {
-    HUB.with_borrow_mut(|hub| hub.striker = Some(Rc::new(striker)));
+    world(|world| world.hub.borrow_mut().striker = Some(Rc::new(striker)));
 }
 
 /// An exact fault is due at this moment.
 pub(crate) fn strike(moment: &Moment) {
-    if let Some(striker) = HUB.with_borrow(|hub| hub.striker.clone()) {
+    if let Some(striker) = world(|world| world.hub.borrow().striker.clone()) {
         striker(moment);
     }
-}
-
-/// Ends all subscriptions.
-pub(crate) fn clear() {
-    let hub = HUB.take();
-    drop(hub);
-    crate::metric::clear();
 }
 
 /// What the kernel needs to know of an event. `Hash` and `Debug` are the user's code, so they run before it is entered.
@@ -238,7 +238,7 @@ pub(crate) fn announce<E: Event>(node: NodeId, event: E) {
 
 /// Tells the listeners, with nothing borrowed: they may resolve selectors and apply faults. `groups` are those that it is about.
 fn publish(id: usize, moment: &Moment, event: &dyn AnyEvent, groups: &[GroupId]) {
-    let subscriptions = HUB.with_borrow(|hub| hub.by_event.get(id).cloned());
+    let subscriptions = world(|world| world.hub.borrow().by_event.get(id).cloned());
     let Some(subscriptions) = subscriptions else { return };
     for Subscription { owner, scope, listener } in subscriptions.iter() {
         let tell = |moment: &Moment| {

@@ -15,8 +15,9 @@
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use super::{STATE, State, panics};
+use super::{State, panics};
 use crate::base::seed::Seed;
+use crate::world;
 
 /// The harness itself failed: nothing is known about the system.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,14 +51,10 @@ pub(crate) fn enter<R: Send>(seed: Seed, f: impl FnOnce() -> R + Send) -> Result
                 if !hash_keys_come_from(seed.0) {
                     return Err(HarnessError::HashKeys);
                 }
-                panics::capture_on_this_thread();
+                panics::capture();
                 let result = runtime.block_on(async {
-                    let state = Box::new(State::new(seed, RUNS.fetch_add(1, Ordering::Relaxed)));
-                    STATE.set(Some(state));
-                    let result = f();
-                    // By now no user code is left in it; it is dropped with the cell empty all the same.
-                    drop(STATE.take());
-                    result
+                    let _run = world::enter(State::new(seed, RUNS.fetch_add(1, Ordering::Relaxed)));
+                    f()
                 });
                 Ok(result)
             });

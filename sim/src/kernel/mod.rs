@@ -40,7 +40,6 @@ mod queue;
 mod tasks;
 mod waker;
 
-use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::task::Waker;
@@ -60,6 +59,7 @@ use crate::node::Node;
 use crate::probe::ProbeState;
 use crate::trace::digest::{Digest, Tag};
 use crate::trace::record::{Kind, Recorder};
+use crate::world::world;
 use queue::{Event, Queue};
 use tasks::Task;
 
@@ -170,15 +170,11 @@ pub(crate) struct State {
     clock_shows: u64,
 }
 
-thread_local! {
-    static STATE: RefCell<Option<Box<State>>> = const { RefCell::new(None) };
-}
-
 /// Runs `f` on this thread's world. Everything in `sim` that touches the world comes through here, so `f` must be
 /// kernel code: it must not poll, drop or wake anything of the user's.
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&mut State) -> R) -> R {
-    STATE.with_borrow_mut(|state| match state {
+    world(|world| match &mut *world.state.borrow_mut() {
         Some(state) => f(state),
         None => outside(),
     })
@@ -187,7 +183,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut State) -> R) -> R {
 /// As [`with`], for code that may run after the world is gone: wakers and destructors. Does nothing then.
 #[inline]
 pub(crate) fn with_running<R>(f: impl FnOnce(&mut State) -> R) -> Option<R> {
-    STATE.try_with(|cell| cell.borrow_mut().as_mut().map(|state| f(state))).ok().flatten()
+    world(|world| world.state.borrow_mut().as_mut().map(|state| f(state)))
 }
 
 #[cold]

@@ -1,41 +1,35 @@
 //! Panics: caught, attributed, and never lost.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
 use std::sync::Once;
 
 use super::tasks::Current;
 use super::with;
 use crate::base::{Failure, NodeId};
 use crate::trace::record::Kind;
+use crate::world::world;
 
-thread_local! {
-    /// On a thread that runs a simulation the hook keeps the panic here instead of printing it.
-    static CAPTURING: Cell<bool> = const { Cell::new(false) };
-    static CAPTURED: RefCell<Option<Place>> = const { RefCell::new(None) };
-}
-
-struct Place {
+/// Where a panic was.
+pub(crate) struct Place {
     file: String,
     line: u32,
     column: u32,
 }
 
-/// From now on panics on this thread are captured with their location instead of printed.
-pub(crate) fn capture_on_this_thread() {
+/// From now on panics inside of runs are captured with their location instead of printed.
+pub(crate) fn capture() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if !CAPTURING.try_with(Cell::get).unwrap_or(false) {
+            if !world(|world| world.entered.get()) {
                 return previous(info);
             }
             let place =
                 info.location().map(|at| Place { file: at.file().to_owned(), line: at.line(), column: at.column() });
-            let _ = CAPTURED.try_with(|cell| *cell.borrow_mut() = place);
+            world(|world| world.panicked_at.set(place));
         }));
     });
-    CAPTURING.set(true);
 }
 
 /// What a panic said.
@@ -50,7 +44,7 @@ pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
 /// What a panic said, and where.
 pub(crate) fn located(payload: &(dyn Any + Send)) -> String {
     let text = message(payload);
-    match CAPTURED.take() {
+    match world(|world| world.panicked_at.take()) {
         Some(place) => format!("{text} (at {}:{}:{})", place.file, place.line, place.column),
         None => text,
     }
@@ -60,7 +54,7 @@ pub(crate) fn located(payload: &(dyn Any + Send)) -> String {
 /// that one bug has one signature over all seeds.
 pub(crate) fn failure(prefix: &str, now: u64, whose: &str, payload: &(dyn Any + Send)) -> Failure {
     let text = message(payload);
-    let place = CAPTURED.take();
+    let place = world(|world| world.panicked_at.take());
     let (file, at) = match &place {
         Some(place) => (short(&place.file), format!("{}:{}:{}", place.file, place.line, place.column)),
         None => ("?", "an unknown place".to_owned()),
@@ -108,7 +102,7 @@ pub(super) fn in_destructor(current: Current, payload: Box<dyn Any + Send>) {
 }
 
 fn posthumous(state: &mut super::State, current: Current, payload: &(dyn Any + Send)) {
-    CAPTURED.take();
+    world(|world| world.panicked_at.take());
     state.effects.panics_on_dead_nodes += 1;
     state.record(current.node, Kind::Panic, |_| format!("after its death: {}", message(payload)));
 }

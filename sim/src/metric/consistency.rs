@@ -19,6 +19,7 @@ use crate::check::guarded;
 use crate::event::{self, Event, Folds, Moment, Scope};
 use crate::history::{self, Ended, History};
 use crate::kernel;
+use crate::world::world;
 
 /// Knows when an operation is visible everywhere it must be. A fold over events and notes.
 ///
@@ -61,7 +62,10 @@ impl<T: Consistency> Watch<T> {
                 folds.at(moment, |of| step(&mut of.state, &mut of.spans, moment, note));
             }
         };
-        NOTES.with_borrow_mut(|notes| Rc::make_mut(notes).push((TypeId::of::<N>(), Rc::new(listener))));
+        world(|world| {
+            let mut notes = world.notes.borrow_mut();
+            Rc::make_mut(notes.get_or_insert_default()).push((TypeId::of::<N>(), Rc::new(listener)));
+        });
         self
     }
 }
@@ -126,10 +130,8 @@ impl Spans {
 
 type Listener = Rc<dyn Fn(&Moment, &dyn Any)>;
 
-thread_local! {
-    /// The listeners of this run, by type of note.
-    static NOTES: RefCell<Rc<Vec<(TypeId, Listener)>>> = RefCell::default();
-}
+/// The listeners of a run, by type of note.
+pub(crate) type Notes = Option<Rc<Vec<(TypeId, Listener)>>>;
 
 /// Passes a note to the [`Consistency`] metrics, about the home group of the node. A note is not an event: it does not affect the
 /// digest or the trace, and costs next to nothing without listeners. A note from a crashed node has no effect.
@@ -143,7 +145,7 @@ pub fn note_of<N: 'static>(group: GroupId, note: N) {
 }
 
 fn note_in<N: 'static>(group: Option<GroupId>, note: N) {
-    let Some(listeners) = NOTES.with_borrow(|notes| (!notes.is_empty()).then(|| notes.clone())) else { return };
+    let Some(listeners) = world(|world| world.notes.borrow().clone()) else { return };
     let moment = kernel::with_running(|state| {
         let (node, incarnation) = (state.current.node, state.current.incarnation);
         if !state.current.alive || node == NodeId::HOST {
@@ -157,9 +159,4 @@ fn note_in<N: 'static>(group: Option<GroupId>, note: N) {
     for (_, listener) in listeners.iter().filter(|(of, _)| *of == TypeId::of::<N>()) {
         guarded(&format_args!("`{OWNER}`, which listens to notes,"), || listener(&moment, &note));
     }
-}
-
-/// Ends all subscriptions to notes.
-pub(crate) fn clear() {
-    drop(NOTES.take());
 }

@@ -61,7 +61,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use consistency::{Consistency, Spans, Watch, note, note_of};
-pub(crate) use consistency::{Outcomes, clear, install};
+pub(crate) use consistency::{Notes, Outcomes, install};
 pub use histogram::Histogram;
 #[doc(hidden)]
 pub use measures::Measures;

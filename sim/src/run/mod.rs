@@ -25,7 +25,6 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::base::seed::Seed;
 use crate::base::{Dose, Failure, NodeId, Phase, Time};
 use crate::check::{Finished, Verdict};
-use crate::event;
 use crate::fault::Fault;
 use crate::history;
 use crate::host::{self, Sim};
@@ -480,5 +479,4 @@ fn judge(instance: &dyn Instance, finished: &Finished, failures: &mut Vec<Failur
             }
         }
     }
-    event::clear();
 }
