@@ -3,7 +3,7 @@ use std::{cell::Cell, rc::Rc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sim::check::Linearizable;
-use sim::check::linearizable::models::{Register, RegisterOp as Op, RegisterRet as Ret};
+use sim::models::{Register, RegisterOp as Op, RegisterRet as Ret};
 use sim::{Client, Cluster, Manifest, RunOptions, Scenario, System, node, rand, rpc, time};
 
 struct Forgetful;

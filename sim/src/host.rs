@@ -1,7 +1,7 @@
 //! The host: the program that owns a simulation and acts on it from outside, between polls.
 //!
-//! [`simulate`] enters a world and hands out a [`Sim`] to add nodes, let time pass, and strike. Scenario runs are built
-//! on it, and so are small simulations of one's own:
+//! A [`Simulation`](crate::Simulation) enters a world and hands out a [`Sim`] to add nodes, let time pass, and inject faults.
+//! Scenario runs are built on it, and so are small simulations of your own:
 //!
 //! ```
 //! use std::time::Duration;
@@ -37,8 +37,8 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::base::NodeId;
 use crate::base::seed::Seed;
-use crate::base::{Failure, NodeId};
 use crate::check::Invariant;
 use crate::event::{self, Booted, Crashed, Folds, On, Scope};
 use crate::fault::{self, Fault, Stage};
@@ -51,37 +51,6 @@ use crate::system::RoleMain;
 use crate::time::nanos;
 use crate::trace::record::{Kind, Recorder};
 use crate::world;
-
-/// What a simulation was, and what its program returned.
-#[derive(Debug, Clone)]
-pub struct Simulated<R> {
-    /// The result of the program.
-    pub value: R,
-    /// The digest of everything that happened.
-    pub digest: u128,
-    /// How many events the digest stands for.
-    pub events: u64,
-    /// How long it lasted, in virtual nanoseconds.
-    pub virtual_ns: u64,
-    /// What went wrong, in order of occurrence: panics, violations, livelock.
-    pub failures: Vec<Failure>,
-}
-
-/// Runs `program` in a fresh world, on a fresh thread. Everything in the world is dropped when it returns.
-pub fn simulate<R: Send>(seed: u64, program: impl FnOnce(&Sim) -> R + Send) -> Result<Simulated<R>, HarnessError> {
-    in_world(Seed(seed), || {
-        let sim = Sim::enter();
-        let value = program(&sim);
-        sim.end();
-        kernel::with(|state| Simulated {
-            value,
-            digest: state.digest.value(),
-            events: state.digest.events(),
-            virtual_ns: state.now,
-            failures: std::mem::take(&mut state.failures),
-        })
-    })
-}
 
 /// Enters a fresh world, and leaves none of it behind in whichever way `program` ends: destructors of what is left run
 /// while there still is a world.

@@ -113,6 +113,7 @@ impl<T> fmt::Debug for Job<T> {
 
 /// Why a wait ended without what it was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum WaitError {
     /// The time was up.
     #[error("not done within {0:?}")]

@@ -7,13 +7,13 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`host`] | [`simulate`]: a world that a test drives from outside |
+//! | [`Simulation`], [`simulate`], [`host`] | a world that a test drives from outside |
 //! | [`lab`] | experiments in such a world: run test code on nodes, wait for its value, cut nodes off |
 //! | [`run()`], [`timeline`] | run a scenario with a seed, which gives a [`Report`]; print the plan of a seed |
 //! | [`system`] | the interface of a system under test |
 //! | [`time`], [`task`], [`net`], [`rpc`], [`fs`], [`rand`], [`sync`], [`node`], [`group`] | the world, for the code on a node |
 //! | [`mod@event`], [`probe`] | events and assertions, reported by the code on a node |
-//! | [`history`], [`check`] | the history of client operations, and the checks of history and events |
+//! | [`history`], [`check`], [`models`] | the history of client operations, and the checks of history and events |
 //! | [`metric`] | consistency latency, recovery time, load balance |
 //! | [`scenario`], [`fault`] | scenario files, and faults as data |
 //! | [`trace`] | the digest, and the recorder of a run |
@@ -72,6 +72,7 @@ pub mod rand;
 pub mod rpc;
 mod run;
 pub mod scenario;
+pub mod simulation;
 pub mod sync;
 pub mod system;
 pub mod task;
@@ -82,8 +83,9 @@ mod world;
 pub use base::{
     Addr, Capacity, Dose, Failure, GroupId, Iops, Latency, NodeId, Offset, Phase, Rate, Size, Time, codec, seed,
 };
+pub use check::linearizable::models;
 pub use history::OpError;
-pub use host::{Injected, Sim, Simulated, simulate};
+pub use host::{Injected, Sim};
 pub use kernel::boundary::HarnessError;
 pub use kernel::{CpuModel, LIVELOCK_POLLS, Policy};
 pub use lab::{Job, WaitError};
@@ -92,6 +94,7 @@ pub use run::report::{Outcome, Report};
 pub use run::timeline::{Planned, timeline};
 pub use run::{RunError, RunOptions, run, validate};
 pub use scenario::Scenario;
+pub use simulation::{Simulated, Simulation, simulate};
 pub use system::{Client, Cluster, DynSystem, Manifest, System};
 
 /// For the macros of this crate; not part of its interface.

@@ -25,6 +25,7 @@ use crate::world::world;
 
 /// What a probe is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ProbeKind {
     /// [`crate::always!`]
     Always,

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::base::NodeId;
     use crate::base::seed::Seed;
-    use crate::event::{self, Booted, Event};
+    use crate::event::{self, Booted, Event, Scope};
     use crate::{history, kernel, metric};
 
     /// Whether each part is empty, in the order of the fields.
@@ -140,14 +140,14 @@ mod tests {
     /// Puts something into every part, and returns what is set when the listener is dropped.
     fn fill() -> Rc<Cell<bool>> {
         let dropped = Rc::new(Cell::new(false));
-        kernel::with(|state| state.add_node("a", "a"));
+        kernel::with(|state| state.add_node("a", "a", "a"));
         let tells = Tells(dropped.clone());
-        event::subscribe(Booted::kind(), "test", move |_, _| {
+        event::subscribe(Booted::kind(), "test", Scope::System, move |_, _| {
             let _ = &tells;
             Ok(())
         });
         history::on_invoke(|_, _| {});
-        metric::install::<Hears>();
+        metric::install::<Hears>(Scope::System);
         world(|world| world.any_planted.set(true));
         assert!(catch_unwind(AssertUnwindSafe(|| panic!("captured, and not asked about"))).is_err());
         dropped

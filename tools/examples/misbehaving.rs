@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim::check::Linearizable;
-use sim::check::linearizable::models::{Register, RegisterOp as Op, RegisterRet as Ret};
+use sim::models::{Register, RegisterOp as Op, RegisterRet as Ret};
 use sim::{Client, Cluster, Manifest, System, time};
 
 struct Misbehaving;

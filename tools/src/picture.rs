@@ -205,8 +205,8 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sim::check::linearizable::models::{Kv, KvOp, KvRet};
     use sim::check::linearizable::{Operation, Outcome, Verdict, check};
+    use sim::models::{Kv, KvOp, KvRet};
 
     use super::*;
 

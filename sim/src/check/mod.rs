@@ -49,6 +49,29 @@ pub struct Finished {
 }
 
 /// An oracle on finished runs.
+///
+/// ```
+/// use sim::check::{Check, Finished, Verdict, Violation};
+/// use sim::history::History;
+///
+/// /// Every operation has ended by the end of the run.
+/// struct AllEnd;
+///
+/// impl Check for AllEnd {
+///     const NAME: &'static str = "all-end";
+///
+///     fn check(run: &Finished) -> Result<Verdict, String> {
+///         let open = run.history.entries().iter().filter(|entry| entry.ended.is_none()).count();
+///         Ok(match open {
+///             0 => Verdict::Pass,
+///             _ => Verdict::Fail(Violation::new(format!("{open} operations have not ended"))),
+///         })
+///     }
+/// }
+///
+/// let idle = Finished { history: History::default(), end_ns: 0, healed_ns: None, nodes: Vec::new(), budget: 1_000 };
+/// assert_eq!(AllEnd::check(&idle), Ok(Verdict::Pass));
+/// ```
 pub trait Check: 'static {
     /// Its name in signatures and `breaks`.
     const NAME: &'static str;
@@ -58,6 +81,48 @@ pub trait Check: 'static {
 }
 
 /// An oracle on events: a fold that may object.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::time::Duration;
+/// use sim::check::{Invariant, Violation};
+/// use sim::event::On;
+/// use sim::{NodeId, observe, simulate};
+///
+/// sim::event! {
+///     /// A node has won an election.
+///     "example.became_leader" => pub struct BecameLeader {
+///         /// Its term.
+///         pub term: u64,
+///     }
+/// }
+///
+/// /// At most one leader is elected in a term (Raft, Figure 3).
+/// #[derive(Default)]
+/// struct ElectionSafety(BTreeMap<u64, NodeId>);
+///
+/// impl Invariant for ElectionSafety {
+///     const NAME: &'static str = "election-safety";
+///
+///     fn subscribe(on: &mut On<Self>) {
+///         on.event::<BecameLeader>(|this, moment, event| {
+///             let leader = *this.0.entry(event.term).or_insert(moment.node);
+///             match leader == moment.node {
+///                 true => Ok(()),
+///                 false => Err(Violation::new(format!("{leader:?} is a leader of term {}, too", event.term))),
+///             }
+///         });
+///     }
+/// }
+///
+/// let run = simulate(1, |sim| {
+///     sim.watch::<ElectionSafety>();
+///     sim.node("a", || async { observe!(BecameLeader { term: 1 }) });
+///     sim.node("b", || async { observe!(BecameLeader { term: 1 }) });
+///     sim.run_for(Duration::from_secs(1));
+/// });
+/// assert_eq!(run.unwrap().failures[0].signature, "election-safety");
+/// ```
 pub trait Invariant: Default + 'static {
     /// Its name in signatures and `breaks`.
     const NAME: &'static str;

@@ -7,7 +7,6 @@
 mod fold;
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::rc::Rc;

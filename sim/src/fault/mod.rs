@@ -21,6 +21,7 @@ use crate::net::LinkPatch;
 /// What a fault does. Each is undone when its `for` is over, and at the latest when the run heals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Fault<N> {
     /// The machines lose power, all at the same instant: memory is gone, and what they had not synced. Undone: they
     /// start again.

@@ -7,6 +7,30 @@
 //! Any part of the unsynced data may survive a crash too: single sectors of 512 bytes, each as it was at any moment since the
 //! last sync, a length without its bytes, a rename without the bytes of the file. The crash draws the surviving parts.
 //!
+//! ```
+//! use std::time::Duration;
+//! use sim::{fs, node, simulate};
+//!
+//! let run = simulate(1, |sim| {
+//!     let node = sim.node("a", || async {
+//!         if node::incarnation() == 1 {
+//!             let file = fs::File::create("synced").await.unwrap();
+//!             file.write_all_at(b"survives", 0).await.unwrap();
+//!             file.sync_all().await.unwrap();
+//!             fs::sync_dir("").await.unwrap();
+//!             fs::write("not-synced", b"may be lost").await.unwrap();
+//!         } else {
+//!             assert_eq!(fs::read("synced").await.unwrap(), b"survives");
+//!         }
+//!     });
+//!     sim.run_for(Duration::from_secs(1));
+//!     sim.crash(node);
+//!     sim.boot(node);
+//!     sim.run_for(Duration::from_secs(1));
+//! });
+//! assert_eq!(run.unwrap().failures, []);
+//! ```
+//!
 //! Errors are those of a real file system: [`io::Error`]s with the operating system's numbers.
 //!
 //! Paths are `/`-separated and relative to the node's own disk. The directory `""` is the disk's root and always exists.

@@ -21,6 +21,7 @@ use crate::world;
 
 /// The harness itself failed: nothing is known about the system.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HarnessError {
     /// No thread for the run.
     #[error("cannot start a thread for the run: {0}")]

@@ -8,7 +8,6 @@
 //! one that never became visible is counted as that.
 
 use std::any::{Any, TypeId};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 

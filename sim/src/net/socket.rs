@@ -21,6 +21,7 @@ pub struct Datagram {
 
 /// A socket could not be bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BindError {
     /// Another socket of the node has the port.
     #[error("port {0} is in use on this node")]

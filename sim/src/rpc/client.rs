@@ -14,6 +14,7 @@ use crate::time::{self, Instant};
 
 /// Why a call has no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RpcError {
     /// No reply in time. The request may have been executed, may still be, or may never be.
     #[error("no reply in time; the request may or may not have been executed")]

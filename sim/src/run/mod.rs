@@ -54,6 +54,7 @@ pub struct RunOptions {
 
 /// Why there is no report.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum RunError {
     /// The scenario is wrong.
     #[error(transparent)]

@@ -9,13 +9,18 @@ use super::{Client, Cluster, Description, NodeSpec, OPERATOR, System, names};
 use crate::kernel::BoxFuture;
 use crate::metric::Measures;
 
-/// A system whose parameter type is not known: what the tools hold. Implemented for every [`System`].
-pub trait DynSystem: Send + Sync {
+/// A system whose parameter type is not known: what the tools hold. Implemented for every [`System`], and by nobody else.
+pub trait DynSystem: sealed::Sealed + Send + Sync {
     /// What there is to know about it.
     fn description(&self) -> Description;
 
     /// Reads parameters and builds the cluster.
     fn instantiate(&self, params: toml::Table) -> Result<Box<dyn Instance>, toml::de::Error>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<S: super::System> Sealed for S {}
 }
 
 /// A system with its parameters, in one run.

@@ -169,7 +169,7 @@ impl<P> Client<P> {
     /// client crashes before, nobody knows how it ended.
     ///
     /// ```
-    /// # use sim::{Client, OpError, check::linearizable::models::{KvOp, KvRet}};
+    /// # use sim::{Client, OpError, models::{KvOp, KvRet}};
     /// # async fn ask(op: &KvOp) -> Option<KvRet> { None }
     /// async fn workload(cx: Client<()>, _: toml::Table) {
     ///     let op = KvOp::Get { key: "k".into() };

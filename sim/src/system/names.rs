@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn two_things_of_one_name_are_an_error() {
-        let clashes: [(fn(&mut Cluster) -> &mut Cluster, &str); 5] = [
+        type Build = fn(&mut Cluster) -> &mut Cluster;
+        let clashes: [(Build, &str); 5] = [
             (
                 |cluster| cluster.nodes("shard", 2).group("shard-1", "shard", 2),
                 "`shard-1` is the name of a group and of a node",

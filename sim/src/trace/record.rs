@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What kind of event a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Kind {
     /// The run's own milestones: phases.
     Phase,

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use sim::check::linearizable::models::{Kv, KvMap, Register};
 use sim::check::linearizable::{Model, Operation, Verdict, check};
+use sim::models::{Kv, KvMap, Register};
 
 use crate::recorded;
 

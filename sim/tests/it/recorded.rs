@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sim::check::linearizable::models::{KvOp, KvRet, RegisterOp, RegisterRet};
 use sim::check::linearizable::{Operation, Outcome};
+use sim::models::{KvOp, KvRet, RegisterOp, RegisterRet};
 
 /// A row of the table in the folder's README: `| file | mode | verdict | reference ms |`.
 pub struct Row {

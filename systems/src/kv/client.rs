@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sim::check::linearizable::models::{StoreOp, StoreRet};
+use sim::models::{StoreOp, StoreRet};
 use sim::time::Instant;
 use sim::{OpError, always, planted, time};
 

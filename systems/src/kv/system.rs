@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use sim::check::Linearizable;
-use sim::check::linearizable::models::{self, StoreOp};
+use sim::models::{self, StoreOp};
 use sim::{Client, Cluster, Manifest, Phase, System};
 
 use super::store::Store;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sim::check::linearizable::models::{StoreOp, StoreRet};
+use sim::models::{StoreOp, StoreRet};
 use sim::{Client, rand};
 
 use super::client::Clerk;

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use sim::check::linearizable::models::{KvOp, KvRet};
+use sim::models::{KvOp, KvRet};
 use sim::rpc::{self, CallOptions};
 use sim::{NodeId, OpError, node, sometimes, time};
 

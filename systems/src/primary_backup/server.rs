@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sim::check::linearizable::models::{KvOp, KvRet};
+use sim::models::{KvOp, KvRet};
 use sim::rpc::{CallOptions, Responder};
 use sim::sync::{Mutex, Notify};
 use sim::{always, node, observe, planted, rpc, select, sometimes, task, time};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sim::check::linearizable::models::{KvOp, KvRet};
 use sim::codec;
+use sim::models::{KvOp, KvRet};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::kit::session::{Replies, RequestId, Seen};

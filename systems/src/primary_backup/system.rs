@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sim::check::Linearizable;
-use sim::check::linearizable::models::{Kv, KvOp};
+use sim::models::{Kv, KvOp};
 use sim::{Cluster, Manifest, Phase, System};
 
 use super::checks::{

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sim::check::linearizable::models::KvOp;
+use sim::models::KvOp;
 use sim::{Client, node, rand, rpc, time};
 
 use super::Params;

@@ -12,8 +12,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use recorded::Row;
-use sim::check::linearizable::models::{Kv, KvMap, Register, Store, StoreRet};
 use sim::check::linearizable::{Model, Operation, Outcome, Verdict, check};
+use sim::models::{Kv, KvMap, Register, Store, StoreRet};
 
 const BUDGET: u64 = 100_000_000;
 /// At least so many checks of a file, and for so long.

@@ -72,7 +72,7 @@ fn one(args: &ReplayArgs, kept: Option<&Kept<'_>>, registry: &Registry<'_>, cons
     let options = RunOptions { planted: args.planted.clone(), recorder, freeze: freezes, ..RunOptions::default() };
     let report = sim::run(loaded.entry.system, &loaded.scenario, seed, options).map_err(|error| match error {
         RunError::Scenario(error) => BadScenarios::from(*error).into(),
-        RunError::Harness(error) => anyhow::Error::new(error),
+        error => anyhow::Error::new(error),
     })?;
     written.check()?;
     if !args.json {

@@ -72,7 +72,7 @@ pub(crate) fn line(record: &Record, width: usize) -> String {
         Kind::Panic | Kind::Failure => shown.red().bold().to_string(),
         Kind::Event => shown.cyan().to_string(),
         Kind::Op => shown.green().to_string(),
-        Kind::Send | Kind::Recv | Kind::Drop | Kind::Disk | Kind::Log => shown,
+        _ => shown,
     };
     format!("{}  {node}  {shown}\n", time.dimmed())
 }

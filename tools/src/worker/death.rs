@@ -1,13 +1,12 @@
 //! What the death of a worker says about the run that it made: a failure, under a signature that tells how.
 
-use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use sim::scenario::plan::DECLARED;
-use sim::{Dose, Failure, Metrics, Outcome, Report};
+use sim::{Failure, Outcome, Report};
 
 use super::one::Task;
 
@@ -83,29 +82,15 @@ fn without_thread_id(line: &str) -> String {
 pub fn report(task: &Task<'_>, seed: u64, failure: Failure) -> Report {
     let fails = task.scenario.plan(seed).map(|plan| plan.expect.fails).unwrap_or_default();
     let is_declared = fails.iter().any(|declared| failure.is_of(declared));
-    let (failure, declared) = if is_declared { (None, Some(failure)) } else { (Some(failure), None) };
-    Report {
-        scenario: task.scenario.path().to_owned(),
-        system: task.scenario.system().to_owned(),
-        seed,
-        verdict: if is_declared { Outcome::Pass } else { Outcome::Fail },
-        failure,
-        also: Vec::new(),
-        declared,
-        digest: String::new(),
-        world: String::new(),
-        virtual_ns: 0,
-        events: 0,
-        dose: if is_declared { Dose::from([(DECLARED.to_owned(), 1)]) } else { Dose::new() },
-        metrics: Metrics::default(),
-        sometimes: Vec::new(),
-        draws: Vec::new(),
-        faults: Vec::new(),
-        prevented: Vec::new(),
-        expect_sweep: BTreeMap::new(),
-        frozen: None,
-        history: None,
+    let mut report = Report::new(task.scenario.path(), task.scenario.system(), seed);
+    if is_declared {
+        report.declared = Some(failure);
+        report.dose.insert(DECLARED.to_owned(), 1);
+    } else {
+        report.verdict = Outcome::Fail;
+        report.failure = Some(failure);
     }
+    report
 }
 
 /// Whether a report is of that kind.

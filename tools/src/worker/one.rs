@@ -23,7 +23,7 @@ pub fn run(task: &Task<'_>, seed: u64, options: RunOptions) -> Ran {
     match catch_unwind(AssertUnwindSafe(|| sim::run(task.system, &task.scenario, seed, options))) {
         Ok(Ok(report)) => Ran::Ended(Box::new(report)),
         Ok(Err(RunError::Scenario(error))) => Ran::BadScenario(error),
-        Ok(Err(RunError::Harness(error))) => Ran::Broken(error.to_string()),
+        Ok(Err(error)) => Ran::Broken(error.to_string()),
         Err(payload) => Ran::Broken(format!("the harness panicked: {}", message(payload.as_ref()))),
     }
 }

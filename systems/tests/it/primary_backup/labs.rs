@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sim::check::linearizable::models::{KvOp, KvRet};
 use sim::fault::{Fault, InFlight};
+use sim::models::{KvOp, KvRet};
 use sim::net::LinkConfig;
 use sim::{Job, NodeId, Sim, Simulated, node, rand, rpc, simulate, time};
 use systems::kit::session::{RequestId, Session};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use sim::check::linearizable::models::{StoreOp, StoreRet};
 use sim::check::linearizable::{Operation, Outcome};
+use sim::models::{StoreOp, StoreRet};
 
 const CLIENTS: usize = 20;
 const OPERATIONS: usize = 2_000;

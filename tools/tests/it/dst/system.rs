@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim::check::Linearizable;
-use sim::check::linearizable::models::{Register, RegisterOp as Op, RegisterRet as Ret};
+use sim::models::{Register, RegisterOp as Op, RegisterRet as Ret};
 use sim::{Client, Cluster, DynSystem, Manifest, System, node, planted, rand, rpc, sometimes, time};
 
 /// Forgets everything in a crash.

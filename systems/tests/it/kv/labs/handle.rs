@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sim::check::linearizable::models::{self, StoreOp, StoreRet};
 use sim::check::linearizable::{Model, Operation, Outcome};
+use sim::models::{self, StoreOp, StoreRet};
 use sim::{OpError, time};
 use systems::kv::client::Clerk;
 

@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use sim::check::linearizable::models::{self, StoreOp, StoreRet};
 use sim::check::linearizable::{Operation, Outcome, Verdict, check};
+use sim::models::{self, StoreOp, StoreRet};
 use sim::net::LinkConfig;
 use sim::seed::{Seed, Sequence};
 use sim::{Injected, Job, Latency, NodeId, Sim, Time, simulate};

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use sim::check::linearizable::models::{StoreOp, StoreRet};
+use sim::models::{StoreOp, StoreRet};
 use sim::{Addr, OpError, rpc, time};
 use systems::kv::server::PORT;
 use systems::kv::store::{self, Answer, Command, Query, Store};
