@@ -118,6 +118,9 @@ macro_rules! buggify {
 }
 
 /// `planted!("raft.forget-vote")`: true if the run asked for this known bug. They prove that the harness finds bugs.
+///
+/// The site is half of a known bug; the other half is its declaration, [`Manifest::planted`](crate::Manifest::planted), which
+/// names the oracles that it breaks and the scenarios that find it.
 #[macro_export]
 macro_rules! planted {
     ($name:literal) => {

@@ -1,7 +1,10 @@
 //! Distributed systems, built to be tested with `sim`.
 //!
 //! Each system is a folder with the same rooms: `mod.rs` says what it is, which paper it follows and what it guarantees;
-//! then come the protocol's files, `client.rs`, `workload.rs`, `checks.rs`, and `system.rs`, its [`sim::System`].
+//! then come the protocol's files, `client.rs`, `workload.rs`, `checks.rs`, `known_bugs.rs`, and `system.rs`, its [`sim::System`].
+//!
+//! A known bug of a library is declared by the system that shows it: those of `storage` by [`journal`], those of Raft by [`raft`],
+//! those of `rsm` by [`kv`].
 //!
 //! | folder | what |
 //! |---|---|

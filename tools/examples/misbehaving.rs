@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sim::check::Linearizable;
 use sim::models::{Register, RegisterOp as Op, RegisterRet as Ret};
-use sim::{Client, Cluster, Manifest, System, time};
+use sim::{Client, Cluster, Manifest, System, planted, time};
 
 struct Misbehaving;
 
@@ -59,6 +59,9 @@ impl System for Misbehaving {
     fn describe(m: &mut Manifest<Self>) {
         m.name("misbehaving", "Does what no system should.").client_role("client");
         m.ops::<Op>().workload("mixed", mixed).check::<Linearizable<Register>>();
+        m.planted("misbehaving.forgets").breaks(["linearizable"]).found_by("calm", 4);
+        m.planted("misbehaving.panics").breaks(["linearizable"]).found_by("calm", 2);
+        m.planted("misbehaving.harmless").breaks(["linearizable"]);
     }
     fn build(&self, _: &Params, cluster: &mut Cluster) {
         cluster.nodes("client", 1);
@@ -83,6 +86,11 @@ async fn mixed(cx: Client<Params>, _: toml::Table) {
         cx.invoke(Op::Write { value }).ok(Ret::Done);
         for step in 0..params.work {
             black_box(step);
+        }
+        let _ = planted!("misbehaving.harmless");
+        assert!(!planted!("misbehaving.panics"), "a known bug");
+        if planted!("misbehaving.forgets") && seed == 2 {
+            cx.invoke(Op::Read).ok(Ret::Value(None));
         }
         if value == 7 {
             how.iter().for_each(|how| misbehave(*how));

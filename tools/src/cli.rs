@@ -54,7 +54,7 @@ Examples:
   cargo dst replay scenarios/kv/crash.toml 17    explain the run of seed 17
   cargo dst new scenario kv slow-leader          write a scenario to start from
   cargo dst check                                validate all scenarios
-  cargo dst corpus run                           repeat the kept runs
+  cargo dst corpus run                           repeat the kept runs, search for known bugs
 
 Exit codes:
   0  no bug found
@@ -135,7 +135,7 @@ Examples:
   # one scenario, with as many seeds as ten minutes allow
   cargo dst sweep scenarios/kv/crash.toml --for 10m
   # how many seeds does it take to find this known bug?
-  cargo dst sweep --planted kv.scan-in-pages --fail-fast
+  cargo dst sweep scenarios/kv --planted rsm.executes-again --fail-fast
   # a system with long runs that need much memory
   cargo dst sweep scenarios/kv --timeout 10m --memory 16GiB
   # for CI: each seed twice, with output for machines
@@ -159,7 +159,7 @@ stops at once.";
 #[derive(Debug, Args)]
 #[command(after_help = MERGE_EXAMPLES)]
 pub struct MergeArgs {
-    /// The outputs of `cargo dst sweep --shard slice:I/N --json`, one file per shard
+    /// The outputs of `cargo dst sweep --seeds N --shard slice:I/N --json`, one file per shard
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// Print the summary as JSON
@@ -265,7 +265,7 @@ Examples:
   # draw a history that is not linearizable; --json has the same data
   cargo dst replay scenarios/kv/crash.toml 17 --picture why.html
   # an entry of the corpus: exit code 0 if its expectation holds, even an expected failure
-  cargo dst replay seeds/primary-backup-swarm-115.toml";
+  cargo dst replay seeds/primary-backup-deposed-primary-11-pb-stale-read.toml";
 
 /// `dst check`
 #[derive(Debug, Args)]
@@ -302,7 +302,8 @@ Examples:
   cargo dst check --json | jq -r 'select(.type == \"diagnostic\") | \"\\(.path):\\(.line):\\(.column): \\(.title)\"'
 
 A scenario with an error cannot run. A warning points out a setting that can have no effect, with any seed. \
-Warnings are reported only for files without errors.";
+Warnings are reported only for files without errors. Without a name, the declarations of planted bugs are checked \
+too: the oracles and scenarios that they name must exist.";
 
 /// `dst new`
 #[derive(Debug, Args)]

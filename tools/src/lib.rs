@@ -14,7 +14,7 @@
 //! | [`picture`] | the HTML picture of a history that is not linearizable |
 //! | [`new`] | `dst new`: files to start from |
 //! | [`merge`] | `dst merge`: merges the shards of a sweep |
-//! | [`corpus`] | `dst corpus`: kept runs and their expected results |
+//! | [`corpus`] | `dst corpus`: kept runs and their expected results, and the search for planted bugs |
 //! | [`metrics`] | the metrics of systems, in percentiles |
 //! | [`build`] | identifies the build |
 //! | [`console`] | terminal output: colour, progress, closed pipes |
@@ -60,6 +60,10 @@
 //!    ```
 //!
 //! 2. The folder `scenarios/` has the scenario files, which `cargo dst sweep` runs by default.
+//!
+//!    A planted bug names its scenarios as the files in `scenarios/SYSTEM/` are named, without `.toml`: see
+//!    [`found_by`](sim::system::Planted::found_by). `cargo dst corpus run` searches for the bugs, with or without a corpus in
+//!    `seeds/`.
 //!
 //! 3. CI runs `cargo dst sweep --seeds 1000 --verify --json`. The exit code is the verdict ([`Exit`]), and the last line of
 //!    output is the summary.

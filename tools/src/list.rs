@@ -149,5 +149,7 @@ fn event(event: &EventInfo) -> String {
 }
 
 fn planted(planted: &PlantedInfo) -> String {
-    format!("{} (breaks {})", planted.name, planted.breaks.join(", "))
+    let found_by: Vec<&str> = planted.found_by.iter().map(|search| search.scenario.as_str()).collect();
+    let found_by = if found_by.is_empty() { String::new() } else { format!("; found by {}", found_by.join(", ")) };
+    format!("{} (breaks {}{found_by})", planted.name, planted.breaks.join(", "))
 }

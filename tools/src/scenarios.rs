@@ -16,6 +16,16 @@ use crate::registry::{Entry, Registry};
 /// Where scenarios are when nothing is named.
 pub const FOLDER: &str = "scenarios";
 
+/// Where the scenario of that name of a system is, seen from the folder that holds [`FOLDER`].
+pub fn of(system: &str, name: &str) -> PathBuf {
+    Path::new(FOLDER).join(system).join(format!("{name}.toml"))
+}
+
+/// Whether the system has a folder of scenarios here.
+pub fn has(system: &str) -> bool {
+    Path::new(FOLDER).join(system).is_dir()
+}
+
 /// A scenario that can be run.
 pub struct Loaded<'a> {
     /// The file.

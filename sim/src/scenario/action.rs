@@ -108,7 +108,7 @@ impl Visitor<'_> for KeySeed {
                 ));
             }
             None => {
-                let help = suggest(name, "all faults", What::names());
+                let help = suggest(name, "faults", What::names());
                 return Err(E::custom(format!("unknown fault `{name}`\nlabel: not a fault\nhelp: {help}")));
             }
         };

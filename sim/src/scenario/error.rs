@@ -180,21 +180,32 @@ impl fmt::Display for ScenarioError {
 
 impl std::error::Error for ScenarioError {}
 
-/// What to say about a name that is none of `known`: the nearest one if it may have been meant, and all there are.
+/// What to say about a name that is none of `known`: the nearest one if it may have been meant, and all there are. If those are
+/// too many to read, the nearest few; without a name, all in any case.
 pub fn suggest<'a>(name: &str, what: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    /// How many names one reads.
+    const MANY: usize = 12;
+    /// How many there are of more than that.
+    const FEW: usize = 8;
     let mut known: Vec<&str> = known.into_iter().collect();
     if known.is_empty() {
         return format!("there are no {what}");
     }
+    known.sort_unstable();
+    known.dedup();
     // A third of its letters may be wrong: enough for every typo, too few for another word.
     let allowed = (name.chars().count() / 3).max(1);
     let distance = |known: &str| strsim::damerau_levenshtein(name, known);
     let nearest = known.iter().copied().min_by_key(|known| distance(known)).filter(|known| distance(known) <= allowed);
-    known.sort_unstable();
-    known.dedup();
-    let all = format!("{what}: {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "));
+    let mut more = String::new();
+    if known.len() > MANY && !name.is_empty() {
+        more = format!(" and {} more", known.len() - FEW);
+        known.sort_by_key(|known| distance(known));
+        known.truncate(FEW);
+    }
+    let names = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match nearest {
-        Some(nearest) => format!("did you mean `{nearest}`? {all}"),
-        None => all,
+        Some(nearest) => format!("did you mean `{nearest}`? {what}: {names}{more}"),
+        None => format!("{what}: {names}{more}"),
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use super::planted::PlantedInfo;
 use crate::base::Phase;
-use crate::base::failure::is_of;
 
 /// What there is to know about a system without running it.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -52,18 +52,16 @@ pub struct EventInfo {
     pub types: Vec<String>,
 }
 
-/// A known bug.
-#[derive(Clone, Debug, Serialize)]
-pub struct PlantedInfo {
-    /// As in `raft.forget-vote`.
-    pub name: String,
-    /// The oracles that may report it: a sweep that finds something else has not found it.
-    pub breaks: Vec<String>,
-}
-
-impl PlantedInfo {
-    /// Whether a failure of that signature is this bug's doing.
-    pub fn is_broken_by(&self, signature: &str) -> bool {
-        self.breaks.iter().any(|oracle| is_of(signature, oracle))
+impl Description {
+    /// What is wrong with the declarations, in sentences without a full stop; nothing if all is well. A system whose author has
+    /// no test for it is told by `dst check`.
+    pub fn mistakes(&self) -> Vec<String> {
+        let mut mistakes: Vec<String> = self.planted.iter().flat_map(|bug| bug.mistakes(&self.checks)).collect();
+        for (i, bug) in self.planted.iter().enumerate() {
+            if self.planted[..i].iter().any(|earlier| earlier.name == bug.name) {
+                mistakes.push(format!("the planted bug `{}` is declared twice", bug.name));
+            }
+        }
+        mistakes
     }
 }

@@ -5,11 +5,12 @@ use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 
-use super::description::{Description, EventInfo, PlantedInfo, Suggested};
+use super::description::{Description, EventInfo, Suggested};
+use super::planted::{Planted, PlantedInfo};
 use super::{Client, OPERATOR, Protect, Protected, Selector, System};
 use crate::base::{NodeId, Phase};
 use crate::check::{Check, Finished, Invariant, Verdict};
-use crate::event::{Event, EventKind, Folds, On, Scope};
+use crate::event::{EVENTS, Event, EventKind, Folds, On, Scope};
 use crate::history::Op;
 use crate::kernel::BoxFuture;
 use crate::metric::{self, Consistency, Outcomes};
@@ -87,7 +88,21 @@ impl<S: System> Manifest<S> {
 
     /// An event that scenarios may be triggered by.
     pub fn event<E: Event>(&mut self) -> &mut Self {
-        let kind = E::kind();
+        self.event_kind(E::kind())
+    }
+
+    /// That event and all others that are declared in the same module, by name: a module's events are one vocabulary, which a
+    /// system speaks as a whole. An event that only some of the systems report that share a vocabulary is declared in a module of
+    /// its own, so that no system has an event which none of its lines reports.
+    pub fn events_beside<E: Event>(&mut self) -> &mut Self {
+        let module = E::kind().module;
+        // Where the linker has put them must not show.
+        let mut beside: Vec<&EventKind> = EVENTS.iter().filter(|kind| kind.module == module).collect();
+        beside.sort_unstable_by_key(|kind| kind.name);
+        beside.into_iter().fold(self, Self::event_kind)
+    }
+
+    fn event_kind(&mut self, kind: &EventKind) -> &mut Self {
         self.description.events.push(EventInfo {
             name: kind.name.to_owned(),
             fields: kind.fields.iter().map(|&field| field.to_owned()).collect(),
@@ -180,13 +195,13 @@ impl<S: System> Manifest<S> {
         self
     }
 
-    /// A known bug, and the oracles that may report it.
-    pub fn planted<const N: usize>(&mut self, name: &str, breaks: [&str; N]) -> &mut Self {
-        self.description.planted.push(PlantedInfo {
-            name: name.to_owned(),
-            breaks: breaks.iter().map(|&oracle| oracle.to_owned()).collect(),
-        });
-        self
+    /// A known bug: everything about it but its site, which is [`planted!`](crate::planted!) of the same name. See [`Planted`].
+    ///
+    /// A bug of a library is declared by the system that shows it, with that system's scenarios. Another one may declare it too.
+    pub fn planted(&mut self, name: &str) -> Planted<'_> {
+        let bugs = &mut self.description.planted;
+        bugs.push(PlantedInfo { name: name.to_owned(), ..PlantedInfo::default() });
+        Planted::new(bugs.last_mut().expect("one was just added"))
     }
 }
 

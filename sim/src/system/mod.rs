@@ -4,11 +4,16 @@
 //! parameters, so listing, checking a scenario and completion work from it alone. [`System::build`] says which nodes a
 //! cluster of given parameters has. Everything else is the system's own code on its nodes, talking to the world through
 //! `sim::{time, task, net, rpc, fs, rand}`.
+//!
+//! A system has the events that its own lines report, or those of a library that it uses. [`Manifest::events_beside`] adds all
+//! events of a module at once, since a module's events are one vocabulary. A known bug is declared in one place, with everything
+//! that tests and tools need to search for it: see [`Planted`].
 
 mod description;
 mod instance;
 mod manifest;
 mod names;
+mod planted;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -20,11 +25,12 @@ use crate::base::NodeId;
 use crate::event::On;
 use crate::history::{self, Call, Op, OpError};
 
-pub use description::{Description, EventInfo, PlantedInfo, Suggested};
+pub use description::{Description, EventInfo, Suggested};
 #[doc(hidden)]
 pub use instance::ClientSlot;
 pub use instance::{DynSystem, Instance, RoleMain};
 pub use manifest::{Manifest, PerGroup};
+pub use planted::{Planted, PlantedInfo, Search};
 
 /// A system under test.
 pub trait System: Send + Sync + Sized + 'static {

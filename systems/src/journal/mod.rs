@@ -29,6 +29,7 @@
 pub mod checks;
 pub mod client;
 pub mod events;
+mod known_bugs;
 pub mod ledger;
 pub mod ordered;
 pub mod recovery;

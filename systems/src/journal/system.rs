@@ -4,14 +4,11 @@ use serde::{Deserialize, Serialize};
 use sim::{Cluster, Manifest, Phase, System};
 
 use super::checks::{Durable, ReadBack, TheOnlyDisk};
-use super::events::{
-    Acked, Answered, Appended, Asked, Audited, Compacted, Listed, LostRecords, Poisoned, Reading, Recovered,
-    Recovering, SnapshotFailed, SnapshotSkipped, Snapshotted, Snapshotting, Torn, Unavailable,
-};
+use super::events::Asked;
 use super::ordered::Ordered;
 use super::visible::OnDisk;
 use super::workload::JournalOp;
-use super::{server, workload};
+use super::{known_bugs, server, workload};
 use crate::storage::wal::Marking;
 
 /// The keys of `[system]`.
@@ -51,39 +48,11 @@ impl System for Journal {
             .workload("read-all", workload::read_all)
             .suggest(Phase::Main, "append")
             .suggest(Phase::Final, "read-all");
-        m.event::<Asked>()
-            .event::<Answered>()
-            .event::<Reading>()
-            .event::<Listed>()
-            .event::<Audited>()
-            .event::<Appended>()
-            .event::<Acked>()
-            .event::<Recovering>()
-            .event::<Recovered>()
-            .event::<Unavailable>()
-            .event::<LostRecords>()
-            .event::<Torn>()
-            .event::<Snapshotting>()
-            .event::<Snapshotted>()
-            .event::<SnapshotFailed>()
-            .event::<SnapshotSkipped>()
-            .event::<Compacted>()
-            .event::<Poisoned>();
+        m.events_beside::<Asked>();
         m.protected::<TheOnlyDisk>();
         m.check::<Ordered>().invariant::<Durable>().invariant::<ReadBack>();
         m.consistency::<OnDisk>();
-        m.planted("journal.delete-before-snapshot", ["durable", "read-back"])
-            .planted("wal.ack-before-sync", ["durable", "read-back"])
-            .planted("wal.ignore-sync-error", ["durable", "read-back"])
-            .planted("wal.retry-sync", ["durable", "read-back"])
-            .planted("wal.trust-length", ["ordered", "read-back", "always:journal.a-verified-record-is-one"])
-            .planted("wal.rot-is-tail", ["durable", "read-back"])
-            .planted("wal.no-dir-sync", ["durable", "read-back"])
-            .planted("wal.trust-cache", ["durable", "read-back"])
-            .planted("wal.cut-without-sync", ["durable", "read-back"])
-            .planted("snapshot.no-dir-sync", ["durable", "read-back"])
-            .planted("snapshot.in-place", ["durable", "read-back"])
-            .planted("snapshot.no-checksum", ["ordered", "read-back", "always:journal.a-verified-snapshot-is-one"]);
+        known_bugs::declare(m);
     }
 
     fn build(&self, params: &Params, cluster: &mut Cluster) {

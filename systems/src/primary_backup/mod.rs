@@ -40,6 +40,7 @@
 
 pub mod checks;
 pub mod client;
+mod known_bugs;
 pub mod server;
 pub mod store;
 mod system;

@@ -5,12 +5,9 @@ use sim::check::Linearizable;
 use sim::models::{Kv, KvOp};
 use sim::{Cluster, Manifest, Phase, System};
 
-use super::checks::{
-    Acked, Applied, Backup, BecamePrimary, Completed, Heard, Holders, OneServerPerView, Primary, PrimaryHasState,
-    Proposed, Ready, ReplicasAgree, Synced, ViewDecided, ViewOrder,
-};
+use super::checks::{Applied, Backup, Holders, OneServerPerView, Primary, PrimaryHasState, ReplicasAgree, ViewOrder};
 use super::visible::OnBoth;
-use super::{server, view_service, workload};
+use super::{known_bugs, server, view_service, workload};
 
 /// The keys of `[system]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,15 +43,7 @@ impl System for PrimaryBackup {
             .suggest(Phase::Setup, "settle")
             .suggest(Phase::Main, "mixed")
             .suggest(Phase::Final, "read-all");
-        m.event::<Proposed>()
-            .event::<ViewDecided>()
-            .event::<Acked>()
-            .event::<Ready>()
-            .event::<Heard>()
-            .event::<BecamePrimary>()
-            .event::<Synced>()
-            .event::<Applied>()
-            .event::<Completed>();
+        m.events_beside::<Applied>();
         m.selector::<Primary>().selector::<Backup>().protected::<Holders>();
         m.check::<Linearizable<Kv>>()
             .invariant::<OneServerPerView>()
@@ -62,22 +51,7 @@ impl System for PrimaryBackup {
             .invariant::<PrimaryHasState>()
             .invariant::<ReplicasAgree>();
         m.consistency::<OnBoth>();
-        m.planted("pb.no-backup-ack", ["linearizable", "replicas-agree", "always:pb.backup-misses-nothing"])
-            .planted("pb.view-before-ack", ["view-order", "primary-has-state", "linearizable"])
-            .planted("pb.ready-before-transfer", ["primary-has-state", "linearizable", "replicas-agree"])
-            .planted("pb.transfer-without-sessions", ["linearizable"])
-            .planted(
-                "pb.transfer-beside-operations",
-                ["linearizable", "replicas-agree", "always:pb.backup-misses-nothing"],
-            )
-            .planted(
-                "pb.operations-side-by-side",
-                ["linearizable", "replicas-agree", "always:pb.backup-misses-nothing"],
-            )
-            .planted("pb.stale-read", ["linearizable"])
-            .planted("pb.backup-serves", ["one-server-per-view", "linearizable", "replicas-agree"])
-            .planted("pb.empty-keeps-role", ["linearizable", "replicas-agree", "primary-has-state"])
-            .planted("pb.view-not-durable", ["view-order", "one-server-per-view", "linearizable", "primary-has-state"]);
+        known_bugs::declare(m);
     }
 
     fn build(&self, params: &Params, cluster: &mut Cluster) {

@@ -7,28 +7,11 @@ use super::checks::{
     LeaderCompleteness, LogMatching, MajorityOfDisks, Monotonic, Ordering, Quorums, SameState, StateMachineSafety,
     TransferTargetUpToDate,
 };
-use super::events;
+use super::events::BecameLeader;
 
 /// Declares the events, selectors, protections and invariants, for each group of nodes that runs Raft: see [`sim::group`].
 pub fn declare<S: System>(m: &mut Manifest<S>) {
-    m.event::<events::BecameLeader>()
-        .event::<events::Voted>()
-        .event::<events::Restored>()
-        .event::<events::Forgotten>()
-        .event::<events::Appended>()
-        .event::<events::Wrote>()
-        .event::<events::Committed>()
-        .event::<events::Applied>()
-        .event::<events::Installed>()
-        .event::<events::Compacted>()
-        .event::<events::Members>()
-        .event::<events::MembersApplied>()
-        .event::<events::Acted>()
-        .event::<events::NextIndexDecreased>()
-        .event::<events::TimeoutNowSent>()
-        .event::<events::State>()
-        .event::<events::ReadIndexRequested>()
-        .event::<events::ReadIndexReceived>();
+    m.events_beside::<BecameLeader>();
     m.per_group()
         .selector::<Leader>()
         .protected::<MajorityOfDisks>()

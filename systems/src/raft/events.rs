@@ -1,4 +1,4 @@
-//! The events that servers report. [`super::checks`] judges them.
+//! The events that servers of every system on Raft report. [`super::checks`] judges them.
 
 use sim::{GroupId, event, observe};
 
@@ -141,14 +141,6 @@ event! {
         pub to: u64,
         /// The last entry of the leader's log.
         pub last: u64,
-    }
-
-    /// A server acknowledged a client's command as committed.
-    "raft.acked" => pub struct Acked {
-        /// The index of the command's entry.
-        pub index: u64,
-        /// The hash of the command.
-        pub hash: u64,
     }
 
     /// A state machine reached an index.

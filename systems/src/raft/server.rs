@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sim::rpc::{Incoming, Responder, Server, Service};
 use sim::sync::Notify;
-use sim::{always, group, node, observe, planted, select, task, time};
+use sim::{always, event, group, node, observe, planted, select, task, time};
 
 use super::driver::{Applies, Apply, EmptyDisk, Options, Raft, StartError};
 use super::events;
@@ -20,6 +20,16 @@ use super::system::Params;
 use super::waiting::{Decided, Waiting};
 use super::{Id, Index, Term};
 use crate::storage::StorageError;
+
+event! {
+    /// A server acknowledged a client's command as committed. Other systems on Raft do not report it.
+    "raft.acked" => pub struct Acked {
+        /// The index of the command's entry.
+        pub index: u64,
+        /// The hash of the command.
+        pub hash: u64,
+    }
+}
 
 /// Where servers listen to each other, and to clients.
 pub const PORTS: [u16; 2] = [1, 2];
@@ -227,7 +237,7 @@ impl Host {
         if let Some(Call { command, responder }) = applied {
             responder.send(&match command {
                 Some(hash) => {
-                    observe!(events::Acked { index, hash });
+                    observe!(Acked { index, hash });
                     Reply::Appended(index)
                 }
                 None => Reply::Read(index),

@@ -5,9 +5,8 @@ use sim::{Cluster, Manifest, Phase, System};
 
 use super::checks::AckedIsApplied;
 use super::config::Config;
-use super::events;
 use super::ordered::Ordered;
-use super::server;
+use super::server::{self, Acked};
 use super::visible::AppliedByAll;
 use super::workload::{self, LogOp};
 
@@ -126,7 +125,7 @@ impl System for RaftLog {
             .suggest(Phase::Main, "mixed")
             .suggest(Phase::Final, "read-all");
         super::declare(m);
-        m.event::<events::Acked>();
+        m.event::<Acked>();
         m.check::<Ordered>();
         m.per_group().invariant::<AckedIsApplied>().consistency::<AppliedByAll>();
         super::known_bugs::declare(m);

@@ -53,7 +53,6 @@
 //! Cowling, "Viewstamped Replication Revisited", 2012, section 4.
 
 mod client;
-mod known_bugs;
 mod leadership;
 pub mod operator;
 mod replica;
@@ -68,7 +67,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use client::{Client, Patience};
-pub use known_bugs::declare as declare_known_bugs;
 pub use leadership::{Leadership, Stopped};
 pub use replica::{Options, Reads, Replica, SubmitError};
 pub use session::{Limits, Outcome, Request, Sessions};

@@ -97,7 +97,7 @@ impl System for Counters {
         });
         raft::declare(m);
         m.per_group().consistency::<rsm::ExecutedByAll>();
-        m.planted("counters.one-too-many", ["same-state"]);
+        m.planted("counters.one-too-many").breaks(["same-state"]);
     }
 
     fn build(&self, _: &Params, cluster: &mut Cluster) {

@@ -1,41 +1,18 @@
-//! The scenarios of the journal: green without known bugs, and each known bug found, by the scenario made for it and by
-//! the generic swarm.
+//! The scenarios of the journal: green without known bugs, and each known bug found.
 
 use crate::swept::Swept;
 use systems::journal::Journal;
 
-const SWEPT: Swept = Swept {
-    system: &Journal,
-    folder: "journal",
-    made_for: &[
-        ("journal.delete-before-snapshot", "snapshot-crash"),
-        ("wal.ack-before-sync", "power-loss"),
-        ("wal.ignore-sync-error", "sync-errors"),
-        ("wal.retry-sync", "sync-errors"),
-        ("wal.trust-length", "rot-log"),
-        ("wal.rot-is-tail", "rot-log"),
-        ("wal.no-dir-sync", "crash"),
-        ("wal.trust-cache", "kill"),
-        ("wal.cut-without-sync", "power-loss"),
-        ("snapshot.no-dir-sync", "snapshot-crash"),
-        ("snapshot.in-place", "snapshot-crash"),
-        ("snapshot.no-checksum", "rot-snapshot"),
-    ],
-};
+const SWEPT: Swept = Swept { system: &Journal };
 
 #[test]
 fn every_scenario_holds() {
-    SWEPT.every_scenario_holds(10);
+    SWEPT.every_scenario_holds(10, &[]);
 }
 
 #[test]
-fn every_known_bug_is_found_by_the_scenario_made_for_it() {
-    SWEPT.every_known_bug_is_found_by_its_scenario(1_000);
-}
-
-#[test]
-fn every_known_bug_is_found_by_the_swarm() {
-    SWEPT.every_known_bug_is_found_by_the_swarm(5_000, &[]);
+fn every_known_bug_is_found() {
+    SWEPT.every_known_bug_is_found(1_000);
 }
 
 /// A check that sees nothing would hold on a disk that keeps nothing: what is acknowledged there must be a failure.

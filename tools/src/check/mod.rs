@@ -1,7 +1,9 @@
 //! `dst check`: reports errors in scenarios, and warns of settings that can have no effect.
 //!
-//! The command runs nothing. `sweep` and `replay` reject the same errors; only `check` shows warnings.
+//! The command runs nothing. `sweep` and `replay` reject the same errors; only `check` shows warnings, and errors in the
+//! declarations of planted bugs.
 
+mod declared;
 mod plan;
 
 use anyhow::Result;
@@ -26,8 +28,9 @@ pub fn run(args: &CheckArgs, registry: &Registry<'_>, console: &Console) -> Resu
     }
     let paths = scenarios::find(&args.scenarios)?;
     let mut sum = Sum { scenarios: paths.len(), ..Sum::default() };
-    for path in &paths {
-        let findings = scenarios::examine(path, registry).findings;
+    // What systems declare is no scenario's, and checked with all of them.
+    let declared = if args.scenarios.is_empty() { declared::mistakes(registry) } else { Vec::new() };
+    for findings in paths.iter().map(|path| scenarios::examine(path, registry).findings).chain(declared) {
         sum.add(&findings);
         if args.json {
             lines(&findings).iter().try_for_each(|line| console.json(line))?;

@@ -1,6 +1,5 @@
 //! `dst corpus` and its flags.
 
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -11,7 +10,7 @@ use clap::{Args, Subcommand};
 pub enum Command {
     /// Make a run, and keep it as an entry
     Add(AddArgs),
-    /// Repeat the runs of all entries, and report whether their expectations hold
+    /// Repeat the runs of all entries, search for all planted bugs, and report whether the expectations hold
     Run(RunArgs),
     /// List useless entries, and delete them
     Prune(PruneArgs),
@@ -21,7 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo dst corpus add scenarios/kv/crash.toml 17 --note \"lost a write until the log was synced\"
   cargo dst corpus run
-  cargo dst replay seeds/kv-crash-17.toml";
+  cargo dst replay seeds/primary-backup-new-backup-776.toml";
 
 /// `dst corpus add`
 #[derive(Debug, Args)]
@@ -30,19 +29,16 @@ pub struct AddArgs {
     /// The scenario file
     #[arg(value_name = "SCENARIO", required_unless_present = "refresh")]
     pub scenario: Option<PathBuf>,
-    /// The seed; the first one, with --within
+    /// The seed
     #[arg(value_name = "SEED", required_unless_present = "refresh")]
     pub seed: Option<u64>,
     /// Switch on a known bug
     #[arg(long, value_name = "NAME")]
     pub planted: Vec<String>,
-    /// Expect any of K seeds to find the planted bug
-    #[arg(long, value_name = "K", requires = "planted")]
-    pub within: Option<NonZeroU64>,
     /// The reason for keeping the entry
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
-    /// The name of the entry's file, without `.toml` [default: from system, scenario and seed, or from the planted bug]
+    /// The name of the entry's file, without `.toml` [default: from system, scenario, seed and planted bugs]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// The folder of the corpus
@@ -52,7 +48,7 @@ pub struct AddArgs {
     #[arg(long)]
     pub force: bool,
     /// Update the digests of drifted entries; their expectations must still hold
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["scenario", "seed", "planted", "within", "note", "name", "force"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["scenario", "seed", "planted", "note", "name", "force"])]
     pub refresh: Vec<PathBuf>,
 }
 
@@ -60,17 +56,17 @@ const ADD_EXAMPLES: &str = "\
 Examples:
   # a run that once failed and must hold from now on
   cargo dst corpus add scenarios/kv/crash.toml 17 --note \"lost a write until the log was synced\"
-  # a known bug, to be found by any of the first 30 seeds
-  cargo dst corpus add scenarios/kv/swarm.toml 0 --planted kv.scan-in-pages --within 30
+  # a run that shows a known bug
+  cargo dst corpus add scenarios/kv/crash.toml 16 --planted rsm.executes-again
   # after an intended change of behaviour
-  cargo dst corpus add --refresh seeds/kv-crash-17.toml";
+  cargo dst corpus add --refresh seeds/primary-backup-new-backup-776.toml";
 
 /// `dst corpus run`
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub struct RunArgs {
-    /// Entries, or folders of them [default: seeds]
-    #[arg(value_name = "FILE|FOLDER")]
+    /// Entries, folders of them, or planted bugs to search for [default: seeds, and all planted bugs]
+    #[arg(value_name = "FILE|FOLDER|BUG")]
     pub entries: Vec<PathBuf>,
     /// The number of parallel runs [default: one per core]
     #[arg(long, value_name = "J", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -88,9 +84,17 @@ pub struct RunArgs {
 
 const RUN_EXAMPLES: &str = "\
 Examples:
+  # all kept runs, and all searches
   cargo dst corpus run
-  cargo dst corpus run seeds/kv-crash-17.toml --json
-  cargo dst corpus run --strict
+  # all kept runs, and no search
+  cargo dst corpus run seeds --strict
+  # one run
+  cargo dst corpus run seeds/primary-backup-new-backup-776.toml --json
+  # the searches for one known bug
+  cargo dst corpus run rsm.executes-again
+
+A planted bug declares the scenarios that find it, and the number of seeds for each. A search runs these seeds \
+until an oracle that the bug breaks reports a failure; if none does, the search is broken.
 
 An entry is held (its expectation holds, and the run is unchanged), drifted (its expectation holds, but \
 the run has changed, so the entry may no longer test what it was kept for), or broken (its expectation \

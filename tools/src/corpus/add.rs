@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use owo_colors::OwoColorize;
+use sim::Report;
 
 use super::check::{self, Status};
-use super::entry::{Entry, Expectation};
 use crate::cli::Limits;
 use crate::cli::corpus::AddArgs;
 use crate::console::Console;
@@ -38,12 +38,9 @@ pub fn run(args: &AddArgs, registry: &Registry<'_>, console: &Console, workers: 
     let mut planted = args.planted.clone();
     planted.sort_unstable();
     planted.dedup();
-    if args.within.is_some() && planted.len() != 1 {
-        return Err(BadInput::error("--within is about one planted bug", "add an entry for each"));
-    }
     let name = match &args.name {
         Some(name) => plain(name)?,
-        None => default_name(&loaded.entry.description.name, &scenario, seed, &planted, args.within.is_some()),
+        None => default_name(&loaded.entry.description.name, &scenario, seed, &planted),
     };
     let file = args.into.join(format!("{name}.toml"));
     if file.exists() && !args.force {
@@ -58,30 +55,18 @@ pub fn run(args: &AddArgs, registry: &Registry<'_>, console: &Console, workers: 
     let team = Team::new(workers, &tasks, &Limits::default(), console)?;
     let mut maker = team.maker(&stop);
     let path = file.display().to_string();
-    let write = |ending: &str, digests: [&str; 2]| write(args, &scenario, seed, &target.planted, ending, digests);
-
-    let (text, what) = if args.within.is_some() {
-        let entry = Entry::parse(&path, &write("", ["", ""])).map_err(BadScenarios::from)?;
-        let checked = check::check(&entry, &target, 0, &mut *maker)?;
-        if checked.status != Status::Held {
-            console.say(&format!("{} {}; nothing was added\n", "error:".red().bold(), checked.what));
-            return Ok(Exit::BugFound);
-        }
-        (entry.source().to_owned(), checked.what)
-    } else {
-        let report = worker::report(&mut *maker, Run { scenario: 0, seed })?;
-        if death::is_death(&report) {
-            let title = format!("the run ends with {}, and has no digest to be known by", check::ending(&report));
-            return Err(BadInput::error(title, "add it once it ends by itself"));
-        }
-        let ending = check::ending(&report);
-        (write(ending, [&report.digest, &report.world]), ending.to_owned())
-    };
+    let report = worker::report(&mut *maker, Run { scenario: 0, seed })?;
+    let ending = check::ending(&report);
+    if death::is_death(&report) {
+        let title = format!("the run ends with {ending}, and has no digest to be known by");
+        return Err(BadInput::error(title, "add it once it ends by itself"));
+    }
+    let text = write(args, &scenario, &target.planted, &report);
     if place.write(&text, args.force)? == Written::Taken {
         return Err(taken(&file));
     }
     let replay = format!("cargo dst replay {}", text::quoted(&path));
-    console.print(&format!("added {path}: {what}\n{}\n", replay.cyan()))?;
+    console.print(&format!("added {path}: {ending}\n{}\n", replay.cyan()))?;
     Ok(Exit::Held)
 }
 
@@ -92,12 +77,12 @@ pub fn refresh(files: &[PathBuf], registry: &Registry<'_>, console: &Console, wo
         let target = entry.ready(registry).map_err(|unready| BadScenarios::from(unready.into_error()))?;
         let (tasks, stop) = ([target.task()], Stop::default());
         let team = Team::new(workers, &tasks, &Limits::default(), console)?;
-        let checked = check::check(&entry, &target, 0, &mut *team.maker(&stop))?;
-        let word = match (checked.status, &entry.expectation, &checked.report) {
-            (Status::Drifted, Expectation::Run { digest, world, .. }, Some(report)) => {
+        let checked = check::run(&entry, 0, &mut *team.maker(&stop))?;
+        let word = match (checked.status, &checked.report) {
+            (Status::Drifted, Some(report)) => {
                 // Only the digests: what somebody wrote around them stays as it is. The later place first.
                 let mut text = entry.source().to_owned();
-                let mut places = [(digest.span(), &report.digest), (world.span(), &report.world)];
+                let mut places = [(entry.digest.span(), &report.digest), (entry.world.span(), &report.world)];
                 places.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
                 for (span, value) in places {
                     text.replace_range(span, &quoted(value));
@@ -105,7 +90,7 @@ pub fn refresh(files: &[PathBuf], registry: &Registry<'_>, console: &Console, wo
                 Place::check(Path::new(&entry.path))?.write(&text, true)?;
                 "refreshed".yellow().bold().to_string()
             }
-            (Status::Broken, ..) => {
+            (Status::Broken, _) => {
                 exit = Exit::BugFound;
                 "BROKEN".red().bold().to_string()
             }
@@ -140,22 +125,15 @@ fn plain(name: &str) -> Result<String> {
 }
 
 /// What the entry is about, in letters, digits and dashes.
-fn default_name(system: &str, scenario: &Path, seed: u64, planted: &[String], is_search: bool) -> String {
+fn default_name(system: &str, scenario: &Path, seed: u64, planted: &[String]) -> String {
     let stem = scenario.file_stem().unwrap_or_default().to_string_lossy();
-    let mut name = if is_search { String::new() } else { format!("{system}-{stem}-{seed}") };
+    let mut name = format!("{system}-{stem}-{seed}");
     planted.iter().for_each(|bug| name += &format!("-{bug}"));
     name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
 }
 
 /// The text of an entry.
-fn write(
-    args: &AddArgs,
-    scenario: &Path,
-    seed: u64,
-    planted: &[String],
-    ending: &str,
-    [digest, world]: [&str; 2],
-) -> String {
+fn write(args: &AddArgs, scenario: &Path, planted: &[String], report: &Report) -> String {
     let mut text = String::new();
     let mut row = |key: &str, value: &str| {
         let _ = writeln!(text, "{key} = {value}");
@@ -165,17 +143,12 @@ fn write(
     }
     row("scenario", &quoted(&scenario.display().to_string()));
     // By hand, because a serializer of TOML refuses seeds that do not fit into 63 bits.
-    row("seed", &seed.to_string());
+    row("seed", &report.seed.to_string());
     let names: Vec<String> = planted.iter().map(|name| quoted(name)).collect();
     row("planted", &format!("[{}]", names.join(", ")));
-    match args.within {
-        Some(within) => row("within", &within.to_string()),
-        None => {
-            row("expect", &quoted(ending));
-            row("digest", &quoted(digest));
-            row("world", &quoted(world));
-        }
-    }
+    row("expect", &quoted(check::ending(report)));
+    row("digest", &quoted(&report.digest));
+    row("world", &quoted(&report.world));
     text
 }
 
@@ -192,9 +165,8 @@ mod tests {
     fn a_name_says_what_the_entry_is_about() {
         let planted = ["kv.stale-read".to_owned()];
         let path = Path::new("scenarios/kv/crash.toml");
-        assert_eq!(default_name("my_kv", path, 17, &[], false), "my-kv-crash-17");
-        assert_eq!(default_name("my_kv", path, 17, &planted, false), "my-kv-crash-17-kv-stale-read");
-        assert_eq!(default_name("my_kv", path, 0, &planted, true), "kv-stale-read");
+        assert_eq!(default_name("my_kv", path, 17, &[]), "my-kv-crash-17");
+        assert_eq!(default_name("my_kv", path, 17, &planted), "my-kv-crash-17-kv-stale-read");
     }
 
     #[test]

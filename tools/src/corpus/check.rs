@@ -1,13 +1,31 @@
-//! Whether an entry's expectation holds.
+//! Whether what is expected holds: of a run that is kept, or of a search.
 
 use anyhow::Result;
 use serde::Serialize;
 use sim::Report;
 
-use super::entry::{Entry, Expectation, PASS};
-use crate::sweep::Target;
+use super::entry::{Entry, PASS};
+use super::search::Search;
 use crate::text;
 use crate::worker::{self, Maker, Run};
+
+/// What can be expected.
+pub enum Case<'a> {
+    /// That a run ends as it did.
+    Run(Entry),
+    /// That a planted bug is found.
+    Search(Search<'a>),
+}
+
+impl Case<'_> {
+    /// What it is called in a line of output: the file, or bug and scenario.
+    pub fn name(&self) -> String {
+        match self {
+            Case::Run(entry) => entry.path.clone(),
+            Case::Search(search) => search.name(),
+        }
+    }
+}
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -41,27 +59,40 @@ pub fn ending(report: &Report) -> &str {
     report.violations().next().map_or(PASS, |failure| &failure.signature)
 }
 
-/// Makes the entry's run, or as many as it takes to find its bug. `task` is what `maker` knows its scenario by.
+/// Makes the entry's run, or as many as it takes to find the bug. `task` is what `maker` knows its scenario by.
 ///
 /// # Errors
 ///
 /// If the scenario turns out to be wrong, or the harness fails.
-pub fn check(entry: &Entry, target: &Target<'_>, task: usize, maker: &mut dyn Maker) -> Result<Checked> {
-    let mut make = |seed| worker::report(maker, Run { scenario: task, seed });
-    let Expectation::Within(most) = entry.expectation else {
-        let report = make(entry.seed)?;
-        let (status, what) = judge(entry, target, &report);
-        let found = Some(ending(&report).to_owned());
-        return Ok(Checked { status, what, found, seed: Some(entry.seed), report: Some(report) });
-    };
+pub fn check(case: &Case<'_>, task: usize, maker: &mut dyn Maker) -> Result<Checked> {
+    match case {
+        Case::Run(entry) => run(entry, task, maker),
+        Case::Search(wanted) => search(wanted, task, maker),
+    }
+}
+
+/// Makes the run of an entry.
+///
+/// # Errors
+///
+/// If the scenario turns out to be wrong, or the harness fails.
+pub fn run(entry: &Entry, task: usize, maker: &mut dyn Maker) -> Result<Checked> {
+    let report = worker::report(maker, Run { scenario: task, seed: entry.seed })?;
+    let (status, what) = judge(entry, &report);
+    let found = Some(ending(&report).to_owned());
+    Ok(Checked { status, what, found, seed: Some(entry.seed), report: Some(report) })
+}
+
+fn search(search: &Search<'_>, task: usize, maker: &mut dyn Maker) -> Result<Checked> {
     let mut others: Vec<String> = Vec::new();
-    for seed in (entry.seed..=u64::MAX).take(usize::try_from(most).unwrap_or(usize::MAX)) {
-        let report = make(seed)?;
-        if let Some(signature) = hit(entry, target, &report) {
-            let after = text::count(seed - entry.seed + 1, "seed");
+    for seed in 0..search.within {
+        let report = worker::report(maker, Run { scenario: task, seed })?;
+        let found = report.violations().find(|failure| search.bug.is_broken_by(&failure.signature));
+        if let Some(signature) = found.map(|failure| failure.signature.clone()) {
+            let after = text::count(seed + 1, "seed");
             return Ok(Checked {
                 status: Status::Held,
-                what: format!("found by {signature} after {after} of {most}"),
+                what: format!("found by {signature} after {after} of {}", search.within),
                 found: Some(signature),
                 seed: Some(seed),
                 report: Some(report),
@@ -75,36 +106,21 @@ pub fn check(entry: &Entry, target: &Target<'_>, task: usize, maker: &mut dyn Ma
         true => "no run failed".to_owned(),
         false => format!("runs failed otherwise: {}", others.join(", ")),
     };
-    let what = format!("not found within {}: {why}", text::count(most, "seed"));
+    let what = format!("not found within {}: {why}", text::count(search.within, "seed"));
     Ok(Checked { status: Status::Broken, what, found: None, seed: None, report: None })
 }
 
-/// The signature by which the run shows the bug that the entry searches for.
-fn hit(entry: &Entry, target: &Target<'_>, report: &Report) -> Option<String> {
-    let bug = entry.bug(target)?;
-    let found = report.violations().find(|failure| bug.is_broken_by(&failure.signature));
-    found.map(|failure| failure.signature.clone())
-}
-
 /// Whether a run is what the entry expects, and that in words.
-pub fn judge(entry: &Entry, target: &Target<'_>, report: &Report) -> (Status, String) {
-    let ending = ending(report);
-    match &entry.expectation {
-        Expectation::Within(_) => match hit(entry, target, report) {
-            Some(signature) => (Status::Held, format!("found by {signature}")),
-            None => (Status::Broken, format!("not found, but {ending}")),
-        },
-        Expectation::Run { expect, .. } if expect != ending => {
-            (Status::Broken, format!("expected {expect}, found {ending}"))
-        }
-        Expectation::Run { world, .. } if *world.get_ref() != report.world => {
-            let what = format!("{ending}, but in another run: world {}, now {}", world.get_ref(), report.world);
-            (Status::Drifted, what)
-        }
-        Expectation::Run { digest, .. } if *digest.get_ref() != report.digest => {
-            let digest = digest.get_ref();
-            (Status::Drifted, format!("{ending}, but planned in another way: digest {digest}, now {}", report.digest))
-        }
-        Expectation::Run { .. } => (Status::Held, ending.to_owned()),
+pub fn judge(entry: &Entry, report: &Report) -> (Status, String) {
+    let (ending, expect, world, digest) =
+        (ending(report), &entry.expect, entry.world.get_ref(), entry.digest.get_ref());
+    if expect != ending {
+        (Status::Broken, format!("expected {expect}, found {ending}"))
+    } else if *world != report.world {
+        (Status::Drifted, format!("{ending}, but in another run: world {world}, now {}", report.world))
+    } else if *digest != report.digest {
+        (Status::Drifted, format!("{ending}, but planned in another way: digest {digest}, now {}", report.digest))
+    } else {
+        (Status::Held, ending.to_owned())
     }
 }

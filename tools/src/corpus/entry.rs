@@ -1,4 +1,4 @@
-//! One entry of the corpus: a small TOML file that says which run is kept, and what is expected of it.
+//! A run that is kept: a small TOML file that says which it is, and what is expected of it.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use sim::scenario::{self, Diagnostic, ScenarioError, Sources, suggest};
-use sim::system::PlantedInfo;
 use toml::Spanned;
 
 use crate::registry::Registry;
@@ -27,10 +26,9 @@ struct Table {
     seed: u64,
     #[serde(default)]
     planted: Vec<Spanned<String>>,
-    expect: Option<Spanned<String>>,
-    digest: Option<Spanned<String>>,
-    world: Option<Spanned<String>>,
-    within: Option<Spanned<u64>>,
+    expect: String,
+    digest: Spanned<String>,
+    world: Spanned<String>,
 }
 
 /// An entry whose form is right.
@@ -41,26 +39,15 @@ pub struct Entry {
     /// Why it is kept.
     pub note: String,
     scenario: Spanned<String>,
-    /// The seed; the first of several, if it is a search.
+    /// The seed.
     pub seed: u64,
     planted: Vec<Spanned<String>>,
-    /// What must be so.
-    pub expectation: Expectation,
-}
-
-/// What is expected of an entry.
-pub enum Expectation {
-    /// Its one run ends like this.
-    Run {
-        /// [`PASS`] or a signature.
-        expect: String,
-        /// The digest of the run that was recorded.
-        digest: Spanned<String>,
-        /// The digest of what the system could notice in it.
-        world: Spanned<String>,
-    },
-    /// Its planted bug is found within so many seeds, by an oracle that it breaks.
-    Within(u64),
+    /// How its run must end: [`PASS`] or a signature.
+    pub expect: String,
+    /// The digest of the run that was recorded.
+    pub digest: Spanned<String>,
+    /// The digest of what the system could notice in it.
+    pub world: Spanned<String>,
 }
 
 /// Why an entry cannot be run.
@@ -103,50 +90,18 @@ impl Entry {
     ///
     /// If its form is not right.
     pub fn parse(path: &str, source: &str) -> Result<Entry, ScenarioError> {
-        let Table { note, scenario, seed, planted, expect, digest, world, within } = scenario::read(path, source)?;
-        let wrong = |problem: Diagnostic| Err(ScenarioError::new(Sources::one(path, source), vec![problem]));
-        let expectation = match (within, expect, digest, world) {
-            (None, Some(expect), Some(digest), Some(world)) => {
-                for text in [&digest, &world] {
-                    if text.get_ref().len() != 32 || !text.get_ref().bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                        let problem = Diagnostic::error("not a digest").at(text.span());
-                        return wrong(problem.label("expected 32 hexadecimal digits").help(
-                            "the run's own, as `cargo dst replay SCENARIO SEED` prints it; `cargo dst corpus add` \
-                             writes it down",
-                        ));
-                    }
-                }
-                Expectation::Run { expect: expect.into_inner(), digest, world }
-            }
-            (Some(within), None, None, None) => {
-                if *within.get_ref() == 0 {
-                    return wrong(Diagnostic::error("nothing is found within 0 seeds").at(within.span()));
-                }
-                if planted.len() != 1 {
-                    let problem = Diagnostic::error("`within` is about one planted bug").at(within.span());
-                    let label = format!("here are {} in `planted`", planted.len());
-                    return wrong(problem.label(label).help("name it: planted = [\"kv.stale-read\"]"));
-                }
-                Expectation::Within(within.into_inner())
-            }
-            (Some(_), expect, digest, world) => {
-                let other = expect.or(digest).or(world).map(|other| other.span()).unwrap_or_default();
-                let problem = Diagnostic::error("an entry is about one run or about a search, not both").at(other);
-                return wrong(problem.label("about one run").help(
-                    "with `within`, leave out `expect`, `digest` and `world`: any of its seeds may find the bug",
-                ));
-            }
-            (None, expect, digest, _) => {
-                let missing = [("expect", expect.is_some()), ("digest", digest.is_some()), ("world", false)];
-                let (name, _) = missing.into_iter().find(|(_, there)| !there).unwrap_or(missing[0]);
-                let problem = Diagnostic::error(format!("missing key `{name}`"));
-                return wrong(
-                    problem
-                        .help("an entry has `expect`, `digest` and `world` of its run, or `within` for a planted bug"),
+        let Table { note, scenario, seed, planted, expect, digest, world } = scenario::read(path, source)?;
+        for text in [&digest, &world] {
+            if text.get_ref().len() != 32 || !text.get_ref().bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                let problem = Diagnostic::error("not a digest").at(text.span());
+                let problem = problem.label("expected 32 hexadecimal digits").help(
+                    "the run's own, as `cargo dst replay SCENARIO SEED` prints it; `cargo dst corpus add` writes it down",
                 );
+                return Err(ScenarioError::new(Sources::one(path, source), vec![problem]));
             }
-        };
-        Ok(Entry { path: path.to_owned(), source: Arc::from(source), note, scenario, seed, planted, expectation })
+        }
+        let (path, source) = (path.to_owned(), Arc::from(source));
+        Ok(Entry { path, source, note, scenario, seed, planted, expect, digest, world })
     }
 
     /// The scenario file.
@@ -202,12 +157,6 @@ impl Entry {
         }
         Ok(Target { loaded, planted: self.planted() })
     }
-
-    /// The known bug that is searched for.
-    pub fn bug<'a>(&self, target: &'a Target<'_>) -> Option<&'a PlantedInfo> {
-        let name = self.planted.first().filter(|_| matches!(self.expectation, Expectation::Within(_)))?;
-        target.loaded.entry.planted_info(name.get_ref())
-    }
 }
 
 /// Whether the file is an entry of a corpus and not a scenario.
@@ -215,5 +164,5 @@ pub fn is_entry(path: &Path) -> bool {
     let Ok(text) = fs::read_to_string(path) else { return false };
     let Ok(table) = toml::de::DeTable::parse(&text) else { return false };
     let table = table.get_ref();
-    !table.contains_key("system") && ["scenario", "seed", "within", "digest"].iter().any(|key| table.contains_key(*key))
+    !table.contains_key("system") && ["scenario", "seed", "digest"].iter().any(|key| table.contains_key(*key))
 }

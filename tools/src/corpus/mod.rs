@@ -1,17 +1,19 @@
-//! `dst corpus`: runs worth keeping, and whether they still do what they did.
+//! `dst corpus`: runs worth keeping, and whether they still do what they did; and whether planted bugs are still found.
 //!
 //! An `entry` is a small file that says which run it is and what is expected of it. Runs are their seed only as long as
 //! the code is the same, so an entry has digests, too: when they do not match any more, it has drifted. What must survive
-//! every change is no single seed: that a planted bug is found is expected of a number of seeds.
+//! every change is no single seed: that a planted bug is found is expected of a number of seeds. Such a `search` has no file,
+//! it follows from the declaration of the bug.
 //!
-//! `add` makes entries, `run` makes their runs and `check`s them, `prune` finds those that say nothing any more.
-//! `dst replay` takes an entry in place of scenario and seed.
+//! `add` makes entries, `run` makes their runs and all searches and `check`s them, `prune` finds entries that say nothing any
+//! more. `dst replay` takes an entry in place of scenario and seed.
 
 mod add;
 pub(crate) mod check;
 pub(crate) mod entry;
 mod prune;
 mod run;
+mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -32,7 +34,7 @@ use crate::sweep::Target;
 use crate::worker::Workers;
 use crate::worker::one::Task;
 use crate::worker::team::Team;
-use check::Checked;
+use check::{Case, Checked};
 use entry::Entry;
 
 /// Where the corpus is when nothing is named.
@@ -100,12 +102,12 @@ fn load(paths: &[PathBuf]) -> Result<Vec<Entry>> {
     if errors.is_empty() { Ok(entries) } else { Err(BadScenarios(errors).into()) }
 }
 
-/// Checks entries, several at the same time, and hands them over in their order, until `take` fails.
+/// Checks them, several at the same time, and hands them over in their order, until `take` fails.
 fn check_all(
-    ready: &[(Entry, Target<'_>)],
+    ready: &[(Case<'_>, Target<'_>)],
     jobs: Option<u16>,
     (workers, limits, console): (Workers, &Limits, &Console),
-    mut take: impl FnMut(&Entry, Result<Checked>) -> Result<()>,
+    mut take: impl FnMut(&Case<'_>, Result<Checked>) -> Result<()>,
 ) -> Result<()> {
     let jobs = jobs.map_or_else(|| thread::available_parallelism().map_or(1, Into::into), usize::from);
     let tasks: Vec<Task<'_>> = ready.iter().map(|(_, target)| target.task()).collect();
@@ -119,9 +121,9 @@ fn check_all(
                 let mut maker = team.maker(stop);
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((entry, target)) = ready.get(index) else { return };
-                    let checked = check::check(entry, target, index, &mut *maker);
-                    let checked = checked.with_context(|| format!("`{}` cannot be checked", entry.path));
+                    let Some((case, _)) = ready.get(index) else { return };
+                    let checked = check::check(case, index, &mut *maker);
+                    let checked = checked.with_context(|| format!("`{}` cannot be checked", case.name()));
                     if sender.send((index, checked)).is_err() {
                         return;
                     }

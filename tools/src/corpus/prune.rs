@@ -6,8 +6,8 @@ use std::fs;
 use anyhow::{Context, Result};
 use owo_colors::OwoColorize;
 
-use super::check::Status;
-use super::entry::{Entry, Expectation, PASS, Unready};
+use super::check::{Case, Status};
+use super::entry::{Entry, PASS, Unready};
 use crate::cli::corpus::PruneArgs;
 use crate::console::Console;
 use crate::exit::{BadScenarios, Exit};
@@ -23,7 +23,7 @@ pub fn run(args: &PruneArgs, registry: &Registry<'_>, console: &Console, workers
     let (mut ready, mut errors) = (Vec::new(), Vec::new());
     for entry in entries {
         match entry.ready(registry) {
-            Ok(target) => ready.push((entry, target)),
+            Ok(target) => ready.push((Case::Run(entry), target)),
             Err(Unready::Gone(_)) => {
                 let why = format!("its scenario `{}` is gone", entry.scenario());
                 useless.insert(entry.path, why);
@@ -35,25 +35,22 @@ pub fn run(args: &PruneArgs, registry: &Registry<'_>, console: &Console, workers
         return Err(BadScenarios(errors).into());
     }
     let (mut broken, mut duplicates) = (Vec::new(), Vec::new());
-    super::check_all(&ready, args.jobs, (workers, &args.limits, console), |entry, checked| {
-        let checked = checked?;
+    super::check_all(&ready, args.jobs, (workers, &args.limits, console), |case, checked| {
+        let (path, checked) = (case.name(), checked?);
         match checked.status {
             Status::Held => {}
-            Status::Drifted => drop(useless.insert(entry.path.clone(), format!("{DRIFTED}: {}", checked.what))),
-            Status::Broken => broken.push(format!("{}  {}", entry.path, checked.what)),
+            Status::Drifted => drop(useless.insert(path, format!("{DRIFTED}: {}", checked.what))),
+            Status::Broken => broken.push(format!("{path}  {}", checked.what)),
         }
         Ok(())
     })?;
     // Only one that stays makes another one useless.
     let mut kept: Vec<&Entry> = Vec::new();
-    let mut stay: Vec<&Entry> = ready.iter().map(|(entry, _)| entry).collect();
-    stay.retain(|entry| !useless.contains_key(&entry.path));
-    // Of two searches for one bug the stricter stays.
-    stay.sort_by_key(|entry| match entry.expectation {
-        Expectation::Within(seeds) => seeds,
-        Expectation::Run { .. } => 0,
+    let entries = ready.iter().filter_map(|(case, _)| match case {
+        Case::Run(entry) => Some(entry),
+        Case::Search(_) => None,
     });
-    for entry in stay {
+    for entry in entries.filter(|entry| !useless.contains_key(&entry.path)).collect::<Vec<_>>() {
         match kept.iter().find(|earlier| is_duplicate(earlier, entry)) {
             Some(earlier) => duplicates.push((entry.path.clone(), format!("duplicate of {}", earlier.path))),
             None => kept.push(entry),
@@ -81,12 +78,6 @@ pub fn run(args: &PruneArgs, registry: &Registry<'_>, console: &Console, workers
 
 /// Two runs that fail in the same way are one example too many; two that pass are two, unless they are the same run.
 fn is_duplicate(a: &Entry, b: &Entry) -> bool {
-    let same_expectation = match (&a.expectation, &b.expectation) {
-        (Expectation::Within(_), Expectation::Within(_)) => true,
-        (Expectation::Run { expect, .. }, Expectation::Run { expect: other, .. }) => {
-            expect == other && (expect != PASS || a.seed == b.seed)
-        }
-        _ => false,
-    };
-    same_expectation && a.scenario() == b.scenario() && a.planted() == b.planted()
+    let same_ending = a.expect == b.expect && (a.expect != PASS || a.seed == b.seed);
+    same_ending && a.scenario() == b.scenario() && a.planted() == b.planted()
 }

@@ -3,7 +3,6 @@
 mod scenario;
 
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use sim::scenario::suggest;
@@ -38,7 +37,7 @@ fn scenario(args: &NewScenarioArgs, registry: &Registry<'_>, console: &Console) 
         let help = "give letters, digits, `-` and `_`, such as slow-leader: it becomes scenarios/SYSTEM/NAME.toml";
         return Err(BadInput::error(format!("{:?} is not a plain name of a file", args.name), help));
     }
-    let file = Path::new(scenarios::FOLDER).join(&entry.description.name).join(format!("{name}.toml"));
+    let file = scenarios::of(&entry.description.name, name);
     let path = file.display().to_string();
     let text = scenario::text(entry, name)?;
     let cannot = || format!("cannot write `{path}`");

@@ -8,17 +8,12 @@ use sim::Report;
 use crate::cli::ReplayArgs;
 use crate::console::Console;
 use crate::corpus::check::{self, Status};
-use crate::corpus::entry::{Entry, Expectation, Unready};
+use crate::corpus::entry::{Entry, Unready};
 use crate::exit::{BadInput, BadScenarios, Exit};
 use crate::registry::Registry;
-use crate::sweep::Target;
-use crate::worker::here::Here;
 
 /// An entry that is replayed.
-pub struct Kept<'a> {
-    entry: &'a Entry,
-    target: &'a Target<'a>,
-}
+pub struct Kept<'a>(&'a Entry);
 
 /// What its run says about it.
 pub struct Judged {
@@ -27,7 +22,7 @@ pub struct Judged {
     what: String,
 }
 
-/// Replays the run that an entry is about; of a search, the one that finds the bug.
+/// Replays the run that an entry is about.
 pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
     let entry = Entry::load(&args.scenario).map_err(BadScenarios::from)?;
     if args.seed.is_some() || !args.planted.is_empty() {
@@ -36,39 +31,20 @@ pub fn run(args: &ReplayArgs, registry: &Registry<'_>, console: &Console) -> Res
         return Err(BadInput::error(title, help));
     }
     let target = entry.ready(registry).map_err(Unready::into_error).map_err(BadScenarios::from)?;
-    let seed = match entry.expectation {
-        Expectation::Run { .. } => entry.seed,
-        Expectation::Within(_) => {
-            let tasks = [target.task()];
-            let checked = check::check(&entry, &target, 0, &mut Here::new(&tasks))?;
-            let Some(seed) = checked.seed else {
-                let judged = Judged { entry: entry.path.clone(), status: checked.status, what: checked.what };
-                if args.json {
-                    let mut line = json!({ "type": "run", "scenario": entry.scenario(), "planted": target.planted });
-                    judged.add_to(&mut line);
-                    console.json(&line)?;
-                } else {
-                    console.print(&judged.text())?;
-                }
-                return Ok(judged.exit());
-            };
-            seed
-        }
-    };
     let args = ReplayArgs {
         scenario: entry.scenario().into(),
-        seed: Some(seed),
+        seed: Some(entry.seed),
         planted: target.planted.clone(),
         ..args.clone()
     };
-    super::one(&args, Some(&Kept { entry: &entry, target: &target }), registry, console)
+    super::one(&args, Some(&Kept(&entry)), registry, console)
 }
 
 impl Kept<'_> {
     /// Compares the run with what is expected.
     pub fn judge(&self, report: &Report) -> Judged {
-        let (status, what) = check::judge(self.entry, self.target, report);
-        Judged { entry: self.entry.path.clone(), status, what }
+        let (status, what) = check::judge(self.0, report);
+        Judged { entry: self.0.path.clone(), status, what }
     }
 }
 

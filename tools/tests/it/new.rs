@@ -34,7 +34,7 @@ fn a_new_scenario_is_right_and_runs_green_and_its_fault_happens() {
         for next in ["check", "replay", "sweep"] {
             assert!(said.contains(&format!("cargo dst {next} {path}")), "{said}");
         }
-        assert_eq!(ended(folder, "check --deny-warnings", 0), "1 scenario: all right\n");
+        assert_eq!(ended(folder, &format!("check {path} --deny-warnings"), 0), "1 scenario: all right\n");
         let swept = ended(folder, &format!("sweep {path} --seeds 10 --json"), 0);
         let summary: Value = serde_json::from_str(swept.lines().last().unwrap()).unwrap();
         assert_eq!(summary["passed"], 10, "{swept}");
@@ -60,12 +60,13 @@ fn the_ideas_in_its_comments_are_right_too() {
             .collect();
         fs::write(&path, all).unwrap();
         // It includes a profile that is not here yet.
-        assert!(ended(folder, "check", 2).contains("there is no profile"));
+        let path = path.strip_prefix(folder).unwrap().display();
+        assert!(ended(folder, &format!("check {path}"), 2).contains("there is no profile"));
         fs::create_dir(folder.join("scenarios/profiles")).unwrap();
         for file in fs::read_dir(&shipped).unwrap().flatten() {
             fs::copy(file.path(), folder.join("scenarios/profiles").join(file.file_name())).unwrap();
         }
-        assert_eq!(ended(folder, "check --deny-warnings", 0), "1 scenario: all right\n");
+        assert_eq!(ended(folder, &format!("check {path} --deny-warnings"), 0), "1 scenario: all right\n");
     }
 }
 
@@ -91,7 +92,7 @@ fn the_shipped_profiles_leave_a_system_right() {
         fs::write(folder.join(format!("scenarios/primary_backup/{name}.toml")), own).unwrap();
         count += 1;
     }
-    assert_eq!(ended(folder, "check --deny-warnings", 0), format!("{} scenarios: all right\n", count + 1));
+    assert_eq!(ended(folder, "check scenarios --deny-warnings", 0), format!("{} scenarios: all right\n", count + 1));
     let swept = ended(folder, "sweep --seeds 10 --json", 0);
     let summary: Value = serde_json::from_str(swept.lines().last().unwrap()).unwrap();
     assert_eq!(summary["passed"], 10 * (count + 1));

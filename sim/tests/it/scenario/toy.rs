@@ -94,7 +94,7 @@ impl System for Toy {
         });
         m.selector::<First>().protected::<Holders>();
         m.check::<Echo>().invariant::<RoundsRise>();
-        m.planted("toy.wrong-echo", ["echo"]);
+        m.planted("toy.wrong-echo").breaks(["echo"]);
     }
     fn build(&self, params: &Params, cluster: &mut Cluster) {
         cluster.nodes("server", params.servers).nodes("client", params.clients);

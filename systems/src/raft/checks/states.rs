@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use sim::check::{Invariant, Violation};
 use sim::event::On;
 
-use super::super::events::{Acked, Applied, State};
+use super::super::events::{Applied, State};
+use super::super::server::Acked;
 
 /// State machines at the same index have executed the same commands, also those restored from a snapshot.
 #[derive(Default)]

@@ -1,39 +1,18 @@
-//! The scenarios of primary/backup: green without known bugs, and each known bug found, by the scenario made for it and by
-//! the generic swarm.
+//! The scenarios of primary/backup: green without known bugs, and each known bug found.
 
 use crate::swept::Swept;
 use systems::primary_backup::PrimaryBackup;
 
-const SWEPT: Swept = Swept {
-    system: &PrimaryBackup,
-    folder: "primary_backup",
-    made_for: &[
-        ("pb.no-backup-ack", "crash-primary"),
-        ("pb.view-before-ack", "view-service-crash"),
-        ("pb.ready-before-transfer", "new-backup"),
-        ("pb.transfer-without-sessions", "new-backup"),
-        ("pb.transfer-beside-operations", "new-backup"),
-        ("pb.operations-side-by-side", "concurrent-clients"),
-        ("pb.stale-read", "deposed-primary"),
-        ("pb.backup-serves", "concurrent-clients"),
-        ("pb.empty-keeps-role", "rolling-restarts"),
-        ("pb.view-not-durable", "view-service-crash"),
-    ],
-};
+const SWEPT: Swept = Swept { system: &PrimaryBackup };
 
 #[test]
 fn every_scenario_holds() {
-    SWEPT.every_scenario_holds(15);
+    SWEPT.every_scenario_holds(15, &[]);
 }
 
 #[test]
-fn every_known_bug_is_found_by_the_scenario_made_for_it() {
-    SWEPT.every_known_bug_is_found_by_its_scenario(2_000);
-}
-
-#[test]
-fn every_known_bug_is_found_by_the_swarm() {
-    SWEPT.every_known_bug_is_found_by_the_swarm(2_000, &[]);
+fn every_known_bug_is_found() {
+    SWEPT.every_known_bug_is_found(1_000);
 }
 
 /// How many seeds of the swarm are frozen and run again. `DST_FROZEN_SEEDS` asks for more.

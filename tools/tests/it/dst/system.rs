@@ -43,9 +43,9 @@ impl System for Forgetful {
     fn describe(m: &mut Manifest<Self>) {
         m.name("forgetful", "A register in memory.");
         describe(m);
-        m.planted("forgetful.stale", ["linearizable"]);
-        m.planted("forgetful.panics", ["linearizable"]);
-        m.planted("forgetful.harmless", ["linearizable"]);
+        m.planted("forgetful.stale").breaks(["linearizable"]);
+        m.planted("forgetful.panics").breaks(["linearizable"]);
+        m.planted("forgetful.harmless").breaks(["linearizable"]);
     }
     fn build(&self, params: &Params, cluster: &mut Cluster) {
         cluster.nodes("server", 1).nodes("client", params.clients);

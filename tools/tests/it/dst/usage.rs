@@ -18,8 +18,8 @@ fn help_teaches_by_example() {
         ("new scenario --help", "cargo dst new scenario kv slow-leader"),
         ("merge --help", "cargo dst merge 1.json 2.json"),
         ("corpus --help", "cargo dst corpus run"),
-        ("corpus add --help", "--planted kv.scan-in-pages --within 30"),
-        ("corpus run --help", "cargo dst corpus run --strict"),
+        ("corpus add --help", "--planted rsm.executes-again"),
+        ("corpus run --help", "cargo dst corpus run rsm.executes-again"),
         ("corpus prune --help", "cargo dst corpus prune --yes"),
     ] {
         let ended = dst(line).expect(Exit::Held);

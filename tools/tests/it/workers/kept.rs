@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{dst, scenarios, sweep};
+use super::{Ended, dst, scenarios, sweep};
 
 /// An entry of a run that passed once.
 fn entry(folder: &TempDir, name: &str, seed: u64) {
@@ -82,4 +82,84 @@ fn after_an_interruption_there_are_still_bundles() {
     assert_eq!(summary["interrupted"], true);
     let bundle = folder.path().join(summary["failures"][0]["bundle"].as_str().unwrap());
     assert!(fs::metadata(bundle.join("trace.txt")).unwrap().len() > 0);
+}
+
+/// A folder in which the scenario is that finds the known bugs, unless its system is another.
+fn with_known_bugs(system: &str) -> TempDir {
+    let folder = scenarios(&[("s", "seeds = {}")]);
+    let own = folder.path().join("scenarios/misbehaving");
+    fs::create_dir_all(&own).unwrap();
+    let text = fs::read_to_string(folder.path().join("s.toml")).unwrap();
+    fs::write(own.join("calm.toml"), text.replace("name = \"misbehaving\"", &format!("name = \"{system}\""))).unwrap();
+    folder
+}
+
+#[test]
+fn a_planted_bug_is_searched_for_as_it_is_declared() {
+    let folder = with_known_bugs("misbehaving");
+    // It needs no corpus.
+    let ended = dst(&folder, "corpus run misbehaving.forgets").end().expect(0);
+    let found =
+        "held     misbehaving.forgets in scenarios/misbehaving/calm.toml  found by linearizable after 3 seeds of 4\n";
+    let replay = "cargo dst replay scenarios/misbehaving/calm.toml 2 --planted misbehaving.forgets\n";
+    assert!(ended.out.starts_with(&format!("{found}         {replay}")), "{}", ended.out);
+    let replay = replay.trim().strip_prefix("cargo dst ").unwrap();
+    assert!(dst(&folder, replay).end().expect(1).out.contains("FAIL linearizable"));
+    // What fails by another oracle has not been found.
+    let ended = dst(&folder, "corpus run misbehaving.panics").end().expect(1);
+    assert!(ended.out.contains("not found within 2 seeds: runs failed otherwise: panic:"), "{}", ended.out);
+    let sweep = "cargo dst sweep scenarios/misbehaving/calm.toml --seeds 2 --planted misbehaving.panics\n";
+    assert!(ended.out.contains(sweep), "{}", ended.out);
+
+    // Without a name, all runs and all searches.
+    dst(&folder, "corpus add s.toml 1 --name one").end().expect(0);
+    let ended = dst(&folder, "corpus run --json").end().expect(1);
+    let lines = ended.json();
+    let of = |line: &Value| (line["entry"].clone(), line["status"].clone(), line["within"].clone());
+    let found: Vec<_> = lines[..3].iter().map(of).collect();
+    let expected = [
+        ("seeds/one.toml".into(), "held".into(), Value::Null),
+        ("misbehaving.forgets".into(), "held".into(), 4.into()),
+        ("misbehaving.panics".into(), "broken".into(), 2.into()),
+    ];
+    assert_eq!(found, expected, "{}", ended.out);
+    assert_eq!((&lines[1]["found_seed"], &lines[2]["found_seed"]), (&2.into(), &Value::Null));
+    assert_eq!((&lines[3]["entries"], &lines[3]["broken"]), (&3.into(), &1.into()));
+    // A folder of entries is these and no search.
+    assert!(dst(&folder, "corpus run seeds").end().expect(0).out.ends_with("1 entry: 1 held, 0 drifted, 0 broken\n"));
+}
+
+#[test]
+fn a_search_that_cannot_be_made_is_bad_input() {
+    let folder = with_known_bugs("misbehaving");
+    for (line, says) in [
+        ("misbehaving.forgot", "did you mean `misbehaving.forgets`?"),
+        ("nowhere", "no such entry, folder or planted bug: `nowhere`"),
+        ("misbehaving.harmless", "no scenario is declared to find the planted bug `misbehaving.harmless`"),
+        ("nowhere.toml", "no such entry or folder: `nowhere.toml`"),
+    ] {
+        let ended = dst(&folder, &format!("corpus run {line}")).end().expect(2);
+        assert!(ended.err.iter().any(|text| text.contains(says)), "{line}: {:?}", ended.err);
+    }
+    assert!(dst(&folder, "check").end().expect(0).out.contains("1 scenario: all right"));
+
+    fs::rename(
+        folder.path().join("scenarios/misbehaving/calm.toml"),
+        folder.path().join("scenarios/misbehaving/clam.toml"),
+    )
+    .unwrap();
+    let says = "the planted bug `misbehaving.forgets` is to be found by `scenarios/misbehaving/calm.toml`, which is";
+    for line in ["corpus run", "corpus run misbehaving.forgets", "check"] {
+        let Ended { out, err, .. } = dst(&folder, line).end().expect(2);
+        assert!(out.contains(says) || err.join("\n").contains(says), "{line}: {out}{err:?}");
+    }
+    assert!(dst(&folder, "check").end().out.contains("did you mean `clam`?"));
+}
+
+#[test]
+fn a_system_whose_scenarios_are_elsewhere_is_not_searched() {
+    let folder = scenarios(&[("s", "seeds = {}")]);
+    let ended = dst(&folder, "corpus run").end().expect(2);
+    assert!(ended.err.iter().any(|line| line.contains("`misbehaving` is left out")), "{:?}", ended.err);
+    assert!(ended.err.iter().any(|line| line.contains("no such entry or folder: `seeds`")), "{:?}", ended.err);
 }
