@@ -7,6 +7,7 @@ use std::time::Duration;
 use sim::{simulate, task, time};
 use systems::kv::store::{Command, Query, Store};
 use systems::kv::{Params, server};
+use systems::raft::Config;
 use systems::rsm::{Outcome, Reads, Replica, Request};
 
 const CLIENTS: u64 = 100_000;
@@ -65,7 +66,7 @@ fn with_server<R: Send + 'static>(
         reads,
         max_sessions: SESSIONS,
         snapshot_bytes: 64 << 10,
-        segment: 64 << 10,
+        raft: Config { segment: 64 << 10, ..Config::default() },
         ..Params::default()
     };
     let run = simulate(1, move |sim| {

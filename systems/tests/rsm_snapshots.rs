@@ -201,11 +201,9 @@ impl<'a> Lab<'a> {
 fn options(id: u64, servers: u64, snapshot_bytes: usize) -> Options {
     let raft = driver::Options {
         id: Id(id),
-        config: Config::default(),
-        tick: Duration::from_millis(20),
+        config: Config { segment: 64 << 10, ..Config::default() },
         dir: "raft".to_owned(),
         port: 1,
-        segment: 64 << 10,
         empty_disk: driver::EmptyDisk::New,
         members: Membership::of((0..servers).map(Id)),
         group: group::home(),

@@ -1,9 +1,6 @@
 //! `dst list`: systems, scenarios and faults.
 
-use std::fs;
-use std::path::PathBuf;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use owo_colors::OwoColorize;
 use serde::Serialize;
 use sim::Scenario;
@@ -21,7 +18,6 @@ use crate::text;
 struct Listing<'a> {
     systems: Vec<&'a Description>,
     scenarios: Vec<ScenarioLine>,
-    profiles: Vec<ProfileLine>,
     faults: Vec<&'static str>,
 }
 
@@ -29,15 +25,6 @@ struct Listing<'a> {
 struct ScenarioLine {
     path: String,
     system: String,
-    description: String,
-}
-
-#[derive(Serialize)]
-struct ProfileLine {
-    /// As scenarios include it.
-    name: String,
-    path: String,
-    /// The comment in its first line.
     description: String,
 }
 
@@ -63,27 +50,13 @@ pub fn run(args: &ListArgs, registry: &Registry<'_>, console: &Console) -> Resul
         }
     }
     let systems = registry.entries().iter().map(|entry| &entry.description).collect();
-    let profiles = if nothing_here { Vec::new() } else { profiles(&scenarios::profiles(&args.scenarios)?)? };
-    let listing = Listing { systems, scenarios: lines, profiles, faults: What::names().collect() };
+    let listing = Listing { systems, scenarios: lines, faults: What::names().collect() };
     if args.json {
         console.json(&listing)?;
     } else {
         console.print(&human(&listing))?;
     }
     Ok(if errors.is_empty() { Exit::Held } else { exit::explain(&BadScenarios(errors).into(), console) })
-}
-
-fn profiles(paths: &[PathBuf]) -> Result<Vec<ProfileLine>> {
-    let line = |path: &PathBuf| {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        let comment = text.lines().next().and_then(|line| line.strip_prefix('#')).unwrap_or_default();
-        Ok(ProfileLine {
-            name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            path: path.display().to_string(),
-            description: comment.trim().to_owned(),
-        })
-    };
-    paths.iter().map(line).collect()
 }
 
 /// Where the values of a listed thing begin.
@@ -125,14 +98,6 @@ fn human(listing: &Listing<'_>) -> String {
         }
         for line in lines {
             text += format!("  {:<width$}  {}", line.path, line.description).trim_end();
-            text += "\n";
-        }
-    }
-    if !listing.profiles.is_empty() {
-        text += &format!("\n{}\n\n", "profiles".bold());
-        let width = listing.profiles.iter().map(|profile| profile.path.chars().count()).max().unwrap_or(0);
-        for profile in &listing.profiles {
-            text += format!("  {:<width$}  {}", profile.path, profile.description).trim_end();
             text += "\n";
         }
     }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use sim::Scenario;
 use sim::scenario::plan::Frozen;
-use sim::scenario::{Diagnostic, Draft, PROFILES, ScenarioError, suggest};
-use xxhash_rust::xxh3::Xxh3;
+use sim::scenario::{Diagnostic, Draft, ScenarioError, suggest};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::exit::{BadInput, BadScenarios};
 use crate::registry::{Entry, Registry};
@@ -41,22 +41,14 @@ pub struct Loaded<'a> {
 }
 
 impl Loaded<'_> {
-    /// Tells two versions of the scenario apart: XXH3-128 of the texts of all its files, in hexadecimal.
+    /// Tells two versions of the scenario apart: XXH3-128 of its text, in hexadecimal.
     pub fn hash(&self) -> String {
-        let mut hasher = Xxh3::new();
-        for (index, source) in self.scenario.sources().iter().enumerate() {
-            // A length in between, so that text cannot move from one file to the next unseen.
-            if index > 0 {
-                hasher.update(&(source.text.len() as u64).to_le_bytes());
-            }
-            hasher.update(source.text.as_bytes());
-        }
-        format!("{:032x}", hasher.digest128())
+        format!("{:032x}", xxh3_128(self.scenario.source().as_bytes()))
     }
 }
 
 /// The files that are named: each file itself, all `*.toml` below each folder, and [`FOLDER`] if nothing is named. Sorted,
-/// each once. Folders of profiles hold no scenarios.
+/// each once.
 ///
 /// # Errors
 ///
@@ -97,9 +89,7 @@ fn walk(folder: &Path, found: &mut BTreeSet<PathBuf>) -> Result<()> {
         let path = entry.path();
         // A link to a folder is not followed: it may lead back here.
         if entry.file_type().with_context(cannot)?.is_dir() {
-            if entry.file_name() != PROFILES {
-                walk(&path, found)?;
-            }
+            walk(&path, found)?;
         } else if path.extension().is_some_and(|extension| extension == "toml") {
             found.insert(path);
         }
@@ -164,42 +154,7 @@ pub fn examine<'a>(path: &Path, registry: &'a Registry<'_>) -> Examined<'a> {
         let known = suggest(&name, "systems", registry.names());
         let problem = Diagnostic::error(format!("unknown system `{name}`")).at(place);
         let all = findings.diagnostics().iter().cloned().chain([problem.label("no system has this name").help(known)]);
-        findings = ScenarioError::new(draft.sources().clone(), all.collect());
+        findings = ScenarioError::new(draft.source().clone(), all.collect());
     }
     Examined { entry, scenario, findings }
-}
-
-/// The profiles below and beside what is named, or below [`FOLDER`] if nothing is. Sorted.
-///
-/// # Errors
-///
-/// If a folder cannot be read.
-pub fn profiles(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let default = [PathBuf::from(FOLDER)];
-    let mut folders = BTreeSet::new();
-    for path in if named.is_empty() { &default } else { named } {
-        let path = path.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(path);
-        if path.is_dir() {
-            profile_folders(path, &mut folders)?;
-        }
-        folders.extend(path.ancestors().skip(1).map(|folder| folder.join(PROFILES)).filter(|folder| folder.is_dir()));
-    }
-    let mut found = BTreeSet::new();
-    folders.iter().try_for_each(|folder| walk(folder, &mut found))?;
-    Ok(found.into_iter().collect())
-}
-
-fn profile_folders(folder: &Path, found: &mut BTreeSet<PathBuf>) -> Result<()> {
-    let cannot = || format!("cannot read the folder `{}`", folder.display());
-    for entry in fs::read_dir(folder).with_context(cannot)? {
-        let entry = entry.with_context(cannot)?;
-        if entry.file_type().with_context(cannot)?.is_dir() {
-            if entry.file_name() == PROFILES {
-                found.insert(entry.path());
-            } else {
-                profile_folders(&entry.path(), found)?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -72,7 +72,7 @@ impl From<ScenarioError> for RunError {
 
 /// Runs a scenario with a seed. A frozen scenario brings its own seed and known bugs, which take precedence.
 pub fn run(system: &dyn DynSystem, scenario: &Scenario, seed: u64, options: RunOptions) -> Result<Report, RunError> {
-    let plan = scenario.plan(seed)?;
+    let plan = scenario.plan(seed)?.with_suggested(&system.description());
     let seed = plan.frozen.as_ref().map_or(seed, |frozen| frozen.seed);
     let mut planted = options.planted;
     planted.extend(plan.frozen.iter().flat_map(|frozen| frozen.planted.clone()));

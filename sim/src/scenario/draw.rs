@@ -15,7 +15,6 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::error::Diagnostic;
-use super::sources::Sources;
 use crate::base::seed::{Draw, Probability, Purpose, Seed};
 use crate::base::{Offset, Time};
 
@@ -61,9 +60,9 @@ pub(super) struct Draws {
 }
 
 /// Makes every draw in `root`, which is not changed, or says what is wrong with them.
-pub(super) fn make(root: &mut DeTable<'_>, sources: &Sources, choices: Choices) -> Result<Draws, Vec<Diagnostic>> {
+pub(super) fn make(root: &mut DeTable<'_>, choices: Choices) -> Result<Draws, Vec<Diagnostic>> {
     let (mut draws, mut problems) = (Draws { drawn: Vec::new(), widest: 1 }, Vec::new());
-    each(root, sources, &mut |path, value| match one(path, value, choices) {
+    each(root, &mut |path, value| match one(path, value, choices) {
         Ok((drawn, alternatives)) => {
             draws.drawn.push(drawn);
             draws.widest = draws.widest.max(alternatives);
@@ -74,10 +73,10 @@ pub(super) fn make(root: &mut DeTable<'_>, sources: &Sources, choices: Choices) 
 }
 
 /// Puts the values in place of the draws, and says by key path what each came to, as TOML.
-pub(super) fn apply<'i>(root: &mut DeTable<'i>, sources: &Sources, draws: &'i Draws) -> Vec<(String, String)> {
+pub(super) fn apply<'i>(root: &mut DeTable<'i>, draws: &'i Draws) -> Vec<(String, String)> {
     let mut made: Vec<(String, String)> = Vec::new();
     let mut drawn = draws.drawn.iter();
-    each(root, sources, &mut |path, value| match drawn.next() {
+    each(root, &mut |path, value| match drawn.next() {
         Some(Drawn::Text(text)) => {
             if let Ok(new) = DeValue::parse(text) {
                 *value.get_mut() = new.into_inner();
@@ -112,11 +111,6 @@ enum Kind {
     Chance,
 }
 
-/// Whether a value is a draw of its own.
-pub(super) fn is_draw(value: &DeValue<'_>) -> bool {
-    parts(value).is_some()
-}
-
 /// A table is a draw if the name of one is its only key.
 fn parts<'v, 'i>(value: &'v DeValue<'i>) -> Option<(Kind, &'v Spanned<DeValue<'i>>)> {
     let table = value.as_table().filter(|table| table.len() == 1)?;
@@ -128,22 +122,13 @@ fn parts<'v, 'i>(value: &'v DeValue<'i>) -> Option<(Kind, &'v Spanned<DeValue<'i
 type Visit<'f, 'i> = dyn FnMut(&str, &mut Spanned<DeValue<'i>>) + 'f;
 
 /// Calls `visit` for every draw and its key path, inner ones first. Entries of lists count from one, as the default
-/// names of faults do; named faults go by their name, so that removing another one moves nothing. The workloads of a
-/// profile are counted in it, so that it draws the same wherever it is included.
-fn each<'i>(root: &mut DeTable<'i>, sources: &Sources, visit: &mut Visit<'_, 'i>) {
+/// names of faults do; named faults go by their name, so that removing another one moves nothing.
+fn each<'i>(root: &mut DeTable<'i>, visit: &mut Visit<'_, 'i>) {
     for (key, value) in root.iter_mut() {
         match value.get_mut() {
             DeValue::Array(workloads) if key.get_ref() == "workload" => {
-                let (mut profile, mut count) = (None, 0);
-                for workload in workloads.iter_mut() {
-                    let here = sources.profile_at(workload.span().start);
-                    count = if here == profile { count + 1 } else { 1 };
-                    let path = match &here {
-                        Some(name) => format!("workload[{name}.{count}]"),
-                        None => format!("workload[{count}]"),
-                    };
-                    profile = here;
-                    walk(&path, workload, visit);
+                for (i, workload) in workloads.iter_mut().enumerate() {
+                    walk(&format!("workload[{}]", i + 1), workload, visit);
                 }
             }
             DeValue::Array(rules) if key.get_ref() == "fault" => {

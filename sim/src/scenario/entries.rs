@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use serde::Deserialize;
+use serde::de::value::{Error, StrDeserializer};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::error::Diagnostic;
+use crate::base::Phase;
 
 /// Drops the entries that have `enabled = false`, and the faults that wait for a dropped one and so can never happen.
 /// Faults that have no name get their position in the file, `fault-1`, before any is dropped.
@@ -47,6 +50,26 @@ pub(super) fn settle(root: &mut DeTable<'_>) -> Vec<Diagnostic> {
         if dropped.len() == before {
             return problems;
         }
+    }
+}
+
+/// The phases that the file says the workloads of: those that it has an entry for, be it enabled or not, and all of them if
+/// it says that there are none.
+pub(super) fn phases(root: &DeTable<'_>) -> BTreeSet<Phase> {
+    match root.get("workload").map(Spanned::get_ref) {
+        None => BTreeSet::new(),
+        Some(DeValue::Array(entries)) if !entries.is_empty() => {
+            entries.iter().filter_map(|entry| phase(entry.get_ref().as_table()?)).collect()
+        }
+        Some(_) => BTreeSet::from([Phase::Setup, Phase::Main, Phase::Final]),
+    }
+}
+
+/// The phase of a workload's entry, if there is one of that name.
+pub(super) fn phase(entry: &DeTable<'_>) -> Option<Phase> {
+    match entry.get("phase") {
+        None => Some(Phase::default()),
+        Some(name) => Phase::deserialize(StrDeserializer::<Error>::new(name.get_ref().as_str()?)).ok(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level as Style, Origin, Renderer, Snippet};
 use serde::{Deserialize, Serialize};
 
-use super::sources::{Source, Sources};
+use super::source::Source;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,8 +27,7 @@ pub struct Diagnostic {
     pub level: Level,
     /// What is wrong, in one line.
     pub title: String,
-    /// The bytes that it is about, counted through all files of the scenario ([`Sources`]); none if it is about the file as
-    /// a whole.
+    /// The bytes that it is about; none if it is about the file as a whole.
     pub span: Option<Range<usize>>,
     /// What stands under the caret: what was expected.
     pub label: String,
@@ -80,16 +79,16 @@ pub struct Place<'a> {
     pub column: Option<usize>,
 }
 
-/// Everything that is wrong with a scenario, in all its files.
+/// Everything that is wrong with a scenario.
 #[derive(Clone, Debug)]
 pub struct ScenarioError {
     diagnostics: Vec<Diagnostic>,
-    sources: Sources,
+    source: Source,
 }
 
 impl ScenarioError {
-    /// Problems in these files. They are put in the order of the files, each once.
-    pub fn new(sources: Sources, mut diagnostics: Vec<Diagnostic>) -> ScenarioError {
+    /// Problems in this file. They are put in the order of the file, each once.
+    pub fn new(source: Source, mut diagnostics: Vec<Diagnostic>) -> ScenarioError {
         diagnostics.sort_by_key(|diagnostic| diagnostic.span.as_ref().map_or(0, |span| span.start));
         let mut unique: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
         diagnostics.into_iter().for_each(|diagnostic| {
@@ -97,7 +96,7 @@ impl ScenarioError {
                 unique.push(diagnostic);
             }
         });
-        ScenarioError { diagnostics: unique, sources }
+        ScenarioError { diagnostics: unique, source }
     }
 
     /// Whether anything is an error, and not only a warning.
@@ -110,25 +109,25 @@ impl ScenarioError {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.level == level).count()
     }
 
-    /// The scenario's own file.
+    /// The scenario's file.
     pub fn path(&self) -> &str {
-        &self.sources.scenario().path
+        self.source.path()
     }
 
     /// Where a problem is.
     pub fn place(&self, diagnostic: &Diagnostic) -> Place<'_> {
         let Some(span) = &diagnostic.span else { return Place { path: self.path(), line: None, column: None } };
-        let (source, span) = self.sources.locate(span);
-        let before = &source.text[..within(&source.text, &span).start];
+        let text = self.source.text();
+        let before = &text[..within(text, span).start];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Place {
-            path: &source.path,
+            path: self.path(),
             line: Some(before.matches('\n').count() + 1),
             column: Some(before[line_start..].chars().count() + 1),
         }
     }
 
-    /// The problems, in the order of the files.
+    /// The problems, in the order of the file.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
@@ -149,12 +148,12 @@ impl ScenarioError {
         let group = Group::with_title(level.primary_title(diagnostic.title.as_str()));
         let group = match &diagnostic.span {
             Some(span) => {
-                let (Source { path, text }, span) = self.sources.locate(span);
-                let mut annotation = AnnotationKind::Primary.span(within(text, &span));
+                let text = self.source.text();
+                let mut annotation = AnnotationKind::Primary.span(within(text, span));
                 if !diagnostic.label.is_empty() {
                     annotation = annotation.label(diagnostic.label.as_str());
                 }
-                group.element(Snippet::source(text.as_str()).path(path.as_str()).annotation(annotation))
+                group.element(Snippet::source(text).path(self.path()).annotation(annotation))
             }
             None => group.element(Origin::path(self.path())),
         };

@@ -8,11 +8,11 @@
 use std::ops::Range;
 
 use toml::Table;
+use toml::de::DeTable;
 
 use super::check::unknown_names;
 use super::draw::Choices;
 use super::error::{Diagnostic, ScenarioError};
-use super::include::{self, Merged};
 use super::locate::alternative;
 use super::parse::{Draft, Findings, MOST_PROBES, Reading, Scenario, args_span, keys, unknown_key};
 use super::plan::{Plan, What};
@@ -41,14 +41,18 @@ const MOST_KEYS: usize = 50;
 pub fn examine(draft: &Draft, system: Option<&dyn DynSystem>) -> Examined {
     let description = system.map(DynSystem::description);
     let mut findings = Findings::default();
-    let merged = include::merge(&draft.sources);
-    let mut warnings = Warnings::new(&merged);
+    let tree = draft.tree();
+    let mut warnings = Warnings::new(&tree);
     let mut first = None;
     let mut look = |choices: Choices| {
         let Reading { plan, mut problems, doubts, widest } = draft.read(choices);
+        let plan = match &description {
+            Some(description) => plan.map(|plan| plan.with_suggested(description)),
+            None => plan,
+        };
         let mut instance = None;
         if let (Some(plan), Some(system), Some(description)) = (&plan, system, &description) {
-            let asked = Asked { draft, merged: &merged, plan, doubts: &doubts };
+            let asked = Asked { draft, tree: &tree, plan, doubts: &doubts };
             instance = asked.system(system, description, &mut problems);
         }
         findings.add(problems);
@@ -80,7 +84,7 @@ pub fn examine(draft: &Draft, system: Option<&dyn DynSystem>) -> Examined {
 /// A plan that is compared with its system.
 struct Asked<'a> {
     draft: &'a Draft,
-    merged: &'a Merged<'a>,
+    tree: &'a DeTable<'a>,
     plan: &'a Plan,
     doubts: &'a Doubts,
 }
@@ -101,7 +105,7 @@ impl Asked<'_> {
         });
         let certain = problems.len() == before && !self.doubts.system;
         let nodes = instance.as_ref().filter(|_| certain).map(|instance| instance.nodes());
-        let unknown = unknown_names(&self.merged.tree, self.plan, description, nodes.as_deref());
+        let unknown = unknown_names(self.tree, self.plan, description, nodes.as_deref());
         problems.extend(unknown.into_iter().filter(|problem| self.is_news(problem)));
         if let Some(instance) = &instance {
             self.workloads(instance.as_ref(), problems);
@@ -134,7 +138,7 @@ impl Asked<'_> {
             for (index, what) in rule.what.get_ref().all().into_iter().enumerate() {
                 let within = rule.what.span();
                 let place = |fault: &str, key: &str| {
-                    let action = alternative(&self.merged.tree, &within, index);
+                    let action = alternative(self.tree, &within, index);
                     let place = action.and_then(|action| action.get(fault)?.get_ref().get(key));
                     place.map_or(within.clone(), toml::Spanned::span)
                 };

@@ -11,7 +11,6 @@ mod entries;
 mod error;
 mod examine;
 pub(crate) mod freeze;
-mod include;
 mod locate;
 pub mod max_down;
 mod parse;
@@ -20,7 +19,7 @@ pub mod plan;
 mod read;
 pub(crate) mod roster;
 mod rules;
-mod sources;
+mod source;
 pub mod target;
 mod tolerant;
 mod translate;
@@ -33,7 +32,7 @@ pub use freeze::freeze;
 pub use parse::{Draft, Scenario};
 pub use plan::Plan;
 pub use read::read;
-pub use sources::{PROFILES, Source, Sources, is_profile};
+pub use source::Source;
 pub use target::Targets;
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! From texts to [`Plan`]: merge, draw, drop what is not enabled, read, judge.
+//! From a text to a [`Plan`]: draw, drop what is not enabled, read, judge.
 //!
-//! Every stage works on one tree in which each key and value knows its place in the files, so that whatever is wrong is
-//! shown with a caret under it. The texts are parsed anew for each plan: the tree borrows from them.
+//! Every stage works on one tree in which each key and value knows its place in the file, so that whatever is wrong is
+//! shown with a caret under it. The text is parsed anew for each plan: the tree borrows from it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,17 +12,16 @@ use toml::de::DeTable;
 
 use super::draw::{self, Choices};
 use super::error::{Diagnostic, ScenarioError};
-use super::include::{self, Merged};
 use super::plan::{FaultRule, Plan, WorkloadTable};
-use super::sources::{Source, Sources};
+use super::source::Source;
 use super::tolerant::{Doubts, Tolerant};
 use super::{entries, locate, rules, translate};
 
-/// The texts of a scenario, right or not.
+/// The text of a scenario, right or not.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    pub(super) sources: Sources,
-    /// What went wrong before there were texts.
+    source: Source,
+    /// Why it could not be read from disk.
     pub(super) problems: Arc<[Diagnostic]>,
 }
 
@@ -42,54 +42,47 @@ pub(super) struct Reading {
 pub(super) const MOST_PROBES: usize = 64;
 
 impl Draft {
-    /// These texts: the scenario, then the profiles that it includes.
-    pub fn new(sources: Vec<Source>) -> Draft {
-        assert!(!sources.is_empty(), "a scenario has at least its own text");
-        Draft { sources: Sources::new(sources), problems: Arc::from([]) }
+    /// This text.
+    pub fn new(source: Source) -> Draft {
+        Draft { source, problems: Arc::from([]) }
     }
 
-    /// Reads a scenario file and its profiles. What cannot be read is a problem that [`super::examine()`] reports.
+    /// Reads a scenario file. That it cannot be read is a problem that [`super::examine()`] reports.
     pub fn load(path: &Path) -> Draft {
-        let (sources, problems) = Sources::read(path);
-        Draft { sources, problems: problems.into() }
+        let (source, problems) = Source::read(path);
+        Draft { source, problems: problems.into() }
     }
 
     /// The name of the system that it is about, and where it stands, if that much can be read.
     pub fn system(&self) -> Option<(String, Range<usize>)> {
-        let merged = include::merge(&self.sources);
-        let name = merged.tree.get("system")?.get_ref().get("name")?;
+        let tree = self.tree();
+        let name = tree.get("system")?.get_ref().get("name")?;
         Some((name.get_ref().as_str()?.to_owned(), name.span()))
     }
 
-    /// The files.
-    pub fn sources(&self) -> &Sources {
-        &self.sources
+    /// The file.
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     pub(super) fn error(&self, problems: Vec<Diagnostic>) -> ScenarioError {
-        ScenarioError::new(self.sources.clone(), problems)
+        ScenarioError::new(self.source.clone(), problems)
     }
 
     /// Makes the choices, and reads on after each mistake.
     pub(super) fn read(&self, choices: Choices) -> Reading {
         let nothing = |problems| Reading { plan: None, problems, doubts: Doubts::default(), widest: 1 };
-        if !self.problems.is_empty() && self.problems.iter().any(|problem| problem.span.is_none()) {
+        if !self.problems.is_empty() {
             return nothing(self.problems.to_vec());
         }
-        let Merged { tree, problems, broken, incomplete, .. } = include::merge(&self.sources);
-        let mut said = self.problems.to_vec();
-        let new = problems.into_iter().filter(|problem| self.problems.iter().all(|said| said.span != problem.span));
-        said.extend(new);
-        if broken {
-            return nothing(said);
+        let (mut tree, problems) = parse(self.source.text());
+        if !problems.is_empty() {
+            return nothing(problems);
         }
-        let mut tolerant = Tolerant::new(said);
-        tolerant.doubts.names |= incomplete;
-        tolerant.doubts.system |= incomplete;
+        let mut tolerant = Tolerant::default();
         let draws;
-        let mut tree = tree;
         loop {
-            match draw::make(&mut tree, &self.sources, choices) {
+            match draw::make(&mut tree, choices) {
                 Ok(made) => {
                     draws = made;
                     break;
@@ -101,21 +94,23 @@ impl Draft {
                 }
             }
         }
-        let made = draw::apply(&mut tree, &self.sources, &draws);
+        let made = draw::apply(&mut tree, &draws);
+        let phases = entries::phases(&tree);
         tolerant.problems.extend(entries::settle(&mut tree));
         let mut plan = tolerant.read(&mut tree);
         let Tolerant { mut problems, doubts, .. } = tolerant;
         if let Some(plan) = &mut plan {
             plan.draws = made;
+            plan.phases = phases;
             let judged = rules::problems(plan, &tree, &doubts);
             problems.extend(judged.into_iter().filter(|it| it.span.as_ref().is_none_or(|span| !doubts.covers(span))));
         }
         Reading { plan, problems, doubts, widest: draws.widest }
     }
 
-    /// The tree of the texts, before any draw.
+    /// The tree of the text, before any draw.
     pub(super) fn tree(&self) -> DeTable<'_> {
-        include::merge(&self.sources).tree
+        parse(self.source.text()).0
     }
 
     /// An error that arose when a table of a file was read without its spans: the message tells the key.
@@ -133,6 +128,19 @@ impl Draft {
         });
         translate::message(error.message()).at(place.unwrap_or(table))
     }
+}
+
+/// The tree of a text, and why the text is no TOML.
+fn parse(text: &str) -> (DeTable<'_>, Vec<Diagnostic>) {
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    let mut lines = BTreeSet::new();
+    let mut problems: Vec<Diagnostic> = errors.iter().map(translate::syntax).collect();
+    problems.retain(|problem| {
+        let start = problem.span.as_ref().map_or(0, |span| span.start);
+        // What follows on the same line is the parser finding its way back.
+        lines.insert(text.as_bytes()[..start.min(text.len())].iter().filter(|&&b| b == b'\n').count())
+    });
+    (tree.into_inner(), problems)
 }
 
 /// The keys that lead to an error in a table that was read without its spans.
@@ -156,7 +164,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Parses the text of a scenario that includes nothing; `path` is what errors call it.
+    /// Parses the text of a scenario; `path` is what errors call it.
     ///
     /// # Errors
     ///
@@ -164,29 +172,16 @@ impl Scenario {
     /// alternative of any draw, rules that contradict themselves. Names that only the system knows are for
     /// [`super::check()`].
     pub fn parse(path: &str, source: &str) -> Result<Scenario, ScenarioError> {
-        Scenario::of(&Draft { sources: Sources::one(path, source), problems: Arc::from([]) })
+        Scenario::of(&Draft::new(Source::new(path, source)))
     }
 
-    /// Reads a scenario file and the profiles that it includes.
+    /// Reads a scenario file.
     ///
     /// # Errors
     ///
-    /// As [`Scenario::parse`], and if a file cannot be read.
+    /// As [`Scenario::parse`], and if the file cannot be read.
     pub fn load(path: &Path) -> Result<Scenario, ScenarioError> {
         Scenario::of(&Draft::load(path))
-    }
-
-    /// The scenario that these texts are: itself, and the profiles that it includes, as [`Scenario::sources`] gives them.
-    ///
-    /// # Errors
-    ///
-    /// As [`Scenario::parse`], and if a profile is not among them.
-    ///
-    /// # Panics
-    ///
-    /// If there is no text at all.
-    pub fn from_sources(sources: Vec<Source>) -> Result<Scenario, ScenarioError> {
-        Scenario::of(&Draft::new(sources))
     }
 
     /// Looks at a draft often enough to have seen every alternative.
@@ -212,7 +207,8 @@ impl Scenario {
         }
     }
 
-    /// The scenario as it is with a seed: every draw made, every value typed.
+    /// The scenario as it is with a seed: every draw made, every value typed. What its system suggests where it says nothing
+    /// is not in it yet: see [`Plan::with_suggested`].
     ///
     /// # Errors
     ///
@@ -237,20 +233,15 @@ impl Scenario {
 
     /// The file, as errors call it.
     pub fn path(&self) -> &str {
-        &self.draft.sources.scenario().path
+        self.draft.source.path()
     }
 
-    /// The text of the file itself.
+    /// The text of the file.
     pub fn source(&self) -> &str {
-        &self.draft.sources.scenario().text
+        self.draft.source.text()
     }
 
-    /// All its files: itself, then the profiles that it includes.
-    pub fn sources(&self) -> &[Source] {
-        self.draft.sources.list()
-    }
-
-    /// Its texts.
+    /// Its text, as it can be examined.
     pub fn draft(&self) -> &Draft {
         &self.draft
     }

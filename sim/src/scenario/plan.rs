@@ -1,8 +1,9 @@
 //! What one run of a scenario is: the file with every draw made for one seed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
@@ -14,6 +15,7 @@ use crate::fault::{Fault, Nemesis};
 use crate::fs::DiskConfig;
 use crate::kernel::Policy;
 use crate::net::LinkConfig;
+use crate::system::Description;
 
 /// A scenario for one seed: nothing is left to draw but whom a fault hits and when an `every` fires.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,6 +50,9 @@ pub struct Plan {
     /// Every draw that was made: its key path, such as `system.servers` or `fault[cut].at`, and its value as TOML.
     #[serde(skip)]
     pub draws: Vec<(String, String)>,
+    /// The phases that the file says the workloads of, be it that there are none.
+    #[serde(skip)]
+    pub phases: BTreeSet<Phase>,
 }
 
 fn default_network() -> Spanned<LinkConfig> {
@@ -66,6 +71,33 @@ impl Plan {
         params.remove("name");
         params
     }
+
+    /// With the workloads that the system suggests for the phases that the file says nothing of. A frozen file says all.
+    ///
+    /// # Panics
+    ///
+    /// If the system suggests clients that no scenario could name.
+    #[must_use]
+    pub fn with_suggested(mut self, system: &Description) -> Plan {
+        // Whatever is wrong with a workload that the file does not have is shown at the system that suggests it.
+        let place = self.system.span();
+        for suggested in system.suggested.iter().filter(|_| self.frozen.is_none()) {
+            if !self.phases.contains(&suggested.phase) {
+                self.workloads.push(WorkloadTable {
+                    name: Spanned::new(place.clone(), suggested.workload.clone()),
+                    phase: suggested.phase,
+                    on: suggested.on.as_deref().map(|on| Spanned::new(place.clone(), target(on))),
+                    args: None,
+                });
+            }
+        }
+        self
+    }
+}
+
+/// The target that a text in a scenario would be.
+fn target(text: &str) -> Targets {
+    Targets::deserialize(StrDeserializer::<ValueError>::new(text)).unwrap_or_else(|error| panic!("`{text}`: {error}"))
 }
 
 /// `[run]`: phases, schedule and budget.
@@ -101,8 +133,8 @@ impl Default for RunTable {
         let cpu = crate::kernel::CpuModel::default();
         RunTable {
             setup: Time::from_nanos(10_000_000_000),
-            main: Time::from_nanos(10_000_000_000),
-            quiet: Time::from_nanos(10_000_000_000),
+            main: Time::from_nanos(6_000_000_000),
+            quiet: Time::from_nanos(15_000_000_000),
             schedule: Policy::default(),
             cpu_poll: Time::new(cpu.poll),
             wake_jitter: Time::new(cpu.wake_jitter),

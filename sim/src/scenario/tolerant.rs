@@ -72,11 +72,6 @@ pub(super) struct Tolerant {
 }
 
 impl Tolerant {
-    /// Goes on after these problems.
-    pub fn new(problems: Vec<Diagnostic>) -> Tolerant {
-        Tolerant { problems, ..Tolerant::default() }
-    }
-
     /// Notes problems of draws, and takes out the units that they are in. False if nothing could be taken out.
     pub fn without(&mut self, tree: &mut DeTable<'_>, problems: Vec<Diagnostic>) -> bool {
         let mut progress = false;
@@ -145,7 +140,7 @@ impl Tolerant {
             if let Some(name) = meant {
                 self.doubts.main |= name == "main";
                 let fault = matches!(unit.first(), Some(Step::Key(list)) if list == "fault");
-                self.doubts.names |= (fault && name == "name") || name == "fault" || name == "include";
+                self.doubts.names |= (fault && name == "name") || name == "fault";
                 self.doubts.meant.insert((table, name));
             }
         }

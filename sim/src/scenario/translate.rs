@@ -38,10 +38,8 @@ pub(super) fn message(text: &str) -> Diagnostic {
 
 fn title(text: &str) -> Diagnostic {
     if let Some((name, mut known)) = unknown(text, "unknown field `") {
-        // Some keys are read before the others, and are not known to serde: those of files, and those of entries.
-        if known.contains(&"frozen") {
-            known.push("include");
-        } else if known.contains(&"do") || known.contains(&"phase") {
+        // Some keys are read before the others, and are not known to serde: those of entries.
+        if known.contains(&"do") || known.contains(&"phase") {
             known.push("enabled");
         }
         Diagnostic::error(format!("unknown key `{name}`"))

@@ -10,8 +10,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::budget::Cluster;
+use super::entries::phase;
 use super::error::{Diagnostic, suggest};
-use super::include::Merged;
 use super::locate::{Item, find, key_at, table_at, target_span};
 use super::plan::{Action, DECLARED, FaultRule, Plan, What, When};
 use super::target::{Count, Target, Targets};
@@ -24,9 +24,11 @@ use crate::system::{Description, EventInfo, Instance};
 
 /// Warnings about one scenario, look by look.
 pub(super) struct Warnings<'a> {
-    merged: &'a Merged<'a>,
+    tree: &'a DeTable<'a>,
     /// By place and what it is about: what is to be said, or nothing if some look found it well.
     found: BTreeMap<(usize, usize, &'static str), Option<Diagnostic>>,
+    /// The phases that the system suggests a workload for.
+    suggested: BTreeSet<Phase>,
     frozen: bool,
 }
 
@@ -39,14 +41,15 @@ struct Look<'w, 'a> {
 }
 
 impl<'a> Warnings<'a> {
-    pub fn new(merged: &'a Merged<'a>) -> Warnings<'a> {
-        Warnings { merged, found: BTreeMap::new(), frozen: false }
+    pub fn new(tree: &'a DeTable<'a>) -> Warnings<'a> {
+        Warnings { tree, found: BTreeMap::new(), suggested: BTreeSet::new(), frozen: false }
     }
 
     /// Looks at the scenario as one seed has it.
     pub fn look(&mut self, plan: &Plan, description: &Description, instance: &dyn Instance) {
         // What happened, happened.
         self.frozen |= plan.frozen.is_some();
+        self.suggested.extend(description.suggested.iter().map(|suggested| suggested.phase));
         let cluster = Cluster::new(plan, description, instance);
         let mut look = Look { warnings: self, plan, description, cluster };
         look.workloads();
@@ -75,7 +78,7 @@ impl<'a> Warnings<'a> {
 
     /// The entries of a list.
     fn entries(&self, list: &str) -> impl Iterator<Item = &'a DeTable<'a>> + use<'a> {
-        let entries = match self.merged.tree.get(list).map(Spanned::get_ref) {
+        let entries = match self.tree.get(list).map(Spanned::get_ref) {
             Some(DeValue::Array(entries)) => Some(entries),
             _ => None,
         };
@@ -86,9 +89,8 @@ impl<'a> Warnings<'a> {
     fn never_enabled(&mut self) {
         for list in ["fault", "workload"] {
             for entry in self.entries(list) {
-                let name = entry.get("name").and_then(|name| name.get_ref().as_str());
-                // This is how a scenario says that it wants a profile without one of its faults.
-                if name.is_some_and(|name| self.merged.replaced.contains(name)) && list == "fault" {
+                // This is how a scenario says that it wants nothing of what the system suggests.
+                if list == "workload" && phase(entry).is_some_and(|phase| self.suggested.contains(&phase)) {
                     continue;
                 }
                 let Some(enabled) = entry.get("enabled") else { continue };
@@ -116,7 +118,7 @@ impl Look<'_, '_> {
     fn workloads(&mut self) {
         let plan = self.plan;
         let busy = plan.workloads.iter().any(|workload| workload.phase == Phase::Main);
-        let place = key_at(&self.warnings.merged.tree, &["system", "name"]).unwrap_or_else(|| plan.system.span());
+        let place = key_at(self.warnings.tree, &["system", "name"]).unwrap_or_else(|| plan.system.span());
         let known = &self.description.workloads;
         self.note(place, "main", !busy, || {
             Diagnostic::warning("no workload runs in the main phase")
@@ -138,7 +140,7 @@ impl Look<'_, '_> {
     }
 
     fn rule(&mut self, rule: &FaultRule) {
-        let tree = &self.warnings.merged.tree;
+        let tree = self.warnings.tree;
         let what = rule.what.span();
         let all = rule.what.get_ref().all();
         if rule.lasts.is_some() {
@@ -258,7 +260,7 @@ impl Look<'_, '_> {
 
     /// One that names too few nodes, or none.
     fn target(&mut self, target: &Target, within: &Range<usize>) {
-        let place = target_span(&self.warnings.merged.tree, target, within);
+        let place = target_span(self.warnings.tree, target, within);
         let base = target.base();
         let Some(pool) = self.cluster.nodes_of(base) else { return };
         self.note(place.clone(), "nobody", pool.is_empty(), || {
@@ -285,7 +287,7 @@ impl Look<'_, '_> {
     /// A crash that the fault budget never allows.
     fn budget(&mut self, name: &str, targets: &Targets, within: &Range<usize>) {
         let Some(target) = targets.0.first() else { return };
-        let place = target_span(&self.warnings.merged.tree, target, within);
+        let place = target_span(self.warnings.tree, target, within);
         let why = self.cluster.refusal(targets);
         self.note(place, "budget", why.is_some(), || {
             Diagnostic::warning(format!("the `{name}` never happens: the fault budget does not allow it"))
@@ -305,7 +307,7 @@ impl Look<'_, '_> {
                 _ => false,
             };
             let bad = !group.0.is_empty() && group.0.iter().all(&mut is_taken);
-            let place = table_at(&self.warnings.merged.tree, within)
+            let place = table_at(self.warnings.tree, within)
                 .and_then(|table| match table.get("partition")?.get_ref().get("groups")?.get_ref() {
                     DeValue::Array(groups) => groups.get(index).map(Spanned::span),
                     _ => None,
@@ -327,8 +329,7 @@ impl Look<'_, '_> {
         if let Some(node) = &when.node
             && let Some(nodes) = self.cluster.fixed(node)
         {
-            let place =
-                node.0.first().map_or(span.clone(), |first| target_span(&self.warnings.merged.tree, first, span));
+            let place = node.0.first().map_or(span.clone(), |first| target_span(self.warnings.tree, first, span));
             let invokes = nodes.iter().any(|node| self.cluster.is_client(*node));
             self.note(place, "node", when.op.is_some() && !invokes, || {
                 Diagnostic::warning("the trigger never fires")
@@ -340,7 +341,7 @@ impl Look<'_, '_> {
         let Some(event) = events.iter().find(|event| Some(&event.name) == when.event.as_ref()) else { return };
         for (field, wanted) in &when.fields {
             let Some(kind) = type_of(event, field) else { continue };
-            let place = find(&self.warnings.merged.tree, span, |item| item == Item::Key(field));
+            let place = find(self.warnings.tree, span, |item| item == Item::Key(field));
             self.note(place.unwrap_or_else(|| span.clone()), "where", !may_be(kind, wanted), || {
                 Diagnostic::warning(format!("`{field}` is never {wanted}"))
                     .label(format!("in `{}` it is {kind}", event.name))
@@ -358,7 +359,7 @@ impl Look<'_, '_> {
         known.push(DECLARED.to_owned());
         let actions = || plan.faults.iter().flat_map(|rule| rule.what.get_ref().all());
         for name in expected.keys() {
-            let Some(place) = key_at(&self.warnings.merged.tree, &["expect", table, name]) else { continue };
+            let Some(place) = key_at(self.warnings.tree, &["expect", table, name]) else { continue };
             // An event that the system did not declare is counted too.
             let is_known = known.contains(name) || EVENTS.iter().any(|event| event.name == name);
             self.note(place.clone(), "counted", !is_known, || {

@@ -20,7 +20,7 @@ pub struct Description {
     pub workloads: Vec<String>,
     /// What an operator can do to it in the middle of a run.
     pub actions: Vec<String>,
-    /// Which of them a new scenario should begin with, phase by phase.
+    /// Which of them run in the phases that a scenario says nothing of, in the order of the phases.
     pub suggested: Vec<Suggested>,
     /// The kinds of its client operations.
     pub ops: Vec<String>,
@@ -39,6 +39,9 @@ pub struct Suggested {
     pub phase: Phase,
     /// The workload.
     pub workload: String,
+    /// The clients that run it, as in a scenario; all, without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
 }
 
 /// An event type.

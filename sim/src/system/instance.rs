@@ -116,7 +116,7 @@ impl<S: System> Instance for Typed<S> {
             None => self.typed.clone(),
             Some(with) => {
                 let mut table = self.params.clone();
-                table.extend(with.clone());
+                overlay(&mut table, with);
                 Rc::new(table.try_into()?)
             }
         };
@@ -177,9 +177,36 @@ impl<S: System> Instance for Typed<S> {
     }
 }
 
+/// Puts other values into a table; in tables within it as well, so that what is not named stays.
+fn overlay(table: &mut toml::Table, with: &toml::Table) {
+    for (key, value) in with {
+        match (table.get_mut(key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(with)) => overlay(inner, with),
+            _ => {
+                table.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
 fn could_start<P>(offers: &[Offer<P>], name: &str, args: toml::Table) -> Result<(), toml::de::Error> {
     match offers.iter().find(|(known, ..)| known == name) {
         None => Ok(()),
         Some((_, _, accept)) => accept(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overlay_changes_what_it_names_and_no_more() {
+        let read = |text: &str| text.parse::<toml::Table>().expect("it is TOML");
+        let mut table = read("a = 1\nlist = [1, 2]\n[raft]\ntick_ms = 20\npre_vote = true\n");
+        overlay(&mut table, &read("b = 2\nlist = [3]\n[raft]\npre_vote = false\n"));
+        assert_eq!(table, read("a = 1\nb = 2\nlist = [3]\n[raft]\ntick_ms = 20\npre_vote = false\n"));
+        overlay(&mut table, &read("raft = 5\n"));
+        assert_eq!(table["raft"].as_integer(), Some(5), "what is no table is replaced as a whole");
     }
 }

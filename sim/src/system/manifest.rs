@@ -58,6 +58,12 @@ impl<S: System> Manifest<S> {
         };
         manifest.event::<crate::event::Booted>().event::<crate::event::Crashed>();
         S::describe(&mut manifest);
+        let Description { suggested, workloads, .. } = &mut manifest.description;
+        if suggested.iter().all(|suggested| suggested.phase != Phase::Main) {
+            let first = workloads.first().cloned();
+            suggested.extend(first.map(|workload| Suggested { phase: Phase::Main, workload, on: None }));
+        }
+        suggested.sort_by_key(|suggested| suggested.phase);
         manifest
     }
 
@@ -146,9 +152,16 @@ impl<S: System> Manifest<S> {
         self
     }
 
-    /// The workload that a new scenario should have in that phase. Without a word, it has the first one, in the main phase.
+    /// The workload that runs in that phase where a scenario says nothing of it, with its own arguments, on all clients. Where
+    /// the system says nothing either, the first workload runs in the main phase, and none in the others.
     pub fn suggest(&mut self, phase: Phase, workload: &str) -> &mut Self {
-        self.description.suggested.push(Suggested { phase, workload: workload.to_owned() });
+        self.description.suggested.push(Suggested { phase, workload: workload.to_owned(), on: None });
+        self
+    }
+
+    /// As [`Manifest::suggest`], on the clients that `on` names as in a scenario, such as `client-0`.
+    pub fn suggest_on(&mut self, phase: Phase, workload: &str, on: &str) -> &mut Self {
+        self.description.suggested.push(Suggested { phase, workload: workload.to_owned(), on: Some(on.to_owned()) });
         self
     }
 

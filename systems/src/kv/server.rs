@@ -8,7 +8,7 @@ use sim::{GroupId, group, node};
 use super::store::{self, Store};
 use super::system::Params;
 use crate::raft::membership::Membership;
-use crate::raft::{Config, Id, driver};
+use crate::raft::{Id, driver};
 use crate::rsm::{Limits, Options, Replica, service};
 
 /// Where servers listen to each other.
@@ -39,18 +39,8 @@ fn options(params: &Params) -> Options {
     let raft = driver::Options {
         id: Id(node::this().index() as u64),
         group: group::home(),
-        config: Config {
-            election_ticks: params.election_ticks,
-            heartbeat_ticks: params.heartbeat_ticks,
-            pre_vote: params.pre_vote,
-            clock_drift: params.clock_drift,
-            max_append_bytes: params.max_append_bytes,
-            snapshot_chunk: params.snapshot_chunk,
-            ..Config::default()
-        },
-        tick: Duration::from_millis(params.tick_ms),
+        config: params.raft.clone(),
         dir: "kv".to_owned(),
-        segment: params.segment,
         port: RAFT,
         empty_disk: driver::EmptyDisk::New,
         members: Membership::of(group::home().nodes()[..params.servers].iter().map(|node| Id(node.index() as u64))),

@@ -24,26 +24,13 @@ pub struct Params {
     pub spares: usize,
     /// How many clients.
     pub clients: usize,
-    /// How reads are answered: `log`, `index` or `lease`.
+    /// How reads are answered: `log`, `index` or `lease`, which is `index` with [`raft::Config::lease_reads`].
     pub reads: Reads,
-    /// How long a tick is.
-    pub tick_ms: u64,
-    /// See [`raft::Config::election_ticks`].
-    pub election_ticks: u64,
-    /// See [`raft::Config::heartbeat_ticks`].
-    pub heartbeat_ticks: u64,
-    /// See [`raft::Config::pre_vote`].
-    pub pre_vote: bool,
-    /// See [`raft::Config::clock_drift`].
-    pub clock_drift: f64,
-    /// See [`raft::Config::max_append_bytes`].
-    pub max_append_bytes: usize,
-    /// See [`raft::Config::snapshot_chunk`].
-    pub snapshot_chunk: usize,
+    /// How Raft behaves.
+    #[serde(deserialize_with = "rsm::raft_config")]
+    pub raft: raft::Config,
     /// When the log has more bytes than this, and more than the last snapshot, a snapshot takes its place; 0 is never.
     pub snapshot_bytes: usize,
-    /// How many bytes a segment of the log on disk has before the next one is begun.
-    pub segment: u64,
     /// The most bytes of one value.
     pub max_value: usize,
     /// The most bytes of all keys and values: see [`Limits::total`](super::store::Limits::total).
@@ -62,21 +49,14 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        let (config, limits, patience) = (raft::Config::default(), Limits::default(), Patience::default());
+        let (limits, patience) = (Limits::default(), Patience::default());
         Params {
             servers: 3,
             spares: 0,
             clients: 3,
             reads: Reads::Index,
-            tick_ms: 20,
-            election_ticks: config.election_ticks,
-            heartbeat_ticks: config.heartbeat_ticks,
-            pre_vote: config.pre_vote,
-            clock_drift: config.clock_drift,
-            max_append_bytes: config.max_append_bytes,
-            snapshot_chunk: config.snapshot_chunk,
+            raft: raft::Config::default(),
             snapshot_bytes: 4_000,
-            segment: 8 * 1024,
             max_value: 64 << 10,
             max_bytes: 4 << 20,
             session_idle_ms: limits.idle.as_millis() as u64,

@@ -14,12 +14,12 @@ crate::args! {
     /// Arguments of `mixed`.
     pub struct Mixed {
         /// How many keys there are.
-        keys: u64 = 3,
+        keys: u64 = 2,
         /// Share of reads, 0 to 1.
         reads: f64 = 0.5,
         /// Share of appends among the writes, 0 to 1.
         appends: f64 = 0.7,
-    } paced { think_ms: (10, 200), deadline_ms: 4_000 }
+    } paced { think_ms: (1, 40), deadline_ms: 4_000 }
 }
 
 /// Gets, puts and appends of unique values on a few keys.
@@ -42,7 +42,7 @@ crate::args! {
     /// Arguments of `read-all`.
     pub struct ReadAll {
         /// How many keys there are.
-        keys: u64 = Mixed::default().keys,
+        keys: u64 = 3,
         /// After this many milliseconds a read is given up.
         deadline_ms: u64 = 10_000,
     }

@@ -1,11 +1,26 @@
-//! The configuration of a server. Times are in ticks; [`driver::Options::tick`](super::driver::Options::tick) sets the length
-//! of a tick.
+//! The configuration of a server: `[system.raft]` in the scenarios of every system on Raft.
 
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 use sim::planted;
 
-/// The configuration of the core. Every extension of the paper's basic algorithm can be switched off.
-#[derive(Clone, Debug, PartialEq)]
+/// The configuration of a server. Times are in ticks. Every extension of the paper's basic algorithm can be switched off.
+///
+/// A system on Raft has it among its own parameters, as `raft`, so that its scenarios can set it:
+///
+/// ```
+/// let text = "[system]\nname = \"raft\"\nservers = 5\n\n[system.raft]\nelection_ticks = 25\npre_vote = false\n";
+/// let scenario = sim::Scenario::parse("example.toml", text).unwrap();
+/// sim::validate(&systems::raft::RaftLog, &scenario).unwrap();
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// The length of a tick in milliseconds of the server's monotonic clock, at least 1. Only the driver uses it.
+    pub tick_ms: u64,
+    /// The bytes after which a segment of the log on disk is closed and the next one begins. Only the driver uses it.
+    pub segment: u64,
     /// The minimum election timeout, in ticks, at least 1. A follower that hears from no leader starts an election after a
     /// random time between `election_ticks` and twice that.
     pub election_ticks: u64,
@@ -45,6 +60,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
+            tick_ms: 20,
+            segment: 8 << 10,
             election_ticks: 10,
             heartbeat_ticks: 2,
             pre_vote: true,
@@ -65,6 +82,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The length of a tick.
+    pub fn tick(&self) -> Duration {
+        Duration::from_millis(self.tick_ms)
+    }
+
     /// The length of a leader lease in ticks of the leader's clock, from the send tick of the round that a quorum
     /// acknowledged.
     ///

@@ -113,10 +113,8 @@ pub async fn boot(params: Rc<Params>) {
     let options = Options {
         id: Id(node::this().index() as u64),
         group: group::home(),
-        config: params.config(),
-        tick: Duration::from_millis(params.tick_ms),
+        config: params.raft.clone(),
         dir: "raft".to_owned(),
-        segment: params.segment,
         port: PORTS[0],
         empty_disk: if params.marks_disks { marked(node::incarnation()) } else { EmptyDisk::New },
         members: Membership::of(voters),

@@ -68,7 +68,7 @@ use serde::de::DeserializeOwned;
 
 pub use client::{Client, Patience};
 pub use leadership::{Leadership, Stopped};
-pub use replica::{Options, Reads, Replica, SubmitError};
+pub use replica::{Options, Reads, Replica, SubmitError, raft_config};
 pub use session::{Limits, Outcome, Request, Sessions};
 pub use visible::ExecutedByAll;
 

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use sim::sync::{Notify, oneshot};
 use sim::task::{self, JoinHandle};
 use sim::time::Instant;
@@ -14,7 +16,7 @@ use super::{Leadership, StateMachine, visible};
 use crate::raft::driver::{self, Applies, Apply, Raft, StartError};
 use crate::raft::leader::ProposeError;
 use crate::raft::waiting::{Decided, Waiting};
-use crate::raft::{Id, Index, Term, events};
+use crate::raft::{Config, Id, Index, Term, events};
 use crate::storage::StorageError;
 use crate::storage::snapshot::Snapshot;
 
@@ -35,6 +37,19 @@ pub enum Reads {
     /// Without a message, while the leader's lease lasts; relies on clocks that run within the declared drift (thesis,
     /// section 6.4.1).
     Lease,
+}
+
+/// Reads `[system.raft]` of a system whose servers are replicas. For `#[serde(deserialize_with = "rsm::raft_config")]`.
+///
+/// # Errors
+///
+/// As the configuration's own, and with `forward = true`: see [`Options::raft`].
+pub fn raft_config<'de, D: Deserializer<'de>>(from: D) -> Result<Config, D::Error> {
+    let config = Config::deserialize(from)?;
+    match config.forward {
+        true => Err(D::Error::custom("`forward` is not for replicas: a client must learn where its command is")),
+        false => Ok(config),
+    }
 }
 
 /// How to run a replica.
@@ -112,7 +127,7 @@ impl<S: StateMachine> Replica<S> {
     /// As [`Raft::start`].
     pub async fn start(mut options: Options, initial: S) -> Result<Self, StartError> {
         options.raft.config.forward = false;
-        options.raft.config.lease_reads = options.reads == Reads::Lease;
+        options.raft.config.lease_reads |= options.reads == Reads::Lease;
         let (raft, applies) = Raft::start(options.raft).await?;
         let replica = Replica(Rc::new(Inner {
             raft,

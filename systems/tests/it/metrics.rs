@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::counter::Counter;
 use serde::{Deserialize, Serialize};
 use sim::history::Op;
-use sim::metric::{Histogram, Visibility};
+use sim::metric::{Histogram, Metrics, Visibility};
 use sim::{Client, Cluster, DynSystem, Manifest, Outcome, RunOptions, Scenario, System, group, node, run, time};
 use systems::journal::Journal;
 use systems::primary_backup::PrimaryBackup;
@@ -15,18 +15,18 @@ use systems::raft::{Config, Id, RaftLog, driver};
 use systems::rsm::{self, Limits, Options, Patience, Reads, service};
 
 /// A run of a system with these rules. What it is like before them stays the same.
-fn measured(system: &dyn DynSystem, workloads: &str, rules: &str, seed: u64) -> Visibility {
+fn measured(system: &dyn DynSystem, rules: &str, seed: u64) -> Visibility {
+    metrics(system, rules, seed).consistency.expect("it is declared")
+}
+
+fn metrics(system: &dyn DynSystem, rules: &str, seed: u64) -> Metrics {
     let name = system.description().name;
-    let text = format!("[system]\nname = \"{name}\"\n[run]\nmain = \"5s\"\n{workloads}\n{rules}\n");
+    let text = format!("[system]\nname = \"{name}\"\n[run]\nmain = \"5s\"\n{rules}\n");
     let scenario = Scenario::parse("metrics.toml", &text).unwrap_or_else(|error| panic!("{error}"));
     let report = run(system, &scenario, seed, RunOptions::default()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(report.verdict, Outcome::Pass, "{:?}", report.failure);
-    assert!(!report.metrics.balance.expect("there was work").work.is_empty());
-    report.metrics.consistency.expect("it is declared")
-}
-
-fn workload(main: &str, last: &str) -> String {
-    format!("[[workload]]\nname = \"{main}\"\n[[workload]]\nname = \"{last}\"\nphase = \"final\"")
+    assert!(!report.metrics.balance.as_ref().expect("there was work").work.is_empty());
+    report.metrics
 }
 
 /// From the beginning to the heal.
@@ -46,7 +46,7 @@ const SEED: u64 = 3;
 
 #[test]
 fn raft_entries_are_visible_when_the_slowest_member_has_applied_them() {
-    let of = |rules: &str| measured(&RaftLog, &workload("mixed", "read-all"), rules, SEED);
+    let of = |rules: &str| measured(&RaftLog, rules, SEED);
     let calm = of("");
     assert!(calm.latency_ns.count() > 200 && calm.never == 0, "{calm:?}");
     assert!(p50_ms(&calm.latency_ns) < 40, "{calm:?}");
@@ -68,7 +68,7 @@ fn raft_members_that_left_need_not_have_it_and_new_ones_must() {
         // Whoever is cut off does not lead: the others go on.
         let lead = "[[fault]]\nat = \"1s\"\ndo = { action = { name = \"raft.transfer\", args = { to = 0 } } }";
         let cut = "[[fault]]\nat = \"1500ms\"\ndo = { isolate = \"server-2\" }";
-        measured(&RaftLog, &workload("mixed", "read-all"), &format!("{change}\n{lead}\n{cut}"), SEED)
+        measured(&RaftLog, &format!("{change}\n{lead}\n{cut}"), SEED)
     };
     let without = scenario("[0, 1]");
     let with = scenario("[0, 1, 2]");
@@ -79,8 +79,7 @@ fn raft_members_that_left_need_not_have_it_and_new_ones_must() {
 
 #[test]
 fn primary_backup_writes_are_visible_when_both_have_them() {
-    let workloads = format!("[[workload]]\nname = \"settle\"\nphase = \"setup\"\n{}", workload("mixed", "read-all"));
-    let of = |rules: &str| measured(&PrimaryBackup, &workloads, rules, SEED);
+    let of = |rules: &str| measured(&PrimaryBackup, rules, SEED);
     let calm = of("");
     assert!(calm.latency_ns.count() > 30 && calm.never == 0, "{calm:?}");
     assert!(p50_ms(&calm.latency_ns) < 10, "{calm:?}");
@@ -89,8 +88,17 @@ fn primary_backup_writes_are_visible_when_both_have_them() {
 }
 
 #[test]
+fn the_work_of_primary_backup_is_what_its_servers_apply() {
+    let balance = metrics(&PrimaryBackup, "", SEED).balance.expect("there was work");
+    assert_eq!(balance.work, "pb.applied");
+    // Primary and backup apply the same, the third server nothing; the view service, which gets the most datagrams, is no server.
+    let busiest = balance.max_over_mean.max().expect("one run");
+    assert!((1_490_000..=1_560_000).contains(&busiest), "{busiest}");
+}
+
+#[test]
 fn journal_records_are_visible_when_they_are_on_disk() {
-    let of = |rules: &str| measured(&Journal, &workload("append", "read-all"), rules, SEED);
+    let of = |rules: &str| measured(&Journal, rules, SEED);
     let calm = of("");
     assert!(calm.latency_ns.count() > 100 && calm.never == 0, "{calm:?}");
     let with_slow = of(&fault("disk = { nodes = \"journal\", set = { sync = { constant = \"80ms\" } } }"));
@@ -136,11 +144,9 @@ impl System for Counters {
 async fn server(_: Rc<Params>) {
     let raft = driver::Options {
         id: Id(node::this().index() as u64),
-        config: Config::default(),
-        tick: Duration::from_millis(20),
+        config: Config { segment: 64 << 10, ..Config::default() },
         dir: "raft".to_owned(),
         port: 1,
-        segment: 64 << 10,
         empty_disk: driver::EmptyDisk::New,
         members: Membership::of((0..3).map(Id)),
         group: group::home(),
@@ -168,7 +174,7 @@ async fn counting(cx: Client<Params>, _: Params) {
 
 #[test]
 fn commands_on_rsm_are_visible_when_all_replicas_have_executed_them() {
-    let of = |rules: &str| measured(&Counters, "[[workload]]\nname = \"count\"", rules, SEED);
+    let of = |rules: &str| measured(&Counters, rules, SEED);
     let calm = of("");
     // What was under way when the run ended may not be visible.
     assert!(calm.latency_ns.count() > 200 && calm.never <= 4, "{calm:?}");

@@ -26,11 +26,9 @@ type Replicas = Rc<RefCell<Vec<Option<Replica<Counter>>>>>;
 fn options(id: u64) -> Options {
     let raft = driver::Options {
         id: Id(id),
-        config: Config::default(),
-        tick: ms(20),
+        config: Config { segment: 64 << 10, ..Config::default() },
         dir: "raft".to_owned(),
         port: 1,
-        segment: 64 << 10,
         empty_disk: driver::EmptyDisk::New,
         members: Membership::of((0..SERVERS).map(Id)),
         group: group::home(),

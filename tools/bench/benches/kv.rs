@@ -20,7 +20,9 @@ const SCENARIO: &str = r#"
 name = "kv"
 servers = 5
 clients = 20
+
 # As in the labs: a heartbeat every 100 ms, elections after 500 ms to 1 s.
+[system.raft]
 tick_ms = 50
 
 [run]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sim::Scenario;
-use sim::scenario::{Diagnostic, ScenarioError, Sources, suggest};
+use sim::scenario::{Diagnostic, ScenarioError, Source, suggest};
 use sim::system::PlantedInfo;
 
 use crate::registry::{Entry, Registry};
@@ -22,7 +22,7 @@ fn of_system(entry: &Entry<'_>) -> Option<ScenarioError> {
         problems.extend(description.planted.iter().flat_map(|bug| scenarios_of(bug, &description.name)));
     }
     let name = format!("system {}", description.name);
-    (!problems.is_empty()).then(|| ScenarioError::new(Sources::one(&name, ""), problems))
+    (!problems.is_empty()).then(|| ScenarioError::new(Source::new(&name, ""), problems))
 }
 
 /// Scenarios that a bug names and that are not there, or another system's.

@@ -29,7 +29,7 @@ pub fn run(
         return Err(BadInput::error("--plan is about one scenario", help));
     };
     let loaded = scenarios::load_one(path, registry).map_err(BadScenarios::from)?;
-    let plan = loaded.scenario.plan(seed).map_err(BadScenarios::from)?;
+    let plan = loaded.scenario.plan(seed).map_err(BadScenarios::from)?.with_suggested(&loaded.entry.description);
     let planned = timeline(&plan, seed);
     if json {
         console.json(&line(&loaded, &plan, seed, &planned))?;
@@ -56,7 +56,10 @@ fn line(loaded: &Loaded<'_>, plan: &Plan, seed: u64, planned: &[Planned]) -> ser
         "type": "plan",
         "scenario": loaded.scenario.path(),
         "seed": seed,
+        "setup_ns": plan.run.setup.nanos(),
         "main_ns": plan.run.main.nanos(),
+        "quiet_ns": plan.run.quiet.nanos(),
+        "workloads": plan.workloads,
         "draws": draws,
         "timeline": planned.iter().map(each).collect::<Vec<_>>(),
     })

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use sim::scenario::{self, Diagnostic, ScenarioError, Sources, suggest};
+use sim::scenario::{self, Diagnostic, ScenarioError, Source, suggest};
 use toml::Spanned;
 
 use crate::registry::Registry;
@@ -79,7 +79,7 @@ impl Entry {
             Err(error) => {
                 let problem = Diagnostic::error(format!("cannot read the entry: {error}"))
                     .help("give the path of a file that `cargo dst corpus add` wrote");
-                Err(ScenarioError::new(Sources::one(&name, ""), vec![problem]))
+                Err(ScenarioError::new(Source::new(&name, ""), vec![problem]))
             }
         }
     }
@@ -97,7 +97,7 @@ impl Entry {
                 let problem = problem.label("expected 32 hexadecimal digits").help(
                     "the run's own, as `cargo dst replay SCENARIO SEED` prints it; `cargo dst corpus add` writes it down",
                 );
-                return Err(ScenarioError::new(Sources::one(path, source), vec![problem]));
+                return Err(ScenarioError::new(Source::new(path, source), vec![problem]));
             }
         }
         let (path, source) = (path.to_owned(), Arc::from(source));
@@ -130,7 +130,7 @@ impl Entry {
     ///
     /// If one of them is not there, or the scenario is wrong.
     pub fn ready<'a>(&self, registry: &'a Registry<'_>) -> Result<Target<'a>, Unready> {
-        let error = |problem| ScenarioError::new(Sources::one(&self.path, &self.source), vec![problem]);
+        let error = |problem| ScenarioError::new(Source::new(&self.path, &self.source), vec![problem]);
         let at_scenario = |title: String| Diagnostic::error(title).at(self.scenario.span());
         let path = Path::new(self.scenario());
         if !path.is_file() {

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use sim::Phase;
+use sim::scenario::plan::RunTable;
 use sim::system::{Description, EventInfo, Instance, Suggested};
 use toml::{Table, Value};
 
@@ -25,16 +26,18 @@ pub fn text(entry: &Entry<'_>, name: &str) -> Result<String> {
     let mut text = format!(
         "# {name}: describe here the faults, and the properties that must hold in spite of them.\n\
          # scenarios/README.md is the reference of the format.\n\
-         description = \"A server crashes now and then\"\n\n\
-         # Profiles to build on, from a folder `profiles` here or above: `cargo dst list` shows them.\n\
-         #include = [\"wan\"]\n\n"
+         description = \"A server crashes now and then\"\n\n"
     );
     text += &system(description, instance.as_ref(), &needed);
-    text += "# The time with faults, the time for recovery after that, and the number of nodes of one role that may be down\n\
-             # at once. A draw may replace any value: { draw = [\"5s\", \"20s\"] }, { one_of = [1, 2] }.\n\
-             [run]\nmain = \"10s\"\nquiet = \"20s\"\nmax_down = 1\n\n\
-             # The properties of every link.\n\
-             [network]\nlatency = { uniform = [\"100us\", \"2ms\"] }\n#loss = 0.01\n\n";
+    let RunTable { main, quiet, .. } = RunTable::default();
+    let _ = write!(
+        text,
+        "# The time with faults, the time for recovery after that, and the number of nodes of one role that may be down\n\
+         # at once. A draw may replace any value: {{ draw = [\"5s\", \"20s\"] }}, {{ one_of = [1, 2] }}.\n\
+         [run]\n#main = \"{main}\"\n#quiet = \"{quiet}\"\nmax_down = 1\n\n\
+         # The properties of every link.\n\
+         #[network]\n#latency = {{ uniform = [\"100us\", \"2ms\"] }}\n#loss = 0.01\n\n"
+    );
     text += &workloads(description);
     text += &faults(description, instance.as_ref(), &target);
     text += "# The least that must happen in a run, and in a whole sweep: counts of faults, events and operations.\n\
@@ -65,32 +68,38 @@ fn instance(entry: &Entry<'_>) -> Result<(Box<dyn Instance>, Table)> {
 
 fn system(description: &Description, instance: &dyn Instance, needed: &Table) -> String {
     let mut text = format!("# {}\n[system]\nname = {}\n", description.doc, quoted(&description.name));
-    for (key, value) in instance.params() {
+    let (tables, values): (Vec<_>, Vec<_>) = instance.params().into_iter().partition(|(_, value)| value.is_table());
+    for (key, value) in values {
         let comment = if needed.contains_key(&key) { "" } else { "#" };
         let _ = writeln!(text, "{comment}{key} = {value}");
+    }
+    for (name, table) in tables {
+        let _ = write!(text, "\n#[system.{name}]\n");
+        for (key, value) in table.as_table().into_iter().flatten() {
+            let _ = writeln!(text, "#{key} = {value}");
+        }
     }
     text + "\n"
 }
 
 fn workloads(description: &Description) -> String {
     let mut text =
-        "# The clients' workloads, in the phases \"setup\" (before any fault), \"main\" and \"final\" (after the heal).\n"
+        "# The clients' workloads, in the phases \"setup\" (before any fault), \"main\" and \"final\" (after the heal). A phase\n\
+         # without a workload runs the one that the system suggests: these.\n"
             .to_owned();
     text += &comment("workloads", &description.workloads);
     text += &comment("operations", &description.ops);
-    let first =
-        description.workloads.first().map(|workload| Suggested { phase: Phase::Main, workload: workload.clone() });
-    let main = description.suggested.iter().any(|suggested| suggested.phase == Phase::Main);
-    let mut suggested = description.suggested.clone();
-    suggested.extend(first.filter(|_| !main));
-    suggested.sort_by_key(|suggested| suggested.phase);
-    for Suggested { phase, workload } in suggested {
-        let _ = write!(text, "[[workload]]\nname = {}\n", quoted(&workload));
+    for Suggested { phase, workload, on } in &description.suggested {
+        let _ = writeln!(text, "#[[workload]]\n#name = {}", quoted(workload));
         text += match phase {
-            Phase::Setup => "phase = \"setup\"\n\n",
-            Phase::Main => "\n",
-            Phase::Final => "phase = \"final\"\n\n",
+            Phase::Setup => "#phase = \"setup\"\n",
+            Phase::Main => "",
+            Phase::Final => "#phase = \"final\"\n",
         };
+        if let Some(on) = on {
+            let _ = writeln!(text, "#on = {}", quoted(on));
+        }
+        text += "\n";
     }
     text
 }
@@ -206,7 +215,7 @@ mod tests {
         let text = text(&registry.entries()[0], "x").unwrap();
         assert!(text.contains("\nclients = 3\n") && text.contains("\nnodes = 3\n"), "{text}");
         assert!(text.contains("crash = \"random(node)\""), "{text}");
-        let draft = Draft::new(vec![Source { path: "x.toml".to_owned(), text }]);
+        let draft = Draft::new(Source::new("x.toml", &text));
         let findings = examine(&draft, Some(&Bare)).findings;
         assert!(findings.diagnostics().is_empty(), "{findings}");
     }

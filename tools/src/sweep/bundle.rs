@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use sim::Report;
-use sim::scenario::PROFILES;
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -99,7 +98,7 @@ fn bundle(
 ) -> Result<Option<String>> {
     let new = beside(out)?;
     let folder = new.path();
-    scenario(folder, target)?;
+    fs::write(folder.join("scenario.toml"), target.loaded.scenario.source())?;
     // Half of a run's files would be none: they are put beside the others once all are there.
     let run = beside(folder)?;
     let (note, has_run) = match failure.seed {
@@ -130,20 +129,6 @@ fn bundle(
     replace(new, place, out)?;
     let is_expected = failure.seed.is_none() || failure.signature.starts_with(PROCESS);
     Ok(note.filter(|_| !is_expected))
-}
-
-/// The text that was run, with its profiles where it finds them: beside it.
-fn scenario(folder: &Path, target: &Target<'_>) -> io::Result<()> {
-    let scenario = &target.loaded.scenario;
-    fs::write(folder.join("scenario.toml"), scenario.source())?;
-    for profile in scenario.sources().iter().skip(1) {
-        let profiles = folder.join(PROFILES);
-        fs::create_dir_all(&profiles)?;
-        if let Some(name) = Path::new(&*profile.path).file_name() {
-            fs::write(profiles.join(name), &*profile.text)?;
-        }
-    }
-    Ok(())
 }
 
 fn difference(failure: &Failure, report: &Report) -> Option<String> {

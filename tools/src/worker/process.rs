@@ -44,8 +44,11 @@ impl Launch {
         // The link still leads to this program when its file has been replaced, as by a build during the sweep.
         let link = Path::new("/proc/self/exe");
         let program = if link.exists() { link.to_owned() } else { std::env::current_exe()? };
-        let text =
-            |task: &Task<'_>| TaskText { sources: task.scenario.sources().to_vec(), planted: task.planted.clone() };
+        let text = |task: &Task<'_>| TaskText {
+            path: task.scenario.path().to_owned(),
+            scenario: task.scenario.source().to_owned(),
+            planted: task.planted.clone(),
+        };
         let setup = Setup { memory, tasks: tasks.iter().map(text).collect() };
         let setup = frame(&Request::Setup(setup)).context("too many scenarios for one sweep")?;
         Ok(Launch { program, setup, shown: Shown::new(console), timeout })

@@ -11,7 +11,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sim::Report;
 use sim::scenario::Diagnostic;
-use sim::scenario::Source;
 
 /// What the worker must know before it can run anything.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,8 +24,10 @@ pub struct Setup {
 /// A task, as text.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TaskText {
-    /// The scenario and its profiles.
-    pub sources: Vec<Source>,
+    /// The scenario's file, as errors call it.
+    pub path: String,
+    /// The text of the scenario.
+    pub scenario: String,
     /// The known bugs that are on.
     pub planted: Vec<String>,
 }

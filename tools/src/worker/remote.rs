@@ -143,7 +143,7 @@ impl<'a> Remote<'a> {
             End::Broken(why) => Ran::Broken(why),
             End::BadScenario(diagnostics) => {
                 let scenario = &self.tasks[run.scenario].scenario;
-                let error = ScenarioError::new(scenario.draft().sources().clone(), diagnostics);
+                let error = ScenarioError::new(scenario.draft().source().clone(), diagnostics);
                 Ran::BadScenario(Box::new(error))
             }
         }

@@ -92,7 +92,7 @@ fn tasks<'a>(setup: &Setup, registry: &'a Registry<'_>) -> Result<Vec<Task<'a>>>
         setrlimit(Resource::RLIMIT_AS, limit, limit).context("cannot limit the worker's memory")?;
     }
     let task = |text: &TaskText| {
-        let scenario = Scenario::from_sources(text.sources.clone())?;
+        let scenario = Scenario::parse(&text.path, &text.scenario)?;
         let entry = registry.get(scenario.system()).context("the worker does not have the parent's systems")?;
         Ok(Task { scenario, system: entry.system, planted: text.planted.clone() })
     };

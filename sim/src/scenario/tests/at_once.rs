@@ -5,8 +5,8 @@ use super::{FULL, HEADER};
 use crate::scenario::{Draft, ScenarioError, Source, examine};
 
 fn findings(text: &str) -> ScenarioError {
-    let source = Source { path: "scenarios/test.toml".to_owned(), text: text.to_owned() };
-    examine(&Draft::new(vec![source]), Some(&System)).findings
+    let source = Source::new("scenarios/test.toml", text);
+    examine(&Draft::new(source), Some(&System)).findings
 }
 
 fn titles(text: &str) -> Vec<String> {

@@ -25,7 +25,7 @@ fn draws_are_pinned() {
 fn a_draw_depends_on_no_other() {
     let base = format!("{HEADER}a = {{ draw = [1, 1000] }}\nz = {{ draw = [1, 1000] }}\n");
     let fault = |name: &str| {
-        format!("[[fault]]\nname = \"{name}\"\nat = {{ draw = [\"1s\", \"9s\"] }}\ndo = {{ crash = \"server\" }}\n")
+        format!("[[fault]]\nname = \"{name}\"\nat = {{ draw = [\"1s\", \"5s\"] }}\ndo = {{ crash = \"server\" }}\n")
     };
     let more = base.replace("z =", "m = { one_of = [{ draw = [1, 1000] }, 5] }\nz =");
     for seed in 0..20 {

@@ -1,7 +1,7 @@
 //! The gallery of errors: every kind of mistake, and what is said about it.
 
 use super::{HEADER, description, nodes, scenario};
-use crate::scenario::{Diagnostic, Scenario, ScenarioError, Sources, check};
+use crate::scenario::{Diagnostic, Scenario, ScenarioError, Source, check};
 
 fn error(source: &str) -> ScenarioError {
     let scenario = match Scenario::parse("scenarios/test.toml", source) {
@@ -322,7 +322,7 @@ fn a_file_that_cannot_be_read() {
 fn warnings_look_like_warnings() {
     let source = "a = 1\nb = 2\n";
     let problems = vec![Diagnostic::error("second").at(6..7), Diagnostic::warning("first").at(0..1).label("here")];
-    let error = ScenarioError::new(Sources::one("x.toml", source), problems);
+    let error = ScenarioError::new(Source::new("x.toml", source), problems);
     insta::assert_snapshot!(error);
     assert!(error.render(true).contains("\u{1b}["));
 }

@@ -4,9 +4,10 @@ mod at_once;
 mod draws;
 mod errors;
 mod frozen;
-mod includes;
 mod mutations;
+mod nested;
 mod reference;
+mod suggested;
 mod warnings;
 
 use super::Scenario;

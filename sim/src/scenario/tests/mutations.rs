@@ -1,5 +1,5 @@
-//! Whatever is done to a scenario and its profiles, it is right or there are errors that say where: no panic, no caret out
-//! of the files, nothing twice, and not without end.
+//! Whatever is done to a scenario, it is right or there are errors that say where: no panic, no caret out of the file, nothing
+//! twice, and not without end.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,30 +9,29 @@ use proptest::prelude::*;
 
 use super::warnings::System;
 use super::{FULL, HEADER, description, nodes};
-use crate::scenario::{Draft, Scenario, ScenarioError, Source, Sources, check, examine};
+use crate::scenario::{Draft, Scenario, ScenarioError, Source, check, examine};
 
 /// No more than this is shown of one scenario: a limit of the reader, and of draws, rules and names beside it.
 const MOST_ERRORS: usize = 500;
 
-fn judge(sources: Vec<Source>) -> Result<(), TestCaseError> {
-    let files = Sources::new(sources.clone());
-    let strict = match Scenario::from_sources(sources.clone()) {
+fn judge(source: Source) -> Result<(), TestCaseError> {
+    let strict = match Scenario::parse(source.path(), source.text()) {
         Err(error) => Some(error),
         Ok(scenario) => match scenario.plan(1) {
             Err(error) => Some(error),
             Ok(plan) => check(&scenario, &plan, &description(), &nodes()).err(),
         },
     };
-    let examined = examine(&Draft::new(sources), Some(&System));
+    let examined = examine(&Draft::new(source.clone()), Some(&System));
     prop_assert_eq!(examined.scenario.is_some(), !examined.findings.has_errors());
     if let Some(error) = strict {
         prop_assert!(examined.findings.has_errors(), "examined without errors, but: {error}");
-        well_formed(&error, &files)?;
+        well_formed(&error, &source)?;
     }
-    well_formed(&examined.findings, &files)
+    well_formed(&examined.findings, &source)
 }
 
-fn well_formed(error: &ScenarioError, files: &Sources) -> Result<(), TestCaseError> {
+fn well_formed(error: &ScenarioError, source: &Source) -> Result<(), TestCaseError> {
     let all = error.diagnostics();
     prop_assert!(all.len() <= MOST_ERRORS, "{} errors", all.len());
     for (index, diagnostic) in all.iter().enumerate() {
@@ -40,13 +39,12 @@ fn well_formed(error: &ScenarioError, files: &Sources) -> Result<(), TestCaseErr
         let Some(span) = &diagnostic.span else {
             return Err(TestCaseError::fail(format!("without a place: {diagnostic:?}")));
         };
-        let (source, place) = files.locate(span);
-        prop_assert!(place.start <= place.end && place.end <= source.text.len(), "{diagnostic:?}");
+        prop_assert!(span.start <= span.end && span.end <= source.text().len(), "{diagnostic:?}");
         prop_assert!(!diagnostic.title.is_empty() && !diagnostic.title.contains('\n'), "{diagnostic:?}");
         let place = error.place(diagnostic);
-        let line = source.text.split('\n').nth(place.line.unwrap() - 1).expect("a line of the file");
+        let line = source.text().split('\n').nth(place.line.unwrap() - 1).expect("a line of the file");
         prop_assert!(place.column.unwrap() <= line.chars().count() + 1, "{diagnostic:?}");
-        prop_assert_eq!(place.path, &source.path);
+        prop_assert_eq!(place.path, source.path());
     }
     prop_assert!(all.is_sorted_by_key(|diagnostic| diagnostic.span.as_ref().unwrap().start));
     if !all.is_empty() {
@@ -56,12 +54,8 @@ fn well_formed(error: &ScenarioError, files: &Sources) -> Result<(), TestCaseErr
     Ok(())
 }
 
-fn one(text: &str) -> Vec<Source> {
-    files(&[("x.toml", text)])
-}
-
-fn files(files: &[(&str, &str)]) -> Vec<Source> {
-    files.iter().map(|(path, text)| Source { path: (*path).to_owned(), text: (*text).to_owned() }).collect()
+fn one(text: &str) -> Source {
+    Source::new("x.toml", text)
 }
 
 /// One change of a text, in pieces that are characters or lines.
@@ -108,27 +102,7 @@ fn rename(source: &str, at: usize) -> String {
     format!("{}x{}", &source[..end], &source[end..])
 }
 
-const PROFILE: &str = r#"# Ein Profil: ärgerlich
-[system]
-clients = { draw = [1, 3] }
-
-[network]
-loss = { draw = [0.0, 0.1] }
-latency = { uniform = ["1ms", "5ms"] }
-
-[[workload]]
-name = "fill"
-
-[[fault]]
-name = "skew"
-every = { draw = ["1s", "2s"] }
-do = { one_of = [{ clock = { nodes = "server", offset = "1s" } }, { crash = "primary" }] }
-
-[expect.run]
-clock = 1
-"#;
-
-/// The shipped scenarios and profiles.
+/// The shipped scenarios.
 static SHIPPED: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
     let mut files = Vec::new();
@@ -155,7 +129,7 @@ proptest! {
         table in prop::sample::select(vec!["[system]\nname=\"a\"\n", "[run]\n", "[network]\n", "[[fault]]\n", "[fault]\n", "[[workload]]\n"]),
         key in prop::sample::select(vec![
             "at", "every", "when", "after", "do", "for", "times", "main", "latency", "loss", "max_down", "enabled", "name",
-            "include", "args",
+            "args",
         ]),
         value in "[\\[\\]{}=\"a-z0-9., _-]{0,30}",
     ) {
@@ -180,23 +154,9 @@ proptest! {
     }
 
     #[test]
-    fn damaged_profiles_are_explained(
-        scenario in changes(), first in changes(), second in changes(), which in 0u8..8, at in any::<usize>(),
-    ) {
-        let damage = |text: &str, changes: Vec<Change>, bit| match which & bit {
-            0 => text.to_owned(),
-            _ => changes.into_iter().fold(text.to_owned(), |text, change| mutate(&text, change)),
-        };
-        let scenario = damage(&format!("include = [\"a\", \"b\"]\n{FULL}"), scenario, 1);
-        let first = rename(&damage(PROFILE, first, 2), at);
-        let second = damage(&PROFILE.replace("skew", "skewed"), second, 4);
-        judge(files(&[("test.toml", &scenario), ("profiles/a.toml", &first), ("profiles/b.toml", &second)]))?;
-    }
-
-    #[test]
     fn damaged_shipped_files_are_explained(which in any::<usize>(), changes in changes(), at in any::<usize>()) {
         let (name, text) = &SHIPPED[which % SHIPPED.len()];
         let damaged = rename(&changes.into_iter().fold(text.clone(), |text, change| mutate(&text, change)), at);
-        judge(files(&[(name, &damaged)]))?;
+        judge(Source::new(name, &damaged))?;
     }
 }

@@ -1,13 +1,9 @@
 //! The reference of the format is true: every example in it is accepted, and it names all there is.
 
-use std::fs;
-use std::path::Path;
-
 use super::{HEADER, scenario};
 use crate::fs::DiskConfig;
 use crate::net::LinkConfig;
 use crate::scenario::plan::{RunTable, What};
-use crate::scenario::{Scenario, Source};
 
 const REFERENCE: &str = include_str!("../../../../scenarios/README.md");
 
@@ -17,36 +13,15 @@ fn fences() -> impl Iterator<Item = &'static str> {
 
 /// An example as a whole file.
 fn whole(example: &str) -> String {
-    // An `include` comes before any table.
-    match example.split_once('\n') {
-        _ if example.contains("[system]") => example.to_owned(),
-        Some((include, rest)) if include.starts_with("include") => format!("{include}\n{HEADER}{rest}"),
-        _ => format!("{HEADER}{example}"),
-    }
-}
-
-/// An example with the profiles that it includes: those that are shipped.
-fn with_profiles(example: &str) -> Scenario {
-    if !example.contains("include =") {
-        return scenario(example);
-    }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/profiles");
-    let own = Source { path: "scenarios/test.toml".to_owned(), text: example.to_owned() };
-    let profiles = fs::read_dir(folder)
-        .unwrap()
-        .flatten()
-        .map(|file| Source { path: file.path().display().to_string(), text: fs::read_to_string(file.path()).unwrap() });
-    let sources = std::iter::once(own).chain(profiles).collect();
-    Scenario::from_sources(sources).unwrap_or_else(|error| panic!("{error}\n\n{example}"))
+    if example.contains("[system]") { example.to_owned() } else { format!("{HEADER}{example}") }
 }
 
 #[test]
 fn every_example_is_a_scenario() {
     let examples: Vec<String> = fences().map(whole).collect();
     assert!(examples.len() > 10, "{}", examples.len());
-    assert!(examples.iter().any(|example| example.contains("include =")));
     for example in examples {
-        let scenario = with_profiles(&example);
+        let scenario = scenario(&example);
         for seed in 0..10 {
             scenario.plan(seed).unwrap();
         }

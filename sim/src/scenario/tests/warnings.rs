@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::HEADER;
 use crate::base::NodeId;
+use crate::base::Phase;
 use crate::event::On;
 use crate::scenario::{Draft, Level, ScenarioError, Source, examine};
 use crate::system::Selector;
@@ -20,11 +21,19 @@ pub(super) struct Params {
     servers: usize,
     clients: usize,
     batch: u64,
+    raft: Nested,
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Nested {
+    election_ticks: u64,
+    pre_vote: bool,
 }
 
 impl Default for Params {
     fn default() -> Params {
-        Params { servers: 3, clients: 2, batch: 1 }
+        Params { servers: 3, clients: 2, batch: 1, raft: Nested::default() }
     }
 }
 
@@ -85,16 +94,16 @@ impl crate::System for System {
         m.role("view", async |_: Rc<Params>| {}).role("server", async |_: Rc<Params>| {});
         m.event::<BecamePrimary>().selector::<Primary>().selector::<Backup>();
         m.workload("mixed", async |_: Client<Params>, args: Args| assert!(args.ops < args.keys));
-        m.workload("fill", async |_: Client<Params>, _: Args| {});
+        m.workload("fill", async |_: Client<Params>, _: Args| {}).suggest_on(Phase::Setup, "fill", "client-0");
     }
     fn build(&self, params: &Params, cluster: &mut Cluster) {
         cluster.nodes("view", 1).nodes("server", params.servers).nodes("client", params.clients);
     }
 }
 
-fn findings(text: &str) -> ScenarioError {
-    let source = Source { path: "scenarios/test.toml".to_owned(), text: text.to_owned() };
-    examine(&Draft::new(vec![source]), Some(&System)).findings
+pub(super) fn findings(text: &str) -> ScenarioError {
+    let source = Source::new("scenarios/test.toml", text);
+    examine(&Draft::new(source), Some(&System)).findings
 }
 
 const LOAD: &str = "[[workload]]\nname = \"mixed\"\n";
@@ -110,10 +119,10 @@ fn at(action: &str) -> String {
 #[test]
 fn what_is_in_vain() {
     let texts = [
-        ("no load", HEADER.to_owned()),
+        ("no load", format!("workload = []\n{HEADER}")),
         (
             "a load only before and after",
-            format!("{HEADER}{}", LOAD.replace("\"mixed\"", "\"mixed\"\nphase = \"final\"")),
+            format!("{HEADER}{LOAD}enabled = false\n{}", LOAD.replace("\"mixed\"", "\"mixed\"\nphase = \"final\"")),
         ),
         ("no client", format!("{HEADER}{LOAD}on = \"server\"\n")),
         ("a name that nothing counts", format!("{HEADER}{LOAD}[expect.run]\n\"net.patitioned\" = 1\n")),
@@ -208,16 +217,4 @@ fn what_some_seed_does_is_not_in_vain() {
         let findings = findings(&text);
         assert!(findings.diagnostics().is_empty(), "{findings}\n{text}");
     }
-}
-
-#[test]
-fn to_switch_a_fault_of_a_profile_off_is_not_in_vain() {
-    let text = format!(
-        "include = [\"a\"]\n{HEADER}{LOAD}[[fault]]\nname = \"x\"\nenabled = false\nat = \"1s\"\ndo = {{ pause = \"view\" }}\n"
-    );
-    let profile = "[[fault]]\nname = \"x\"\nat = \"1s\"\ndo = { pause = \"view\" }\n";
-    let sources = [("test.toml", text.as_str()), ("profiles/a.toml", profile)];
-    let sources = sources.map(|(path, text)| Source { path: path.to_owned(), text: text.to_owned() });
-    let findings = examine(&Draft::new(sources.to_vec()), Some(&System)).findings;
-    assert!(findings.diagnostics().is_empty(), "{findings}");
 }

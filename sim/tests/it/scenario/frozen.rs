@@ -339,3 +339,16 @@ fn so_has_one_whose_expectations_are_about_rules() {
         assert_eq!(report.dose["rule.down-2"], replay.dose["rule.down-2"]);
     }
 }
+
+#[test]
+fn what_was_not_written_down_is_written_out() {
+    let text = "[system]\nname = \"toy\"\n[[fault]]\nat = \"1s\"\nfor = \"1s\"\ndo = { crash = \"server-0\" }\n";
+    let original = Scenario::parse("short.toml", text).unwrap_or_else(|error| panic!("{error}"));
+    let report = run(&original, 1, RunOptions { freeze: true, ..RunOptions::default() });
+    let frozen = report.frozen.as_deref().expect("it was asked for");
+    for written in ["[[workload]]\nname = \"load\"\nphase = \"main\"\n", "main = \"6s\"\n", "quiet = \"15s\"\n"] {
+        assert!(frozen.contains(written), "{written}\n{frozen}");
+    }
+    assert_eq!(frozen.matches("[[workload]]").count(), 1, "{frozen}");
+    same_run(&report, &frozen_again(&report));
+}

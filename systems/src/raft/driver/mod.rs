@@ -14,7 +14,6 @@ mod watch;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use sim::net::UdpSocket;
@@ -47,14 +46,10 @@ pub struct Options {
     pub id: Id,
     /// The group that it is a member of: its events are about that. Servers are the nodes of the group, and have their numbers for ids.
     pub group: GroupId,
-    /// The core's knobs.
+    /// Its parameters.
     pub config: Config,
-    /// How long a tick is.
-    pub tick: Duration,
     /// The directory that it has for itself.
     pub dir: String,
-    /// How many bytes a segment of its log on disk has before the next one is begun.
-    pub segment: u64,
     /// Where it listens.
     pub port: u16,
     /// What it means if its disk is empty.
@@ -168,7 +163,7 @@ impl Raft {
     pub async fn start(options: Options) -> Result<(Raft, Applies), StartError> {
         let first = SnapshotMeta { membership: options.members.clone(), ..SnapshotMeta::default() };
         let Found { disk, restored, kept, state } =
-            Disk::open(&options.dir, options.segment, first, options.empty_disk).await?;
+            Disk::open(&options.dir, options.config.segment, first, options.empty_disk).await?;
         let core = Core::new(options.id, options.config.clone(), restored, Box::new(rand::below));
         events::restored(options.group, &core);
         for entry in core.log().entries(core.log().snapshot().last.index + 1, usize::MAX) {
@@ -256,7 +251,7 @@ impl Raft {
         observe!(group: self.group(), events::ReadIndexRequested { request });
         self.with(|core| core.read(request));
         // A follower's request or its answer may be lost.
-        let election = self.0.options.tick * self.0.options.config.election_ticks as u32;
+        let election = self.0.options.config.tick() * self.0.options.config.election_ticks as u32;
         let answer = time::timeout(election, answered).await;
         self.0.state.borrow_mut().reads.remove(&request);
         let index = answer.ok().and_then(Result::ok).flatten().ok_or(NotConfirmed)?;
@@ -367,7 +362,7 @@ impl Raft {
     /// anything else: its lease may be over.
     fn catch_up(&self) {
         let state = &mut *self.0.state.borrow_mut();
-        let due = time::now().duration_since(state.started).as_nanos() / self.0.options.tick.as_nanos();
+        let due = time::now().duration_since(state.started).as_nanos() / self.0.options.config.tick().as_nanos();
         while u128::from(state.ticks) < due && !planted!("raft.missed-ticks-ignored") {
             state.ticks += 1;
             state.watch.tick(&mut state.core);
@@ -441,7 +436,7 @@ impl Raft {
     }
 
     async fn ticks(self) {
-        let mut ticks = time::interval(self.0.options.tick);
+        let mut ticks = time::interval(self.0.options.config.tick());
         while self.stopped().is_none() {
             ticks.tick().await;
             self.with(|core| {

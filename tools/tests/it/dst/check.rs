@@ -1,6 +1,4 @@
-//! `dst check`, and scenarios with profiles.
-
-use std::fs;
+//! `dst check`.
 
 use tools::Exit;
 
@@ -27,6 +25,9 @@ fn a_plan_shows_what_a_seed_will_do() {
     let ended = dst("check --plan tests/others/planned.toml --seed 4").expect(Exit::Held);
     insta::assert_snapshot!(ended.out);
     let line = dst("check --plan tests/others/planned.toml --seed 4 --json").expect(Exit::Held).last();
+    // The file says neither.
+    assert_eq!(line["workloads"], serde_json::json!([{ "name": "mixed", "phase": "main" }]));
+    assert_eq!(line["quiet_ns"], 15_000_000_000u64);
     assert_eq!(
         (&line["type"], &line["seed"], &line["main_ns"]),
         (&"plan".into(), &4.into(), &2_000_000_000_u64.into())
@@ -85,52 +86,4 @@ fn as_json_each_is_an_object_and_the_last_sums_up() {
         "type": "check", "scenarios": 2, "errors": 5, "with_errors": 1, "warnings": 2, "with_warnings": 1,
     });
     assert_eq!(ended.last(), expected);
-}
-
-#[test]
-fn profiles_are_part_of_scenarios_and_none_themselves() {
-    let ended = dst("check tests/included").expect(Exit::Held);
-    assert_eq!(ended.out, "1 scenario: all right\n");
-    let ended = dst("sweep tests/included --seeds 3 --json").expect(Exit::Held);
-    assert_eq!(ended.last()["runs"], 3);
-    assert!(ended.last()["dose"]["pause"].as_u64().unwrap() >= 3, "{}", ended.out);
-    for command in ["check", "sweep --seeds 1"] {
-        let (command, flags) = command.split_once(' ').unwrap_or((command, ""));
-        let ended = dst(&format!("{command} tests/included/profiles/busy.toml {flags}")).expect(Exit::BadInput);
-        let said = format!("{}{}", ended.out, ended.err);
-        assert!(said.contains("this is a profile, not a scenario"), "{said}");
-        assert!(said.contains("include = [\"busy\"]"), "{said}");
-    }
-    let ended = dst("list tests/included --json").expect(Exit::Held);
-    let expected = serde_json::json!([{
-        "name": "busy",
-        "path": "tests/included/profiles/busy.toml",
-        "description": "Pauses, and clients that mostly write",
-    }]);
-    assert_eq!(ended.last()["profiles"], expected);
-}
-
-#[test]
-fn a_mistake_in_a_profile_is_shown_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().display();
-    fs::create_dir(folder.path().join("profiles")).unwrap();
-    let profile = folder.path().join("profiles/bad.toml");
-    fs::write(&profile, "# Bad\n[[workload]]\nname = \"mixd\"\n").unwrap();
-    let text = "include = [\"bad\"]\n[system]\nname = \"plain\"\nclients = 1\n[run]\nmain = \"1s\"\n";
-    fs::write(folder.path().join("x.toml"), text).unwrap();
-    let ended = dst(&format!("check {root} --json")).expect(Exit::BadInput);
-    let first = &ended.json()[0];
-    assert_eq!(first["path"].as_str(), Some(&*profile.display().to_string()));
-    assert_eq!((first["line"].as_u64(), first["column"].as_u64()), (Some(3), Some(8)));
-
-    // The hash of a scenario is that of all its files.
-    let hash = |text: &str| {
-        fs::write(&profile, text).unwrap();
-        let ended = dst(&format!("sweep {root} --seeds 1 --json")).expect(Exit::Held);
-        ended.last()["scenarios"][0]["hash"].as_str().unwrap().to_owned()
-    };
-    let (one, two) = (hash("[[workload]]\nname = \"mixed\"\n"), hash("[[workload]]\nname = \"mixed\"\n\n"));
-    assert_ne!(one, two);
-    assert_eq!(one, hash("[[workload]]\nname = \"mixed\"\n"));
 }

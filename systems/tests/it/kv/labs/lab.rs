@@ -12,8 +12,8 @@ use sim::{Injected, Job, Latency, NodeId, Sim, Time, simulate};
 use systems::kv::client::Clerk;
 use systems::kv::store::Store;
 use systems::kv::{Params, server};
-use systems::raft::Term;
 use systems::raft::checks::SameState;
+use systems::raft::{Config, Term};
 use systems::rsm::{Reads, Replica};
 
 use super::handle::{ClientHandle, History};
@@ -51,8 +51,8 @@ pub struct LabConfig {
 
 /// So many servers on a good network, which make no snapshots. Heartbeats are ten a second, the most that the lab allows.
 pub fn servers(servers: usize) -> LabConfig {
-    let params =
-        Params { servers, tick_ms: 20, heartbeat_ticks: 5, election_ticks: 15, snapshot_bytes: 0, ..Params::default() };
+    let raft = Config { heartbeat_ticks: 5, election_ticks: 15, ..Config::default() };
+    let params = Params { servers, raft, snapshot_bytes: 0, ..Params::default() };
     LabConfig { params, network: LinkConfig::default() }
 }
 

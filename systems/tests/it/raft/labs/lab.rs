@@ -38,6 +38,8 @@ impl Kind {
     fn config(self, heartbeat_ticks: u64) -> Config {
         let all = self == Kind::Thesis;
         Config {
+            tick_ms: 20,
+            segment: 64 << 10,
             election_ticks: 15,
             heartbeat_ticks,
             pre_vote: all,

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim::rpc::{Server, Service};
@@ -17,8 +16,6 @@ use super::record::{Content, Record};
 const RAFT: u16 = 1;
 /// Where they listen to the tester, whom no partition keeps away.
 pub const CONTROL: u16 = 2;
-/// How long a tick is.
-pub const TICK: Duration = Duration::from_millis(20);
 /// A server with snapshots makes one every so many entries.
 pub const SNAPSHOT_EVERY: Index = 10;
 
@@ -86,10 +83,8 @@ pub async fn boot(setup: Rc<Setup>, record: Rc<RefCell<Record>>) {
     let options = Options {
         id: Id(me as u64),
         config: setup.config.clone(),
-        tick: TICK,
         dir: "raft".to_owned(),
         port: RAFT,
-        segment: 64 << 10,
         empty_disk: EmptyDisk::New,
         members: Membership::of((0..setup.voters as u64).map(Id)),
         group: group::home(),
