@@ -99,8 +99,9 @@ pub async fn boot(setup: Rc<Setup>, record: Rc<RefCell<Record>>) {
             apply = applies.recv() => match apply {
                 Some(apply) => {
                     let index = take(me, &record, apply).await;
-                    let wrong = &record.borrow().wrong;
-                    always!(wrong.is_empty(), "lab.servers-agree", "{}", wrong.join("; "));
+                    // Servers share the record, so none holds it across an await.
+                    let wrong = record.borrow().wrong.join("; ");
+                    always!(wrong.is_empty(), "lab.servers-agree", "{wrong}");
                     if setup.snapshots && index > raft.snapshot_index() && index.is_multiple_of(SNAPSHOT_EVERY) {
                         let contents = record.borrow().of(me).to_vec();
                         if let Some(mut new) = raft.begin_snapshot(index).await.expect("the disk is sound") {
