@@ -109,7 +109,12 @@ macro_rules! reachable {
 }
 
 /// `buggify!("name")`: true now and then, in the runs in which the point is enabled: a quarter of them, if the scenario
-/// allows buggify at all. For faults that code may commit without being wrong: a short batch, a needless delay.
+/// allows buggify at all. For faults that code may commit without being wrong: a short batch, a needless delay. Like all faults
+/// it ends with the heal, so that it may cost progress but never safety.
+///
+/// A point keeps every promise of its module however often it fires. It leaves replicated state alone, because replicas do not
+/// draw alike. (FoundationDB's `BUGGIFY`; Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key Value Store",
+/// SIGMOD 2021, section 4.)
 #[macro_export]
 macro_rules! buggify {
     ($name:literal) => {
@@ -208,6 +213,11 @@ impl ProbeState {
             }
         }
         enabled.into_iter().collect()
+    }
+
+    /// Ends what [`ProbeState::enable_buggify`] began: the world is healed.
+    pub fn disable_buggify(&mut self) {
+        self.buggify.iter_mut().for_each(|point| point.enabled = false);
     }
 
     /// Switches points on for a fault, or off again: `by` is 1 or -1.

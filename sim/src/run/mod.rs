@@ -4,7 +4,7 @@
 //!
 //! 1. *set-up*: all nodes boot; `setup` workloads run until they are done.
 //! 2. *main*: faults strike, `main` workloads run.
-//! 3. *heal*: every fault is undone, every node is up.
+//! 3. *heal*: every fault is undone, every code-level fault point is off, every node is up.
 //! 4. *quiet*: the system must make progress. `main` workloads end and `final` ones follow; without `final` ones, each
 //!    client must complete an operation that it invoked after the heal.
 //!
@@ -328,6 +328,7 @@ impl Run<'_> {
 
         phase("heal");
         director.heal();
+        kernel::with(|state| state.probes.disable_buggify());
         let healed = kernel::with(|state| state.now);
         let deadline = healed + table.quiet.nanos();
         let has_final = self.plan.workloads.iter().any(|workload| workload.phase == Phase::Final);

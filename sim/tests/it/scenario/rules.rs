@@ -9,10 +9,14 @@ use sim::{Report, RunOptions};
 
 /// What a run did, line by line, and its report.
 fn recorded(system: &str, run_table: &str, rules: &str) -> (Vec<Record>, Report) {
+    recorded_with(1, system, run_table, rules)
+}
+
+fn recorded_with(seed: u64, system: &str, run_table: &str, rules: &str) -> (Vec<Record>, Report) {
     let records: Arc<Mutex<Vec<Record>>> = Arc::default();
     let sink = records.clone();
     let recorder = Some(Recorder::new(Box::new(move |record| sink.lock().unwrap().push(record))));
-    let report = run(&scenario(system, run_table, rules), 1, RunOptions { recorder, ..RunOptions::default() });
+    let report = run(&scenario(system, run_table, rules), seed, RunOptions { recorder, ..RunOptions::default() });
     let records = std::mem::take(&mut *records.lock().unwrap());
     (records, report)
 }
@@ -337,6 +341,21 @@ fn buggify_needs_leave_and_planted_bugs_need_to_be_asked_for() {
     assert!((4..=18).contains(&on), "{allowed:?}");
     assert!(allowed["buggify"].iter().all(|count| *count == 0 || (8..60).contains(count)), "{allowed:?}");
     assert!(allowed["planted"].iter().all(|count| *count > 0), "{allowed:?}");
+}
+
+#[test]
+fn the_heal_ends_buggify() {
+    let mut enabled = 0;
+    for seed in 0..20 {
+        // On this network the final workload takes more than a second, some thirty beats.
+        let (records, _) = recorded_with(seed, "", "buggify = true", "[network]\nlatency = \"300ms\"");
+        let heal = records.iter().position(|record| record.kind == Kind::Phase && record.text == "heal").unwrap();
+        let fired = |records: &[Record]| records.iter().filter(|of| of.text == "buggify toy.late-beat").count();
+        assert_eq!(fired(&records[heal..]), 0, "seed {seed}");
+        assert!(events(&records[heal..], "toy.beat").len() > 20, "seed {seed}");
+        enabled += u32::from(fired(&records[..heal]) > 8);
+    }
+    assert!(enabled > 1, "{enabled}");
 }
 
 #[test]
