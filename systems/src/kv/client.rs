@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sim::models::{StoreOp, StoreRet};
 use sim::time::Instant;
-use sim::{OpError, always, planted, time};
+use sim::{OpError, always, buggify, planted, sometimes, time};
 
 use super::server;
 use super::store::{Answer, Command, Query, Reply, Store};
@@ -78,12 +78,17 @@ impl Clerk {
                 })
             }
             Err(OpError::Unknown) if planted!("kv.unknown-reported-as-failed") => Err(OpError::Failed),
-            Err(error) => Err(error),
+            Err(error) => {
+                sometimes!(error == OpError::Unknown, "kv: the outcome of a command is unknown");
+                Err(error)
+            }
         }
     }
 
     async fn query(&mut self, query: Query, anywhere: bool, deadline: Instant) -> Result<StoreRet, OpError> {
         let is_get = matches!(query, Query::Get(_));
+        // Any server's answer is as fresh as the leader's.
+        let anywhere = anywhere || buggify!("kv.query-anywhere");
         let answer = match anywhere {
             true => self.0.query_anywhere(query, deadline).await,
             false => self.0.query(query, deadline).await,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sim::{reachable, sometimes};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::rsm::{At, StateMachine};
@@ -129,7 +130,10 @@ impl StateMachine for Store {
             }
             Command::Cas(key, expected, new) => match self.map.get(&key) == expected.as_ref() {
                 true => self.set(key, new, Reply::Swapped(true)),
-                false => Reply::Swapped(false),
+                false => {
+                    reachable!("kv: a compare-and-swap finds another value");
+                    Reply::Swapped(false)
+                }
             },
             Command::Delete(key) => {
                 let removed = self.map.remove(&key);
@@ -146,10 +150,11 @@ impl StateMachine for Store {
         match query {
             Query::Get(key) => Answer::Value(self.map.get(key).cloned()),
             Query::Scan(from, to, limit) => {
-                let range = if from < to { self.map.range(from.clone()..to.clone()) } else { Default::default() };
-
-                let pairs = range.take(*limit).map(|(key, value)| (key.clone(), value.clone()));
-                Answer::Pairs(pairs.collect())
+                let mut range = if from < to { self.map.range(from.clone()..to.clone()) } else { Default::default() };
+                let pairs = range.by_ref().take(*limit).map(|(key, value)| (key.clone(), value.clone()));
+                let pairs = pairs.collect();
+                sometimes!(range.next().is_some(), "kv: a scan ends at its limit");
+                Answer::Pairs(pairs)
             }
         }
     }

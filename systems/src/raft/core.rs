@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use sim::planted;
+use sim::{buggify, planted, reachable};
 
 use super::config::Config;
 use super::leader::Leader;
@@ -256,7 +256,10 @@ impl Core {
                 return self.on_pre_vote_reply(from, term, true);
             }
             // Within the leader lease, the server ignores the request and its higher term (thesis, section 4.2.3).
-            Body::RequestVote { transfer: false, .. } if term > self.term && self.in_leader_lease() => return,
+            Body::RequestVote { transfer: false, .. } if term > self.term && self.in_leader_lease() => {
+                reachable!("raft: a vote request is ignored within the leader lease");
+                return;
+            }
             _ => {}
         }
         // Figure 2, Rules for Servers: a higher term in a request or a reply turns any server into a follower.
@@ -322,6 +325,7 @@ impl Core {
     /// Accepts `from` as the leader of the current term and resets the election timer.
     pub(super) fn accept_leader(&mut self, from: Id) {
         if !matches!(self.role, Role::Follower) {
+            reachable!("raft: a candidate recognises another leader of its term");
             self.become_follower(self.term);
         }
         self.leader = Some(from);
@@ -334,6 +338,13 @@ impl Core {
         self.timer_reset_at = self.now;
         let election = self.config.election_ticks;
         self.election_timeout = election + (self.draws)(election);
+        // Each bound of the election timeout is a value like any other.
+        if buggify!("raft.shortest-election-timeout") {
+            self.election_timeout = election;
+        }
+        if buggify!("raft.longest-election-timeout") {
+            self.election_timeout = 2 * election - 1;
+        }
         debug_assert!((election..2 * election).contains(&self.election_timeout));
     }
 

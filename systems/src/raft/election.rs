@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sim::planted;
+use sim::{buggify, planted, reachable, sometimes};
 
 use super::core::{Core, Role};
 use super::message::{Body, Id, Position, Term};
@@ -14,6 +14,7 @@ impl Core {
         if !self.log.is_promotable(self.id) {
             return self.reset_election_timer();
         }
+        sometimes!(matches!(self.role, Role::Candidate(_)), "raft: an election ends without a winner");
         if self.config.pre_vote { self.start_pre_vote() } else { self.start_election(false) }
     }
 
@@ -63,7 +64,11 @@ impl Core {
     }
 
     pub(super) fn on_pre_vote(&mut self, from: Id, term: Term, last: Position) {
-        let granted = term > self.term && last.is_up_to_date(self.log.last()) && !self.in_leader_lease();
+        let up_to_date = last.is_up_to_date(self.log.last());
+        sometimes!(!up_to_date, "raft: a pre-vote is refused because the candidate's log is behind");
+        sometimes!(self.in_leader_lease(), "raft: a pre-vote is refused within the leader lease");
+        let granted =
+            term > self.term && up_to_date && !self.in_leader_lease() && !buggify!("raft.needless-pre-vote-refusal");
         // A granted pre-vote names the candidate's future term; a refusal names this server's term.
         let reply_term = if granted { term } else { self.term };
         self.send_in(reply_term, from, Body::PreVoteReply { granted });
@@ -79,7 +84,10 @@ impl Core {
         let votes = votes.clone();
         match self.membership().voters.tally(|voter| votes.get(&voter).copied()) {
             VoteResult::Won => self.start_election(false),
-            VoteResult::Lost => self.become_follower(self.term),
+            VoteResult::Lost => {
+                reachable!("raft: a pre-vote is lost");
+                self.become_follower(self.term);
+            }
             VoteResult::Pending => {}
         }
     }
@@ -89,6 +97,10 @@ impl Core {
         let granted = term == self.term
             && (self.voted_for.is_none_or(|voted_for| voted_for == from) || planted!("raft.votes-twice"))
             && last.is_up_to_date(self.log.last());
+        sometimes!(
+            term == self.term && self.voted_for.is_some_and(|voted_for| voted_for != from),
+            "raft: a second candidate of a term is refused"
+        );
         if granted {
             self.voted_for = Some(from);
         }

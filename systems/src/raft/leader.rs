@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use sim::planted;
+use sim::{buggify, planted, reachable, sometimes};
 
 use super::core::{ChunkWanted, Core, Role};
 use super::membership::{ChangeError, Membership, Target};
@@ -186,12 +186,17 @@ impl Core {
         let (now, config) = (self.now, &self.config);
         let Role::Leader(leader) = &mut self.role else { return };
         if leader.transfer.is_some_and(|(_, until)| now >= until) {
+            reachable!("raft: a leadership transfer is given up");
             // The target did not take over in time: resume taking proposals.
             leader.transfer = None;
         }
         if config.check_quorum && now - self.timer_reset_at >= config.election_ticks {
             self.timer_reset_at = now;
             if now - self.quorum_contact() > self.config.election_ticks {
+                reachable!("raft: a leader without a quorum steps down");
+                return self.become_follower(self.term);
+            }
+            if buggify!("raft.needless-step-down") {
                 return self.become_follower(self.term);
             }
         }
@@ -216,7 +221,13 @@ impl Core {
         leader.round += 1;
         leader.rounds.push_back((leader.round, now));
         while leader.rounds.pop_front_if(|(_, at)| *at + keep < now).is_some() {}
-        leader.progress.values_mut().for_each(Progress::resume);
+        for of in leader.progress.values_mut() {
+            of.resume();
+            // Takes the appends in flight for lost and sends the entries again.
+            if of.state == ReplicationState::Replicate && buggify!("raft.needless-resend") {
+                of.become_probe(of.match_index + 1);
+            }
+        }
         let members: Vec<Id> = leader.progress.keys().copied().collect();
         for to in members {
             if !self.send_append(to) {
@@ -255,16 +266,20 @@ impl Core {
             }
             return false;
         }
-        if of.next_index > last && !matches!(of.state, ReplicationState::Probe { awaiting_reply: false })
-            || !of.has_room(&self.config)
-        {
+        let has_room = of.has_room(&self.config);
+        if of.next_index > last && !matches!(of.state, ReplicationState::Probe { awaiting_reply: false }) || !has_room {
+            let is_full = !has_room && of.state == ReplicationState::Replicate;
+            sometimes!(is_full, "raft: the window of appends in flight is full");
             return false;
         }
-        let Some(prev) = self.log.position(of.next_index - 1) else {
+        // A follower that lacks entries can be sent the snapshot although the log still has these entries.
+        let needless = |of: &Progress| of.match_index < snapshot.index && buggify!("raft.needless-snapshot");
+        let Some(prev) = self.log.position(of.next_index - 1).filter(|_| !needless(of)) else {
             of.become_snapshot(snapshot);
             return self.send_append(to);
         };
-        let entries = self.log.entries(of.next_index, self.config.max_append_bytes).to_vec();
+        let limit = if buggify!("raft.one-entry-append") { 1 } else { self.config.max_append_bytes };
+        let entries = self.log.entries(of.next_index, limit).to_vec();
         of.sent_commit = commit;
         of.sent_entries(of.next_index - 1 + entries.len() as u64, entries.iter().map(Entry::size).sum());
         self.send(to, Body::AppendEntries { prev, entries, commit, round });
@@ -282,6 +297,10 @@ impl Core {
         let members: Vec<(Id, bool)> = leader.progress.iter().map(|(&id, of)| (id, behind(of))).collect();
         for (to, behind) in members {
             let mut sent = false;
+            // What is not sent now goes out with the next heartbeat.
+            if behind && buggify!("raft.late-append") {
+                continue;
+            }
             while behind && self.send_append(to) {
                 sent = true;
             }
@@ -290,7 +309,7 @@ impl Core {
             let committed = self.log.commit_index();
             let lacks_commit =
                 |of: &Progress| of.state == ReplicationState::Replicate && of.is_idle() && of.sent_commit < committed;
-            if !sent && leader.progress.get(&to).is_some_and(lacks_commit) {
+            if !sent && leader.progress.get(&to).is_some_and(lacks_commit) && !buggify!("raft.late-commit-index") {
                 self.send_heartbeat(to);
             }
         }
@@ -325,9 +344,10 @@ impl Core {
             }
             Err(conflict) if !of.is_stale(conflict.refused) => {
                 let from = self.log.next_index_after(conflict);
+                sometimes!(from < conflict.refused, "raft: a refusal lets the leader skip entries");
                 of.become_probe(from);
             }
-            Err(_) => {}
+            Err(_) => reachable!("raft: a stale refusal is ignored"),
         }
     }
 
@@ -347,7 +367,9 @@ impl Core {
             false => reached,
         };
         let before = self.log.commit_index();
-        let own_term = self.log.term(reached) == Some(self.term) || planted!("raft.commits-earlier-terms");
+        let own_term = self.log.term(reached) == Some(self.term);
+        sometimes!(reached > before && !own_term, "raft: a quorum has an entry of an earlier term, not yet committed");
+        let own_term = own_term || planted!("raft.commits-earlier-terms");
         if reached > before && own_term && self.log.commit(reached) {
             let bytes: usize =
                 self.log.entries(before + 1, usize::MAX)[..(reached - before) as usize].iter().map(command_bytes).sum();
@@ -365,9 +387,11 @@ impl Core {
             return;
         }
         if self.membership().is_joint() {
+            reachable!("raft: a joint membership is committed");
             let left = self.membership().leave_joint();
             self.append_membership(left);
         } else if !self.membership().voters.has(self.id) {
+            reachable!("raft: a leader that is no voter any more steps down");
             // The other members need the new commit index before this leader steps down.
             self.heartbeat();
             self.become_follower(self.term);
@@ -376,6 +400,14 @@ impl Core {
 
     /// Stops leading: fails the pending reads and resets the election timer.
     pub(super) fn step_down(&mut self, leader: Leader) {
+        sometimes!(
+            leader.transfer.is_some() && leader.timeout_now_sent,
+            "raft: a leader steps down after it has sent TimeoutNow"
+        );
+        sometimes!(
+            self.log.last().index > self.log.commit_index(),
+            "raft: a leader steps down with uncommitted entries"
+        );
         leader.reads.abandon(self);
         self.reset_election_timer();
     }

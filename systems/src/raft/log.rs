@@ -3,7 +3,7 @@
 //! The log also answers which membership is in force. A membership is in force from the moment its entry is in the log
 //! until that entry is replaced (section 6), so the log keeps the earlier memberships too.
 
-use sim::planted;
+use sim::{planted, reachable, sometimes};
 
 use super::membership::Membership;
 use super::message::{Conflict, Entry, Id, Index, Payload, Position, SnapshotMeta, Term};
@@ -171,7 +171,10 @@ impl Log {
             }
             match self.term(entry.index) {
                 Some(term) if term == entry.term => continue,
-                Some(_) => self.truncate_from(entry.index),
+                Some(_) => {
+                    reachable!("raft: a follower truncates a conflicting suffix");
+                    self.truncate_from(entry.index);
+                }
                 None => {}
             }
             self.push(entry);
@@ -253,10 +256,12 @@ impl Log {
     pub fn install(&mut self, snapshot: SnapshotMeta) {
         let last = snapshot.last;
         if self.contains(last) {
+            sometimes!(last.index < self.last().index, "raft: entries after an installed snapshot stay");
             let slot = self.slot(last.index).map_or(0, |slot| slot + 1);
             self.remove(..slot);
             self.memberships.retain(|(at, _)| *at > last.index);
         } else {
+            sometimes!(!self.entries.is_empty(), "raft: an installed snapshot replaces the log");
             self.remove(..);
             self.memberships.clear();
             self.durable = last.index;

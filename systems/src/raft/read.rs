@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use sim::planted;
+use sim::{buggify, planted, reachable, sometimes};
 
 use super::core::{Core, ReadReady, Role};
 use super::message::{Body, Id, Index};
@@ -30,6 +30,7 @@ pub struct Reads {
 impl Reads {
     /// Answers every pending request with `None`.
     pub fn abandon(self, core: &mut Core) {
+        sometimes!(!self.waiting.is_empty(), "raft: a read is abandoned because the leader steps down");
         for asker in self.new.into_iter().chain(self.waiting.into_iter().map(|(_, _, asker)| asker)) {
             core.answer(asker, None);
         }
@@ -51,6 +52,8 @@ impl Core {
     pub(super) fn on_read_index(&mut self, from: Id, request: u64) {
         match &mut self.role {
             // A server outside the membership receives no entries, so it could never apply the read index.
+            // As if the request were lost: the follower's request times out.
+            Role::Leader(_) if buggify!("raft.read-request-dropped") => {}
             Role::Leader(leader) if leader.progress.contains_key(&from) => {
                 leader.reads.new.push(Asker::Remote(from, request));
             }
@@ -72,9 +75,13 @@ impl Core {
         let Role::Leader(leader) = &mut self.role else { return };
         let ready = committed >= leader.term_start || planted!("raft.read-before-own-commit");
         if leader.reads.new.is_empty() || !ready {
+            sometimes!(!ready && !leader.reads.new.is_empty(), "raft: a read waits for the first commit of the term");
             return;
         }
         let new = std::mem::take(&mut leader.reads.new);
+        if leased {
+            reachable!("raft: a read is answered within the leader lease");
+        }
         if leased || planted!("raft.read-without-quorum") {
             return new.into_iter().for_each(|asker| self.answer(asker, Some(committed)));
         }

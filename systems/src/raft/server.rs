@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sim::rpc::{Incoming, Responder, Server, Service};
 use sim::sync::Notify;
-use sim::{always, event, group, node, observe, planted, select, task, time};
+use sim::{always, buggify, event, group, node, observe, planted, select, sometimes, task, time};
 
 use super::driver::{Applies, Apply, EmptyDisk, Options, Raft, StartError};
 use super::events;
@@ -241,6 +241,7 @@ impl Host {
                 None => Reply::Read(index),
             });
         }
+        sometimes!(!overwritten.is_empty(), "raft: a request's entry is overwritten by another leader's");
         overwritten.into_iter().for_each(|call| call.responder.send(&Reply::Refused(None)));
     }
 
@@ -286,6 +287,9 @@ impl Host {
 
     /// Proposes an entry and answers when it is applied. `command` is the hash of its command; a read has none.
     fn propose(&self, bytes: Vec<u8>, command: Option<u64>, responder: Responder<LogService>) {
+        if buggify!("raft.needless-refusal") {
+            return responder.send(&Reply::Refused(None));
+        }
         match self.raft.propose(bytes.into()) {
             Ok((index, term)) => {
                 let before = self.waiting.borrow_mut().insert(index, term, Call { command, responder });

@@ -2,7 +2,7 @@
 //! acknowledges each part, and after an interruption the sender resumes at the last acknowledged byte.
 
 use bytes::Bytes;
-use sim::planted;
+use sim::{planted, reachable, sometimes};
 
 use super::core::{Core, Role, StoreChunk};
 use super::message::{Body, Id, Index, Position, Received, SnapshotMeta, Term};
@@ -51,6 +51,7 @@ impl Core {
         self.accept_leader(from);
         // A delayed message: installing an older snapshot would take the server back.
         if last.index <= self.log.commit_index() && !planted!("raft.stale-snapshot-taken") {
+            reachable!("raft: a part of a snapshot that the receiver no longer needs is ignored");
             return self
                 .send_after_sync(from, Body::InstallSnapshotReply { last, received: Received::Installed, round });
         }
@@ -66,6 +67,7 @@ impl Core {
             receiving.storing = true;
             self.output.store.push(chunk);
         } else {
+            reachable!("raft: a part of a snapshot arrives out of order");
             let received = Received::Bytes(receiving.stored);
             self.send_after_sync(from, Body::InstallSnapshotReply { last, received, round });
         }
@@ -89,6 +91,7 @@ impl Core {
             self.send_after_sync(to, Body::InstallSnapshotReply { last, received: Received::Installed, round });
         }
         let is_news = last.index > self.log.commit_index() || planted!("raft.stale-snapshot-taken");
+        sometimes!(!is_news, "raft: the log has overtaken a snapshot that was received");
         if is_news {
             self.log.install(meta);
         }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use sim::time::Instant;
-use sim::{Addr, GroupId, OpError, planted, rpc, time};
+use sim::{Addr, GroupId, OpError, buggify, planted, rpc, time};
 
 use super::service::{self, Reply, Service};
 use super::session::{Outcome, Request};
@@ -65,6 +65,9 @@ impl<S: StateMachine> Client<S> {
         if self.session.as_ref().is_some_and(|session| time::now() > session.used + self.patience.session) {
             self.session = None;
         }
+        if buggify!("rsm.needless-session") {
+            self.session = None;
+        }
         if self.session.is_none() {
             self.session = self.open(deadline).await.map(|id| Session { id, number: 0, used: time::now() });
         }
@@ -87,7 +90,7 @@ impl<S: StateMachine> Client<S> {
                     return ControlFlow::Break(Err(OpError::Unknown));
                 }
                 Some(Reply::TooLarge) => return ControlFlow::Break(Err(OpError::Failed)),
-                Some(Reply::Elsewhere(leader)) => self.route.redirect(leader),
+                Some(Reply::Elsewhere(leader)) => self.redirect(leader),
                 Some(_) | None => {
                     self.route.anywhere();
                     if let service::Request::Client(Request::Execute { number, .. }) = &mut request
@@ -152,7 +155,7 @@ impl<S: StateMachine> Client<S> {
                     Some(answer) => return ControlFlow::Break(answer),
                     None => self.route.anywhere(),
                 },
-                Some(Reply::Elsewhere(leader)) => self.route.redirect(leader),
+                Some(Reply::Elsewhere(leader)) => self.redirect(leader),
                 _ => self.route.anywhere(),
             }
             ControlFlow::Continue(())
@@ -162,11 +165,20 @@ impl<S: StateMachine> Client<S> {
 
     async fn attempt(&self, server: Addr, request: &service::Request<S>, deadline: Instant) -> Option<Reply<S>> {
         let timeout = self.patience.attempt.min(deadline - time::now());
+        let is_command = matches!(request, service::Request::Client(Request::Execute { .. }));
+        if is_command && buggify!("rsm.request-sent-twice") {
+            let _ = rpc::send::<Service<S>>(server, request);
+        }
         rpc::call::<Service<S>>(server, request, timeout).await.ok()
     }
 
+    fn redirect(&mut self, leader: Option<u64>) {
+        self.route.redirect(leader.filter(|_| !buggify!("rsm.leader-hint-ignored")));
+    }
+
     fn pause(&self) -> Pause {
-        Pause::UpTo(self.patience.pause)
+        let longer = if buggify!("rsm.long-pause") { 10 } else { 1 };
+        Pause::UpTo(longer * self.patience.pause)
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use sim::sync::{Notify, oneshot};
 use sim::task::{self, JoinHandle};
 use sim::time::Instant;
-use sim::{always, codec, observe, planted, time};
+use sim::{always, buggify, codec, observe, planted, reachable, sometimes, time};
 
 use super::session::{Limits, Outcome, Request, Sessions, Stamped};
 use super::{Leadership, StateMachine, visible};
@@ -202,6 +202,9 @@ impl<S: StateMachine> Replica<S> {
         if !self.0.raft.status().1 {
             return Err(SubmitError::NotLeader { leader: self.0.raft.leader() });
         }
+        if buggify!("rsm.needless-refusal") {
+            return Err(SubmitError::NotLeader { leader: None });
+        }
         let speculated = self.speculate(&request);
         let entry = Stamped { at: self.log_time(), request };
         let bytes = codec::encode(&entry).ok().filter(|bytes| bytes.len() <= LARGEST).ok_or(SubmitError::TooLarge)?;
@@ -272,6 +275,7 @@ impl<S: StateMachine> Replica<S> {
         }
         let index = self.0.raft.read_index().await;
         let index = index.map_err(|_| SubmitError::NotLeader { leader: self.0.raft.leader() })?;
+        sometimes!(self.applied() < index, "rsm: a query waits until its read index is applied");
         let behind = || self.0.loading.get() || self.applied() < index;
         while behind() && !planted!("rsm.answers-before-it-has-applied") {
             if self.0.raft.stopped().is_some() {
@@ -315,6 +319,7 @@ impl<S: StateMachine> Replica<S> {
                     self.load(&mut snapshot).await?;
                 }
                 for answer in inner.waiting.borrow_mut().skipped(index) {
+                    reachable!("rsm: an installed snapshot skips the entry of a waiting request");
                     let _ = answer.send(Err(SubmitError::Unknown));
                 }
                 (index, term, None)
@@ -358,6 +363,10 @@ impl<S: StateMachine> Replica<S> {
     fn complete(&self, index: Index, term: Term, outcome: Option<Outcome<S>>) {
         let is_same = |of, term| of == term || planted!("rsm.replies-by-index");
         let Decided { applied, overwritten } = self.0.waiting.borrow_mut().applied(index, term, is_same);
+        sometimes!(
+            !overwritten.is_empty() || applied.is_some() && outcome.is_none(),
+            "rsm: a request's entry is overwritten by another leader's"
+        );
         if let Some(answer) = applied {
             let _ = answer.send(outcome.ok_or(SubmitError::Overwritten));
         }
@@ -370,10 +379,11 @@ impl<S: StateMachine> Replica<S> {
         let inner = &*self.0;
         let (log, snapshot) = inner.raft.size();
         let under_way = inner.compacting.get() > inner.raft.snapshot_index();
+        let due = inner.snapshot_bytes.max(snapshot);
         inner.snapshot_bytes > 0
             && !under_way
-            && log > inner.snapshot_bytes.max(snapshot)
             && inner.applied.get() > inner.raft.snapshot_index()
+            && (log > due || log > due / 4 && buggify!("rsm.early-snapshot"))
     }
 
     /// Writes the state into a snapshot. Nothing is applied meanwhile; queries see the state.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sim::rpc::{Incoming, Server};
-use sim::{observe, select, task, time};
+use sim::{buggify, observe, select, task, time};
 
 use super::StateMachine;
 use super::replica::{Options, Replica, SubmitError};
@@ -130,6 +130,10 @@ async fn answer<S: StateMachine>(replica: Replica<S>, incoming: Incoming<Service
             return responder.send(&Reply::Status { applied: replica.applied(), members });
         }
     };
+    // As if the reply were lost.
+    if buggify!("rsm.reply-dropped") {
+        return;
+    }
     responder.send(&match result {
         Ok(outcome) => Reply::Done(outcome),
         Err(SubmitError::NotLeader { leader }) => Reply::Elsewhere(leader.map(|id| id.0)),

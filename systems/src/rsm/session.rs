@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sim::{planted, time};
+use sim::{planted, reachable, time};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{At, StateMachine};
@@ -208,6 +208,7 @@ impl<S: StateMachine> Sessions<S> {
                 let id = if planted!("rsm.session-ids-reused") { self.sessions.len() as u64 } else { at.index };
                 self.begin(id);
                 if self.sessions.len() > self.head.limits.sessions.max(1) {
+                    reachable!("rsm: the least recently used session expires");
                     self.end_oldest();
                 }
                 Outcome::Opened(id)
@@ -221,7 +222,10 @@ impl<S: StateMachine> Sessions<S> {
         if !self.sessions.contains_key(&id) && planted!("rsm.ended-session-comes-back") {
             self.begin(id);
         }
-        let Some(session) = self.sessions.get_mut(&id) else { return Outcome::Expired };
+        let Some(session) = self.sessions.get_mut(&id) else {
+            reachable!("rsm: a command of an expired session is refused");
+            return Outcome::Expired;
+        };
         self.by_use.remove(&(session.used, id));
         self.by_use.insert((self.head.now, id));
         session.used = self.head.now;
@@ -229,8 +233,14 @@ impl<S: StateMachine> Sessions<S> {
             Seen::Answered(_) if planted!("rsm.replies-anew") => {
                 Outcome::Executed(self.state.clone().apply(at, command))
             }
-            Seen::Answered(reply) if !planted!("rsm.executes-again") => Outcome::Executed(reply.clone()),
-            Seen::Stale if !planted!("rsm.late-command-executed") => Outcome::Superseded,
+            Seen::Answered(reply) if !planted!("rsm.executes-again") => {
+                reachable!("rsm: a duplicate command gets its stored reply");
+                Outcome::Executed(reply.clone())
+            }
+            Seen::Stale if !planted!("rsm.late-command-executed") => {
+                reachable!("rsm: a command arrives after a later command of its session");
+                Outcome::Superseded
+            }
             _ => {
                 let reply = self.state.apply(at, command);
                 session.last = Some(Latest::new(number, reply.clone()));
@@ -248,6 +258,7 @@ impl<S: StateMachine> Sessions<S> {
     fn end_idle(&mut self) {
         let idle = self.head.limits.idle.as_nanos() as u64;
         while self.by_use.first().is_some_and(|(used, _)| used.saturating_add(idle) < self.head.now) {
+            reachable!("rsm: an idle session expires");
             self.end_oldest();
         }
     }

@@ -1,6 +1,9 @@
 //! The jobs of the disk, one after another: writes, finished snapshots of the server's own, parts of a leader's snapshot.
 
+use std::time::Duration;
+
 use sim::sync::mpsc;
+use sim::{buggify, rand, time};
 
 use super::Raft;
 use super::disk::Disk;
@@ -8,6 +11,9 @@ use super::snapshots::NewSnapshot;
 use crate::raft::core::{Persist, StoreChunk};
 use crate::raft::message::{Index, Term};
 use crate::storage::StorageError;
+
+/// The longest wait of a buggified write.
+const LATE: Duration = Duration::from_millis(20);
 
 /// Writes that share a sync: the number of the last, and the record to wait for.
 struct Batch {
@@ -26,6 +32,9 @@ impl Raft {
     /// The one task that writes. Whatever came up while the disk was busy is written with one sync.
     pub(super) async fn writes(self, mut todo: mpsc::UnboundedReceiver<Job>) {
         while let Some(job) = todo.recv().await {
+            if buggify!("raft.late-write") {
+                time::sleep(rand::duration(Duration::ZERO, LATE)).await;
+            }
             let mut next = Some(job);
             let (mut batch, mut written) = (None, Vec::new());
             while let Some(job) = next {
@@ -34,7 +43,7 @@ impl Raft {
                         let record = self.disk(|disk| disk.append(&persist)).and_then(|record| record);
                         batch = Some(Batch { number: persist.number, record });
                         written.extend(persist.entries.iter().map(|entry| (entry.index, entry.term)));
-                        next = todo.try_recv().ok();
+                        next = if buggify!("raft.unshared-sync") { None } else { todo.try_recv().ok() };
                         continue;
                     }
                     other => {

@@ -10,8 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use sim::observe;
-use sim::planted;
+use sim::{buggify, observe, planted};
 
 use super::{Apply, Raft};
 use crate::raft::core::{ChunkWanted, StoreChunk};
@@ -51,6 +50,9 @@ impl NewSnapshot {
         Kept { meta: self.meta.clone(), start: self.start, len: self.state.len() - self.start }
     }
 }
+
+/// The bytes of a buggified piece.
+const TINY: usize = 8;
 
 /// The pieces that followers need next: at most one for each.
 pub(super) type Wanted = BTreeMap<Id, ChunkWanted>;
@@ -227,7 +229,8 @@ impl Raft {
             }
         };
         snapshot.seek(of.start + offset).await?;
-        let data = snapshot.read_up_to(self.0.options.config.snapshot_chunk.max(1)).await?;
+        let most = if buggify!("raft.tiny-chunk") { TINY } else { self.0.options.config.snapshot_chunk.max(1) };
+        let data = snapshot.read_up_to(most).await?;
         let done = offset + data.len() as u64 >= of.len;
         let meta = of.meta.clone();
         *open = Some((of, snapshot));

@@ -16,9 +16,10 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
-use sim::planted;
 use sim::sync::Notify;
+use sim::{buggify, planted, rand, time};
 
 use super::format::{self, Kind};
 use super::lock::Lock;
@@ -29,6 +30,9 @@ use super::{Marking, Options};
 use crate::storage::StorageError;
 use crate::storage::directory;
 use crate::storage::error::Context;
+
+/// The longest wait of a buggified batch between its write and its sync.
+const LATE: Duration = Duration::from_millis(5);
 
 /// What stands in the queue. Each entry has a ticket: the number of entries before it since the log was opened, more or less.
 #[derive(Debug)]
@@ -221,6 +225,9 @@ async fn write(shared: &Shared) -> Result<(), StorageError> {
     if planted!("wal.ack-before-sync") {
         apply(shared, &batch);
     }
+    if buggify!("wal.late-sync") {
+        time::sleep(rand::duration(Duration::ZERO, LATE)).await;
+    }
     let sync = async || {
         let records = async { segment.file.sync_data().await.context("sync", &segment.path) };
         let name = async {
@@ -255,7 +262,8 @@ async fn rotate(shared: &Shared) -> Result<(), StorageError> {
         let queue = shared.queue.borrow();
         let Some(Entry::Record(record)) = queue.front() else { return Ok(()) };
         let active = log.active();
-        if active.places.is_empty() || active.end + format::size(record.len()) <= log.options.segment {
+        let fits = active.end + format::size(record.len()) <= log.options.segment;
+        if active.places.is_empty() || fits && !buggify!("wal.early-segment") {
             return Ok(());
         }
         (log.options.dir.clone(), log.next_name(log.last + 1))
@@ -275,7 +283,8 @@ fn gather(shared: &Shared) -> Batch {
     let (mut bytes, mut places) = (Vec::new(), Vec::new());
     while let Some(Entry::Record(record)) = queue.front() {
         let end = segment.end + bytes.len() as u64;
-        if !places.is_empty() && end + format::size(record.len()) > log.options.segment {
+        let fits = end + format::size(record.len()) <= log.options.segment;
+        if !places.is_empty() && (!fits || buggify!("wal.short-batch")) {
             break;
         }
         let index = log.last + 1 + places.len() as u64;
