@@ -348,7 +348,7 @@ fn the_heal_ends_buggify() {
     let mut enabled = 0;
     for seed in 0..20 {
         // On this network the final workload takes more than a second, some thirty beats.
-        let (records, _) = recorded_with(seed, "", "buggify = true", "[network]\nlatency = \"300ms\"");
+        let (records, _) = recorded_with(seed, "", "buggify = true", "[network]\nlatency = { constant = \"300ms\" }");
         let heal = records.iter().position(|record| record.kind == Kind::Phase && record.text == "heal").unwrap();
         let fired = |records: &[Record]| records.iter().filter(|of| of.text == "buggify toy.late-beat").count();
         assert_eq!(fired(&records[heal..]), 0, "seed {seed}");
