@@ -190,12 +190,12 @@ pub fn suggest<'a>(name: &str, what: &str, known: impl IntoIterator<Item = &'a s
     if known.is_empty() {
         return format!("there are no {what}");
     }
-    known.sort_unstable();
-    known.dedup();
     // A third of its letters may be wrong: enough for every typo, too few for another word.
     let allowed = (name.chars().count() / 3).max(1);
     let distance = |known: &str| strsim::damerau_levenshtein(name, known);
     let nearest = known.iter().copied().min_by_key(|known| distance(known)).filter(|known| distance(known) <= allowed);
+    known.sort_unstable();
+    known.dedup();
     let mut more = String::new();
     if known.len() > MANY && !name.is_empty() {
         more = format!(" and {} more", known.len() - FEW);

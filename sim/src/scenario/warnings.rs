@@ -365,7 +365,7 @@ impl Look<'_, '_> {
             self.note(place.clone(), "counted", !is_known, || {
                 Diagnostic::warning(format!("nothing counts `{name}`"))
                     .label("the count is always 0, so the expectation is never met")
-                    .help(suggest(name, "all counts", known.iter().map(String::as_str)))
+                    .help(suggest(name, "counts", known.iter().map(String::as_str)))
             });
             let is_fault = Fault::<Targets>::NAMES.contains(&name.as_str());
             let bad = is_fault && actions().all(|what| !deals(what, name));
