@@ -52,7 +52,8 @@ fn the_ideas_in_its_comments_are_right_too() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         ended(folder, &format!("new scenario {system} first"), 0);
-        let path = folder.join(format!("scenarios/{system}/first.toml"));
+        let named = format!("scenarios/{system}/first.toml");
+        let path = folder.join(&named);
         let text = fs::read_to_string(&path).unwrap();
         let is_toml = |line: &str| line.strip_prefix('#').is_some_and(|rest| !rest.starts_with(' '));
         assert!(text.lines().filter(|line| is_toml(line)).count() > 8, "{text}");
@@ -62,7 +63,7 @@ fn the_ideas_in_its_comments_are_right_too() {
             .flat_map(|line| [line, "\n"])
             .collect();
         fs::write(&path, all).unwrap();
-        assert_eq!(ended(folder, "check --deny-warnings", 0), "1 scenario: all right\n");
+        assert_eq!(ended(folder, &format!("check {named} --deny-warnings"), 0), "1 scenario: all right\n");
     }
 }
 
