@@ -3,12 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use sim::{GroupId, group, node};
+use sim::{GroupId, group};
 
 use super::store::{self, Store};
 use super::system::Params;
-use crate::raft::membership::Membership;
-use crate::raft::{Id, driver};
 use crate::rsm::{Limits, Options, Replica, service};
 
 /// Where servers listen to each other.
@@ -36,15 +34,10 @@ pub async fn serve(params: Rc<Params>, started: impl Fn(&Replica<Store>)) {
 }
 
 fn options(params: &Params) -> Options {
-    let raft = driver::Options {
-        id: Id(node::this().index() as u64),
-        group: group::home(),
-        config: params.raft.clone(),
-        dir: "kv".to_owned(),
-        port: RAFT,
-        empty_disk: driver::EmptyDisk::New,
-        members: Membership::of(group::home().nodes()[..params.servers].iter().map(|node| Id(node.index() as u64))),
-    };
-    let limits = Limits { idle: Duration::from_millis(params.session_idle_ms), sessions: params.max_sessions };
-    Options { raft, reads: params.reads, snapshot_bytes: params.snapshot_bytes, limits }
+    Options {
+        reads: params.reads,
+        snapshot_bytes: params.snapshot_bytes,
+        limits: Limits { idle: Duration::from_millis(params.session_idle_ms), sessions: params.max_sessions },
+        ..Options::of_home_group("kv", RAFT, params.raft.clone(), params.servers)
+    }
 }

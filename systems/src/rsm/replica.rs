@@ -9,12 +9,13 @@ use serde::{Deserialize, Deserializer};
 use sim::sync::{Notify, oneshot};
 use sim::task::{self, JoinHandle};
 use sim::time::Instant;
-use sim::{always, buggify, codec, observe, planted, reachable, sometimes, time};
+use sim::{NodeId, always, buggify, codec, group, node, observe, planted, reachable, sometimes, time};
 
 use super::session::{Limits, Outcome, Request, Sessions, Stamped};
 use super::{Leadership, StateMachine, visible};
 use crate::raft::driver::{self, Applies, Apply, Raft, StartError};
 use crate::raft::leader::ProposeError;
+use crate::raft::membership::Membership;
 use crate::raft::waiting::{Decided, Waiting};
 use crate::raft::{Config, Id, Index, Term, events};
 use crate::storage::StorageError;
@@ -64,6 +65,28 @@ pub struct Options {
     pub snapshot_bytes: usize,
     /// When sessions end.
     pub limits: Limits,
+}
+
+/// The bytes of entries above which a snapshot takes their place, where a system does not say.
+const SNAPSHOT_BYTES: usize = 4_000;
+
+impl Options {
+    /// The replica of this node in its home group, of which the first `voters` nodes vote at the beginning. The replicas listen to
+    /// each other at `port`, and keep their files in `dir`. The node's number is the replica's id.
+    pub fn of_home_group(dir: &str, port: u16, config: Config, voters: usize) -> Options {
+        let id = |node: NodeId| Id(node.index() as u64);
+        let group = group::home();
+        let raft = driver::Options {
+            id: id(node::this()),
+            group,
+            config,
+            dir: dir.to_owned(),
+            port,
+            empty_disk: driver::EmptyDisk::New,
+            members: Membership::of(group.nodes().into_iter().take(voters).map(id)),
+        };
+        Options { raft, reads: Reads::Index, snapshot_bytes: SNAPSHOT_BYTES, limits: Limits::default() }
+    }
 }
 
 /// Why there is no outcome.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`swept`] | what is shown of every system's scenarios in the same way |
 //! | [`counter`], [`transcript`] | a state machine and transcripts for experiments |
-//! | [`primary_backup`], [`journal`], [`raft`], [`rsm`], [`kv`] | a system each |
+//! | [`primary_backup`], [`journal`], [`raft`], [`rsm`], [`kv`], [`lock`] | a system each |
 //! | [`rsm_leadership`] | watches on leadership |
 //! | [`groups`] | several Raft groups in one cluster |
 //! | [`storage`] | write-ahead log and snapshot files |
@@ -16,6 +16,7 @@ mod counter;
 mod groups;
 mod journal;
 mod kv;
+mod lock;
 mod metrics;
 mod primary_backup;
 mod raft;
