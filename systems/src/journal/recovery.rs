@@ -44,6 +44,7 @@ pub async fn open(params: &Params) -> Result<Open, StorageError> {
     let wal = store.wal();
     replay(wal, &recovery, &mut state).await?;
     fill(wal, &mut state).await?;
+    store.discard(&skipped).await;
     observe!(Recovered { first: wal.first(), last: state.last(), snapshot: kept, contents: Contents::from(&state) });
     Ok(Open {
         store,

@@ -31,7 +31,7 @@ pub struct Opened {
     pub store: Checkpointed,
     /// The newest sound snapshot, verified. Without one the state is the initial one.
     pub snapshot: Option<Snapshot>,
-    /// The newer snapshots, which are not sound. Their files are removed, unless no snapshot is sound.
+    /// The newer snapshots, which are not sound. See [`Checkpointed::discard`].
     pub skipped: Vec<Skipped>,
     /// What was found in the log. What that means for the state the system must judge.
     pub recovery: Recovery,
@@ -46,10 +46,6 @@ impl Checkpointed {
     pub async fn open(snapshots: &str, log: wal::Options) -> Result<Opened, StorageError> {
         let snapshots = Snapshots::open(snapshots).await?;
         let (snapshot, skipped) = snapshots.latest().await?;
-        // Two are kept. An unsound one must not take the place of a sound one.
-        for skipped in skipped.iter().filter(|_| snapshot.is_some()) {
-            snapshots.remove(skipped.index).await;
-        }
         let (wal, recovery) = Wal::open(log).await?;
         let kept = match &snapshot {
             Some(newest) => snapshots.list().await?.into_iter().filter(|index| *index <= newest.index()).collect(),
@@ -57,6 +53,14 @@ impl Checkpointed {
         };
         let store = Checkpointed { wal, snapshots, kept: Rc::new(RefCell::new(kept)) };
         Ok(Opened { store, snapshot, skipped, recovery })
+    }
+
+    /// Removes the files of snapshots that are not sound, if there is one that is: two are kept, and an unsound one must not take the
+    /// place of a sound one. Only when the state turned out to be whole without them: until then they show why it may not be.
+    pub async fn discard(&self, skipped: &[Skipped]) {
+        for skipped in skipped.iter().filter(|_| self.newest().is_some()) {
+            self.snapshots.remove(skipped.index).await;
+        }
     }
 
     /// The log.
@@ -163,6 +167,7 @@ mod tests {
             (sum, last) = (sum + u64::from_le_bytes(payload.try_into().unwrap()), index);
         }
         assert_eq!(sum, last * (last + 1) / 2);
+        opened.store.discard(&opened.skipped).await;
         last
     }
 
@@ -188,8 +193,10 @@ mod tests {
                         rotten.push(newest);
                     }
                 }
-                let opened = open().await;
+                let mut opened = open().await;
                 assert!(opened.skipped.len() == 1 && opened.snapshot.is_some());
+                assert_eq!(fs::read_dir("snapshots").await.unwrap().len(), 2, "the rotten one shows what is lost");
+                state(&mut opened).await;
                 assert_eq!(fs::read_dir("snapshots").await.unwrap().len(), 1, "the rotten one is removed");
             });
             sim.run_for(Duration::from_secs(5));

@@ -78,7 +78,8 @@ impl Disk {
             // A loss of power must not look like rot: a server that cannot tell does not start.
             marking: Marking::AfterBatch,
         };
-        let Opened { store, snapshot, recovery, .. } = Checkpointed::open(&format!("{dir}/snapshots"), options).await?;
+        let Opened { store, snapshot, skipped, recovery } =
+            Checkpointed::open(&format!("{dir}/snapshots"), options).await?;
         for finding in recovery.findings {
             // Torn records were not acknowledged. All others must be assumed to have been.
             if let Finding::Corrupt { first, last } | Finding::Ambiguous { first, last } = finding {
@@ -103,6 +104,7 @@ impl Disk {
             }
         }
         let entries = disk.replay(kept.meta.last).await?;
+        disk.store.discard(&skipped).await;
         let restored = Restored { hard_state: disk.hard_state, snapshot: kept.meta.clone(), entries };
         Ok(Found { disk, restored, kept, state })
     }
