@@ -10,7 +10,7 @@ use crate::system::{NodeSpec, OPERATOR};
 #[derive(Clone, Debug)]
 pub(crate) struct Roster {
     pub nodes: Vec<NodeSpec>,
-    /// The zone of each node. Operators are in none: they are people.
+    /// The zone of each node. Operators stand for people, and are in no zone.
     zones: Vec<Option<u16>>,
 }
 

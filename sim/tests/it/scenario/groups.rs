@@ -101,7 +101,7 @@ impl System for Cells {
     }
 
     fn build(&self, params: &Params, cluster: &mut Cluster) {
-        let or = |text: &'_ String, default: &str| if text.is_empty() { default.to_owned() } else { text.clone() };
+        let or = |text: &String, default: &str| if text.is_empty() { default.to_owned() } else { text.clone() };
         cluster.group("a", "cell", 3).group(&or(&params.second, "b"), &or(&params.role, "cell"), 3);
         cluster.nodes("client", 1).operators(2);
     }
