@@ -20,6 +20,7 @@
 //! | [`Time`], [`Rate`], [`NodeId`], [`Phase`] .. | the vocabulary shared by all modules |
 //! | [`seed`] | independent random streams from one seed |
 //! | [`codec`] | encodes values as bytes and decodes them |
+//! | [`boundary`] | what code under test can reach of the machine |
 //!
 //! Data flows one way: file → [`Scenario`] → [`scenario::Plan`] (with a seed) → world → trace and history → checks →
 //! [`Report`].
@@ -40,9 +41,11 @@
 //!
 //! Code under test is ordinary async Rust. It uses `sim::time`, `sim::task`, `sim::net`, `sim::rpc`, `sim::fs`, `sim::rand`,
 //! `sim::sync`, [`select!`] and [`node_local!`] in place of tokio and std. std's `Instant::now`, `SystemTime::now` and
-//! `HashMap` order are deterministic inside a run, but show the simulator's clock instead of the node's. Threads,
-//! `tokio::time`, `tokio::spawn`, `rand`'s `OsRng` and mutable statics are not supported: see [`HarnessError`] and the
-//! `clippy.toml` of the crate `systems`.
+//! `HashMap` order are deterministic inside a run, but show the simulator's clock instead of the node's. What would reach the
+//! machine itself (files, sockets, threads, child processes, a sleep in real time) fails the run, and the failure names the
+//! call, its caller and what to use instead: the table in [`boundary`] says what is virtual, what is refused, and what only
+//! a sweep with `--verify` finds. `tokio::time`, `tokio::spawn` and mutable statics are not supported; the `clippy.toml` of the
+//! crate `systems` finds them before a run does.
 
 #[cfg(not(madsim))]
 compile_error!(
@@ -86,7 +89,7 @@ pub use base::{
 pub use check::linearizable::models;
 pub use history::OpError;
 pub use host::{Injected, Sim};
-pub use kernel::boundary::HarnessError;
+pub use kernel::boundary::{self, HarnessError};
 pub use kernel::{CpuModel, LIVELOCK_POLLS, Policy};
 pub use lab::{Job, WaitError};
 pub use metric::Metrics;

@@ -17,6 +17,8 @@ use crate::metric::Notes;
 pub(crate) struct World {
     /// Whether there is a run on this thread.
     pub entered: Cell<bool>,
+    /// Whether calls to the machine pass that are otherwise refused in a run.
+    pub passing: Cell<bool>,
     pub state: RefCell<Option<Box<State>>>,
     /// Listeners to events.
     pub hub: RefCell<Hub>,
@@ -58,7 +60,7 @@ pub(crate) fn enter(state: State) -> Entered {
 /// Drops what listens and what was recorded: the parts of a world that hold values of the user's. Their destructors find the
 /// world in place, and nothing borrowed.
 pub(crate) fn forget_listeners() {
-    world(|World { entered: _, state: _, hub, log, notes, any_planted: _, panicked_at: _ }| {
+    world(|World { entered: _, passing: _, state: _, hub, log, notes, any_planted: _, panicked_at: _ }| {
         drop(hub.take());
         drop(notes.take());
         drop(log.take());
@@ -69,11 +71,12 @@ impl Drop for Entered {
     fn drop(&mut self) {
         forget_listeners();
         // All parts are named, so that none is forgotten.
-        world(|World { entered, state, hub: _, log: _, notes: _, any_planted, panicked_at }| {
+        world(|World { entered, passing, state, hub: _, log: _, notes: _, any_planted, panicked_at }| {
             drop(state.take());
             any_planted.set(false);
             panicked_at.set(None);
             entered.set(false);
+            passing.set(false);
         });
     }
 }
@@ -82,6 +85,7 @@ impl World {
     const fn empty() -> World {
         World {
             entered: Cell::new(false),
+            passing: Cell::new(false),
             state: RefCell::new(None),
             hub: RefCell::new(Hub::EMPTY),
             log: RefCell::new(Log::EMPTY),
@@ -104,10 +108,11 @@ mod tests {
     use crate::{history, kernel, metric};
 
     /// Whether each part is empty, in the order of the fields.
-    fn emptiness() -> [bool; 7] {
-        world(|World { entered, state, hub, log, notes, any_planted, panicked_at }| {
+    fn emptiness() -> [bool; 8] {
+        world(|World { entered, passing, state, hub, log, notes, any_planted, panicked_at }| {
             [
                 !entered.get(),
+                !passing.get(),
                 state.borrow().is_none(),
                 hub.borrow().is_empty(),
                 log.borrow().is_empty(),
@@ -149,6 +154,7 @@ mod tests {
         history::on_invoke(|_, _| {});
         metric::install::<Hears>(Scope::System);
         world(|world| world.any_planted.set(true));
+        world(|world| world.passing.set(true));
         assert!(catch_unwind(AssertUnwindSafe(|| panic!("captured, and not asked about"))).is_err());
         dropped
     }
@@ -160,18 +166,18 @@ mod tests {
             kernel::panics::capture();
             runtime.block_on(async {
                 for run in 0..2 {
-                    assert_eq!(emptiness(), [true; 7]);
+                    assert_eq!(emptiness(), [true; 8]);
                     let entered = enter(State::new(Seed(7), run));
                     assert_eq!(kernel::with(|state| state.find_node("a")), None::<NodeId>);
                     let dropped = fill();
                     drop(entered);
                     assert!(dropped.get());
-                    assert_eq!(emptiness(), [true; 7]);
+                    assert_eq!(emptiness(), [true; 8]);
 
                     // It is no vacuous test: each part was filled.
                     let entered = enter(State::new(Seed(7), run));
                     fill();
-                    assert_eq!(emptiness(), [false; 7]);
+                    assert_eq!(emptiness(), [false; 8]);
                     drop(entered);
                 }
             });

@@ -1,6 +1,6 @@
 //! What is not synced takes memory once, however often it is written. Alone in its process, whose memory is measured.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use sim::fs::{self, File};
 use sim::simulate;
 
 const SECTOR: u64 = 512;
+const WRITES: u64 = 100_000;
 
 fn resident() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -17,19 +18,15 @@ fn resident() -> u64 {
 #[test]
 fn overwriting_and_renaming_without_a_sync_needs_no_more_memory() {
     let run = simulate(1, |sim| {
-        let grown = Rc::new(RefCell::new(None));
-        let log = grown.clone();
+        let done = Rc::new(Cell::new(0));
+        let count = done.clone();
         sim.node("a", move || {
-            let log = log.clone();
+            let count = count.clone();
             async move {
                 let file = File::create("f").await.unwrap();
                 file.write_all_at(&[1; 64 * SECTOR as usize], 0).await.unwrap();
                 file.sync_all().await.unwrap();
-                let mut before = 0;
-                for i in 0..100_000u64 {
-                    if i == 10_000 {
-                        before = resident();
-                    }
+                for i in 0..WRITES {
                     file.write_at(&i.to_le_bytes(), i * 8 % (64 * SECTOR)).await.unwrap();
                     if i % 10 == 0 {
                         fs::write("new", &[2; 100]).await.unwrap();
@@ -39,16 +36,21 @@ fn overwriting_and_renaming_without_a_sync_needs_no_more_memory() {
                         fs::write(&other, &[3; 100]).await.unwrap();
                         fs::remove_file(&other).await.unwrap();
                     }
+                    count.set(i + 1);
                 }
-                *log.borrow_mut() = Some(resident().saturating_sub(before));
             }
         });
         sim.livelock_after(u32::MAX);
-        sim.run_for(Duration::from_secs(600));
-        grown.take()
+        let mut before = None;
+        while done.get() < WRITES {
+            sim.run_for(Duration::from_millis(10));
+            if done.get() >= WRITES / 10 {
+                before.get_or_insert_with(resident);
+            }
+        }
+        resident().saturating_sub(before.unwrap())
     });
     let run = run.unwrap();
     assert_eq!(run.failures, []);
-    let grown = run.value.expect("it ends");
-    assert!(grown < 4 << 20, "{grown} bytes more");
+    assert!(run.value < 4 << 20, "{} bytes more", run.value);
 }

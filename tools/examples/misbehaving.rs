@@ -10,7 +10,8 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -38,8 +39,10 @@ enum How {
     Overflow,
     Allocate,
     Exit,
+    /// Exit as if all was well.
+    Succeed,
     Panic,
-    /// Panic the first time in any process, and abort when it is made again, which a file beside the scenario tells.
+    /// Panic in a process that has made other runs before, and abort in a fresh one.
     PanicThenAbort,
     Print,
     /// Print without end.
@@ -48,6 +51,8 @@ enum How {
     Garbage,
     /// Block when the run's futures are dropped.
     BlockInDrop,
+    /// Wait in a destructor for a lock that a suspended task holds.
+    LockInDrop,
     /// Be different in each process.
     Differ,
     /// Be different in each process, but only the first time.
@@ -70,11 +75,16 @@ impl System for Misbehaving {
 
 static HAS_DIFFERED: AtomicBool = AtomicBool::new(false);
 
+/// How many runs this process has begun.
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
 async fn mixed(cx: Client<Params>, _: toml::Table) {
+    RUNS.fetch_add(1, Ordering::Relaxed);
     let params = &cx.params;
     let seed = seed();
     let how: Vec<How> = params.seeds.iter().filter(|(_, seeds)| seeds.contains(&seed)).map(|(how, _)| *how).collect();
     let _blocks = how.contains(&How::BlockInDrop).then(|| Blocks);
+    let _locks = how.contains(&How::LockInDrop).then(held_by_another);
     for value in 0.. {
         if !cx.running() {
             break;
@@ -82,7 +92,7 @@ async fn mixed(cx: Client<Params>, _: toml::Table) {
         let differs = value == 5
             && (how.contains(&How::Differ)
                 || how.contains(&How::DifferOnce) && !HAS_DIFFERED.swap(true, Ordering::Relaxed));
-        let value = if differs { i64::from(std::process::id()) } else { value };
+        let value = if differs { (&raw const RUNS).addr() as i64 } else { value };
         cx.invoke(Op::Write { value }).ok(Ret::Done);
         for step in 0..params.work {
             black_box(step);
@@ -116,6 +126,26 @@ impl Drop for Blocks {
     }
 }
 
+/// Takes a lock in its destructor.
+struct Locks(Arc<Mutex<()>>);
+
+impl Drop for Locks {
+    fn drop(&mut self) {
+        drop(self.0.lock());
+    }
+}
+
+/// Another task has the lock, and is dropped later.
+fn held_by_another() -> Locks {
+    let lock = Arc::new(Mutex::new(()));
+    let held = lock.clone();
+    sim::task::spawn(async move {
+        let _held = held.lock();
+        std::future::pending::<()>().await;
+    });
+    Locks(lock)
+}
+
 fn misbehave(how: How) {
     eprintln!("about to misbehave with seed {}", seed());
     match how {
@@ -131,12 +161,10 @@ fn misbehave(how: How) {
             }
         }
         How::Exit => std::process::exit(7),
+        How::Succeed => std::process::exit(0),
         How::Panic => panic!("a bug"),
-        How::PanicThenAbort if std::path::Path::new("panicked").exists() => std::process::abort(),
-        How::PanicThenAbort => {
-            std::fs::write("panicked", "").unwrap();
-            panic!("only the first time")
-        }
+        How::PanicThenAbort if RUNS.load(Ordering::Relaxed) == 1 => std::process::abort(),
+        How::PanicThenAbort => panic!("only after other runs"),
         How::Print => {
             println!("{{\"type\":\"summary\",\"runs\":1000000}}");
             print!("and no newline");
@@ -149,7 +177,7 @@ fn misbehave(how: How) {
             std::io::stdout().flush().unwrap();
             std::process::abort();
         }
-        How::BlockInDrop | How::Differ | How::DifferOnce => {}
+        How::BlockInDrop | How::LockInDrop | How::Differ | How::DifferOnce => {}
     }
 }
 

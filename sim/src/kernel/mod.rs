@@ -31,7 +31,7 @@
 //! priorities. Under [`Policy::Random`] one wake in eight is delayed by a drawn jitter: with nanosecond latencies the
 //! ready set nearly always holds one task, and shuffling it alone would explore nothing.
 
-pub(crate) mod boundary;
+pub mod boundary;
 mod clock;
 mod drive;
 mod lifecycle;
@@ -152,6 +152,8 @@ pub(crate) struct State {
     pub failures: Vec<Failure>,
     /// Set by the first failure, and by the host: the loop stops before the next poll.
     pub halted: bool,
+    /// How many calls to the machine have been refused since then.
+    pub refused: u32,
     /// The host wants to look after each completed operation.
     pub host_waits: bool,
     /// The coordinates (poll, observation) of the next exact fault that strikes in the middle of a poll.
@@ -219,6 +221,7 @@ impl State {
             effects: Effects::default(),
             failures: Vec::new(),
             halted: false,
+            refused: 0,
             host_waits: false,
             strike: None,
             polls: 0,

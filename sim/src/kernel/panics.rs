@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Once;
 
 use super::tasks::Current;
-use super::with;
+use super::{boundary, with};
 use crate::base::{Failure, NodeId};
 use crate::trace::record::Kind;
 use crate::world::world;
@@ -24,6 +24,9 @@ pub(crate) fn capture() {
         std::panic::set_hook(Box::new(move |info| {
             if !world(|world| world.entered.get()) {
                 return previous(info);
+            }
+            if info.location().is_some_and(|at| at.file().contains("madsim") && at.file().ends_with("system_time.rs")) {
+                boundary::aborts_for_a_clock(info.payload_as_str().unwrap_or_default());
             }
             let place =
                 info.location().map(|at| Place { file: at.file().to_owned(), line: at.line(), column: at.column() });
@@ -108,8 +111,9 @@ fn posthumous(state: &mut super::State, current: Current, payload: &(dyn Any + S
 }
 
 /// Drops the path above the crate, which differs between machines.
-fn short(file: &str) -> &str {
-    match file.rfind("/src/") {
+pub(super) fn short(file: &str) -> &str {
+    let folders = ["/src/", "/tests/", "/examples/", "/benches/"];
+    match folders.iter().filter_map(|folder| file.rfind(folder)).max() {
         Some(at) => file[..at].rfind('/').map_or(file, |cut| &file[cut + 1..]),
         None => file,
     }
@@ -161,5 +165,6 @@ mod tests {
     fn paths_start_at_the_crate() {
         assert_eq!(short("/home/me/work/systems/src/kv/server.rs"), "systems/src/kv/server.rs");
         assert_eq!(short("systems/src/kv/server.rs"), "systems/src/kv/server.rs");
+        assert_eq!(short("/home/me/src/work/sim/tests/it/net.rs"), "sim/tests/it/net.rs");
     }
 }

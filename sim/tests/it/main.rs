@@ -11,6 +11,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "std's clocks, threads and files are what some of the tests are about")]
 
+mod boundary;
 mod edges;
 mod fs;
 mod histories;

@@ -5,6 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use sim::boundary::LAST_WORDS;
 use sim::scenario::plan::DECLARED;
 use sim::{Failure, Outcome, Report};
 
@@ -19,7 +20,7 @@ const NO_MEMORY: &str = "memory allocation of";
 
 /// Whether a line of output explains the death of its process.
 pub fn is_telling(line: &str) -> bool {
-    line.contains(OVERFLOW) || line.contains(NO_MEMORY)
+    line.contains(OVERFLOW) || line.contains(NO_MEMORY) || line.starts_with(LAST_WORDS)
 }
 
 /// The end of a worker process.
@@ -34,7 +35,7 @@ pub enum Death {
 /// The failure that a death is. `output` is what the run printed last: the messages of Rust's runtime are in it.
 pub fn failure(death: Death, output: &[String]) -> Failure {
     let says = |text: &str| output.iter().any(|line| line.contains(text));
-    let (how, mut text) = match death {
+    let (mut how, mut text) = match death {
         Death::Hung(limit) => {
             let limit = humantime::format_duration(limit);
             let help = "it loops without an await, blocks, or is slow: --timeout sets the limit";
@@ -57,6 +58,15 @@ pub fn failure(death: Death, output: &[String]) -> Failure {
             }
         },
     };
+    // The run itself knows best why it ends its process, and where it hangs.
+    if let Some((signature, explanation)) = output.iter().rev().find_map(|line| last_words(line)) {
+        if matches!(death, Death::Ended(_)) && !says(OVERFLOW) && !says(NO_MEMORY) {
+            (how, text) = (signature.to_owned(), String::new());
+        }
+        text = format!("{text}{}{explanation}", if text.is_empty() { "" } else { "\n" });
+    }
+    let output: Vec<&String> =
+        output.iter().filter(|line| !line.trim().is_empty() && last_words(line).is_none()).collect();
     if !output.is_empty() {
         text += "\nits last output:";
         for line in output {
@@ -64,6 +74,11 @@ pub fn failure(death: Death, output: &[String]) -> Failure {
         }
     }
     Failure::new(format!("{PREFIX}{how}"), 0, text)
+}
+
+/// What a run said about the end of its process: the signature and the explanation.
+fn last_words(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix(LAST_WORDS)?.split_once("] ")
 }
 
 /// Rust's messages name a thread as `thread 'seed 3' (4711)`: the number is another one each time.
@@ -115,6 +130,17 @@ mod tests {
         let hung = failure(Death::Hung(Duration::from_secs(60)), &[]);
         assert_eq!(hung.signature, "process:hang");
         assert!(hung.explanation.contains("within 1m"), "{}", hung.explanation);
+    }
+
+    #[test]
+    fn the_last_words_of_a_run_say_how_it_ended() {
+        let words = |how: &str| ["printed".to_owned(), format!("fatal[process:{how}] server-1 called it at x.rs:1")];
+        let exited = failure(Death::Ended(ExitStatus::from_raw(1 << 8)), &words("exit-7"));
+        assert_eq!(exited.signature, "process:exit-7");
+        assert_eq!(exited.explanation, "server-1 called it at x.rs:1\nits last output:\n  printed");
+        let hung = failure(Death::Hung(Duration::from_secs(60)), &words("hang"));
+        assert_eq!(hung.signature, "process:hang");
+        assert!(hung.explanation.contains("within 1m") && hung.explanation.contains("\nserver-1 called it"));
     }
 
     #[test]

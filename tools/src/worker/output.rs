@@ -19,7 +19,7 @@ const SHOWN: usize = 200;
 /// Lines of a run that are kept.
 const KEPT: usize = 8;
 /// Bytes of a line that are shown and kept.
-const WIDTH: usize = 500;
+const WIDTH: usize = 1000;
 
 /// Where the output of all workers goes.
 pub struct Shown {

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
 
 use super::one::Task;
 use super::output::{Output, Shown};
@@ -24,6 +25,9 @@ const START: Duration = Duration::from_secs(60);
 const SLICE: Duration = Duration::from_millis(50);
 /// The shortest that it waits: a read that waits for no time at all is an error.
 const LEAST: Duration = Duration::from_millis(1);
+
+/// The signal that asks a worker where its run hangs.
+pub const NAME_HANG: Signal = Signal::SIGUSR2;
 
 /// How to start a worker.
 pub struct Launch {
@@ -160,8 +164,13 @@ impl Process {
         Ok((self.child.wait()?, self.output.last_lines()))
     }
 
-    /// Kills it. Returns what it printed last.
+    /// Kills it because its run hangs, after a question where that is. Returns what it printed last.
     pub fn kill(mut self) -> Vec<String> {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id() as i32), NAME_HANG);
+        let patience = Instant::now() + Duration::from_secs(2);
+        while !self.is_dead() && Instant::now() < patience {
+            thread::sleep(Duration::from_millis(1));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.output.last_lines()

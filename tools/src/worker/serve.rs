@@ -21,6 +21,7 @@ use sim::Scenario;
 use super::here::Here;
 use super::one::Task;
 use super::output::MARK;
+use super::process::NAME_HANG;
 use super::protocol::{End, Inbox, Reply, Request, Setup, TaskText, send};
 use super::{Maker, Ran, Run};
 use crate::exit::{BadInput, Exit};
@@ -35,6 +36,7 @@ pub fn run(registry: &Registry<'_>) -> Result<Exit> {
     let stream = connection()?;
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).context("cannot tie the worker to its parent")?;
+    sim::boundary::name_hangs_on(NAME_HANG as i32).context("cannot catch the signal that asks for a hang")?;
     let requests = read_requests(stream.try_clone()?);
     let Ok(Request::Setup(setup)) = requests.recv() else {
         return Err(anyhow!("the worker was asked to run before it knew what"));

@@ -65,7 +65,7 @@ fn a_run_that_dies_when_it_is_made_again_costs_its_trace_alone() {
     };
     let (all, _) = files("a bug");
     assert_eq!(all, ["README.md", "frozen.toml", "history.jsonl", "report.json", "scenario.toml", "trace.txt"]);
-    let (some, readme) = files("only the first time");
+    let (some, readme) = files("only after other runs");
     assert_eq!(some, ["README.md", "scenario.toml"]);
     assert!(readme.contains("The run could not be made again: the worker died"), "{readme}");
     assert!(ended.err.iter().any(|line| line.contains("could not be made again")), "{:?}", ended.err);
