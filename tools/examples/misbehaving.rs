@@ -53,8 +53,16 @@ enum How {
     BlockInDrop,
     /// Wait in a destructor for a lock that a suspended task holds.
     LockInDrop,
+    /// Panic, but not in a fresh process.
+    PanicLater,
     /// Be different in each process.
     Differ,
+    /// Be different after each other run of the process.
+    Count,
+    /// Be different in each time zone.
+    Zone,
+    /// Be polled more often after each other run of the process, and else be the same.
+    Poll,
     /// Be different in each process, but only the first time.
     DifferOnce,
 }
@@ -79,7 +87,7 @@ static HAS_DIFFERED: AtomicBool = AtomicBool::new(false);
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
 async fn mixed(cx: Client<Params>, _: toml::Table) {
-    RUNS.fetch_add(1, Ordering::Relaxed);
+    let runs = RUNS.fetch_add(1, Ordering::Relaxed) + 1;
     let params = &cx.params;
     let seed = seed();
     let how: Vec<How> = params.seeds.iter().filter(|(_, seeds)| seeds.contains(&seed)).map(|(how, _)| *how).collect();
@@ -92,6 +100,17 @@ async fn mixed(cx: Client<Params>, _: toml::Table) {
         let differs = value == 5
             && (how.contains(&How::Differ)
                 || how.contains(&How::DifferOnce) && !HAS_DIFFERED.swap(true, Ordering::Relaxed));
+        if value == 5 && how.contains(&How::Poll) {
+            for _ in 0..runs {
+                sim::task::yield_now().await;
+            }
+        }
+        let zone = || std::env::var("TZ").map_or(0, |zone| zone.len() as i64);
+        let value = match value {
+            5 if how.contains(&How::Count) => runs as i64,
+            5 if how.contains(&How::Zone) => zone(),
+            value => value,
+        };
         let value = if differs { (&raw const RUNS).addr() as i64 } else { value };
         cx.invoke(Op::Write { value }).ok(Ret::Done);
         for step in 0..params.work {
@@ -165,6 +184,7 @@ fn misbehave(how: How) {
         How::Panic => panic!("a bug"),
         How::PanicThenAbort if RUNS.load(Ordering::Relaxed) == 1 => std::process::abort(),
         How::PanicThenAbort => panic!("only after other runs"),
+        How::PanicLater => assert_eq!(RUNS.load(Ordering::Relaxed), 1, "only in a fresh process all is well"),
         How::Print => {
             println!("{{\"type\":\"summary\",\"runs\":1000000}}");
             print!("and no newline");
@@ -177,7 +197,7 @@ fn misbehave(how: How) {
             std::io::stdout().flush().unwrap();
             std::process::abort();
         }
-        How::BlockInDrop | How::LockInDrop | How::Differ | How::DifferOnce => {}
+        _ => {}
     }
 }
 

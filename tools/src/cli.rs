@@ -103,7 +103,7 @@ pub struct SweepArgs {
     /// Switch on a known bug, and report whether it is found; scenarios of systems without the bug are skipped
     #[arg(long, value_name = "NAME")]
     pub planted: Vec<String>,
-    /// Run every seed twice, the second time in another process, and compare the digests
+    /// Run every seed twice, the second time in another process that differs in all that must not matter, and compare
     #[arg(long)]
     pub verify: bool,
     /// The limits of a run.
@@ -150,7 +150,12 @@ least time so far is next. With --for and without --seeds, unmet `[expect.sweep]
 not fail the sweep, because the number of runs depends on the machine.
 
 Worker processes make the runs. A run that hangs, aborts, overflows its stack, exhausts its memory or \
-exits costs one seed: the run fails, for example with `process:hang`, and has a replay line.
+exits costs one seed: the run fails, for example with `process:hang`, which names the place, and has a replay line.
+
+The run that shows a bug best is made once more in a fresh process. If it differs there, it depends on more than its \
+seed: it has no replay line, the first event that differs is shown, and the exit code is 3. With --verify the second \
+process makes the runs in another order, and has another environment, locale, time zone, folder, number of threads \
+and addresses: it also finds what a run leaves behind for the next one, such as a `static` counter.
 
 Ctrl-C stops a sweep and prints a summary; the exit code is 3 unless a bug was found. A second Ctrl-C \
 stops at once.";

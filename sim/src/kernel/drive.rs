@@ -169,6 +169,9 @@ impl State {
                     return None;
                 };
                 self.digest.event(Tag::Timer, 0, 0, self.now);
+                if self.recorder.is_some() {
+                    self.record_timer(&waker);
+                }
                 self.wake_waker(waker)
             }
             Event::Wake(id) => {
@@ -231,7 +234,27 @@ impl State {
         self.observations = 0;
         self.current = Current { node: node_id, incarnation, task: id, alive: true };
         self.digest.event(Tag::Poll, entity & 0x00FF_FFFF_FFFF_FFFF, self.polls, self.now);
+        if self.recorder.is_some() {
+            self.record_poll(node_id, id);
+        }
         Some(Next::Poll(id, future, waker::of(id, self.run)))
+    }
+
+    #[cold]
+    fn record_poll(&mut self, node: NodeId, id: TaskId) {
+        let (polls, spawned_at) = (self.polls, self.tasks.get(id).map(|task| task.spawned_at));
+        let place = spawned_at.map(ToString::to_string).unwrap_or_default();
+        self.record(node, Kind::Poll, |_| format!("poll {polls}, of the task spawned at {place}"));
+    }
+
+    #[cold]
+    fn record_timer(&mut self, waker: &Waker) {
+        let task = waker::task_of(waker, self.run).and_then(|id| self.tasks.get(id));
+        let (node, of) = match task {
+            Some(task) => (task.node, format!("of the task spawned at {}", task.spawned_at)),
+            None => (NodeId::HOST, "of a waker that is not the simulator's".to_owned()),
+        };
+        self.record(node, Kind::Timer, |_| format!("a timer {of} fires"));
     }
 
     /// Ends a poll.

@@ -31,11 +31,15 @@ pub enum Kind {
     Panic,
     /// A check found a violation.
     Failure,
+    /// A task was polled. Recorded only if it is asked for.
+    Poll,
+    /// A timer fired. Recorded only if it is asked for.
+    Timer,
 }
 
 impl Kind {
     /// All kinds, in the order in which help texts list them.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Phase,
         Kind::Node,
         Kind::Fault,
@@ -48,6 +52,8 @@ impl Kind {
         Kind::Log,
         Kind::Panic,
         Kind::Failure,
+        Kind::Poll,
+        Kind::Timer,
     ];
 
     /// Its name in traces and flags.
@@ -65,6 +71,8 @@ impl Kind {
             Kind::Log => "log",
             Kind::Panic => "panic",
             Kind::Failure => "failure",
+            Kind::Poll => "poll",
+            Kind::Timer => "timer",
         }
     }
 }
@@ -93,9 +101,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Records everything until the end.
+    /// Records all that happens until the end, but not what only the schedule is made of: polls and timers.
     pub fn new(sink: Sink) -> Recorder {
-        Recorder { kinds: u16::MAX, until: u64::MAX, sink }
+        let happens = |kind: &Kind| !matches!(kind, Kind::Poll | Kind::Timer);
+        Recorder { kinds: 0, until: u64::MAX, sink }.only(Kind::ALL.into_iter().filter(happens))
     }
 
     /// Records only these kinds.

@@ -24,6 +24,8 @@ pub struct Example {
     pub seed: u64,
     /// How much there is to read in it.
     pub events: u64,
+    /// The digest of the run.
+    pub digest: String,
     /// When the failure came.
     pub at_ns: u64,
     /// What the check said.
@@ -57,6 +59,7 @@ impl Bugs {
             scenario,
             seed: report.seed,
             events: report.events,
+            digest: report.digest.clone(),
             at_ns: failure.at_ns,
             explanation: failure.explanation.clone(),
         };

@@ -52,19 +52,24 @@ impl Out {
         }
     }
 
-    /// Writes a bundle for each failure, and notes in the summary where it is. Returns what did not come out the same
+    /// Writes a bundle for each failure, its run made in a fresh process, and notes in the summary where it is. Returns what did not come out the same
     /// again, one line each.
     ///
     /// # Errors
     ///
     /// If a bundle cannot be written.
-    pub fn write(&self, summary: &mut Summary, targets: &[Target<'_>], maker: &mut dyn Maker) -> Result<Vec<String>> {
+    pub fn write<'a>(
+        &self,
+        summary: &mut Summary,
+        targets: &[Target<'_>],
+        fresh: impl Fn() -> Box<dyn Maker + 'a>,
+    ) -> Result<Vec<String>> {
         let mut differing = Vec::new();
         for failure in &mut summary.failures {
             let is_its = |target: &Target<'_>| target.loaded.scenario.path() == failure.scenario;
             let Some(index) = targets.iter().position(is_its) else { continue };
             let place = self.0.join(name(failure));
-            let note = bundle(&self.0, &place, failure, &targets[index], index, maker)
+            let note = bundle(&self.0, &place, failure, &targets[index], index, &mut *fresh())
                 .with_context(|| format!("cannot write the bundle `{}`", place.display()))?;
             if let Some(note) = note {
                 differing.push(format!("{}: {note}", place.display()));

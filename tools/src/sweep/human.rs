@@ -103,7 +103,7 @@ fn bug(failure: &Failure) -> String {
         false => format!("    {}\n", text::one_line(&failure.explanation)),
     };
     let mut text = format!("\n  {}  {system}, {how_often}\n    {place}\n{explanation}", signature.red().bold());
-    text += &format!("    {}\n", failure.replay.cyan());
+    text += &format!("    {}\n", failure.how_to_repeat().cyan());
     if let Some(bundle) = &failure.bundle {
         text += &format!("    everything about it: {bundle}\n");
     }

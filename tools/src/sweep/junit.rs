@@ -80,7 +80,8 @@ pub(super) fn at(failure: &Failure) -> String {
 }
 
 fn bug(failure: &Failure, row: &ScenarioRow) -> String {
-    let Failure { signature, scenario, explanation, replay, .. } = failure;
+    let Failure { signature, scenario, explanation, .. } = failure;
+    let replay = failure.how_to_repeat();
     let place = match failure.seed {
         Some(seed) => {
             let here = failure.scenarios.get(&row.path).copied().unwrap_or_default();

@@ -49,7 +49,7 @@ fn bugs(summary: &Summary) -> String {
         text += &format!("\n## {}\n", count(summary.failures.len() as u64, "distinct bug"));
     }
     for failure in &summary.failures {
-        let Failure { signature, system, scenario, explanation, replay, .. } = failure;
+        let Failure { signature, system, scenario, explanation, .. } = failure;
         let place = match failure.seed {
             Some(seed) => {
                 let runs = count(failure.count, "run");
@@ -58,7 +58,7 @@ fn bugs(summary: &Summary) -> String {
             None => format!("the sweep of {} as a whole", code(scenario)),
         };
         text += &format!("\n### {} in {}\n\n{place}\n\n", code(signature), code(system));
-        text += &block("console", replay);
+        text += &block("console", failure.how_to_repeat());
         let cut = explanation.lines().count() > MOST_LINES;
         let lines: Vec<&str> = explanation.lines().take(MOST_LINES).chain(cut.then_some("...")).collect();
         text += &format!("\n{}", block("text", &lines.join("\n")));

@@ -2,11 +2,12 @@
 //!
 //! `plan` determines the extent of the sweep, and `schedule` the order of the runs. `pool` has several threads, each with a
 //! worker that makes runs (`runner`, or `verify` for pairs of runs), and delivers the results in the order of the runs.
-//! `tally` counts the results (`bugs`, `planted`). `summary` draws conclusions (`probes`, `cpu`). `human` prints them, and
+//! `tally` counts the results (`bugs`, `planted`), and `again` makes the run of each bug once more. `summary` draws conclusions (`probes`, `cpu`). `human` prints them, and
 //! `pages` writes them for other programs (`junit`, `markdown`). `bundle` writes a folder for each distinct failure. `shard`
 //! splits a sweep and merges its parts. Because results are counted in a fixed order, the summary does not depend on the number
 //! of threads, except for the times; neither does the run at which a sweep stops.
 
+mod again;
 mod bugs;
 mod bundle;
 mod cpu;
@@ -42,6 +43,7 @@ use crate::scenarios::{self, Loaded};
 use crate::stop::Stop;
 use crate::text;
 use crate::worker::one::Task;
+use crate::worker::process::Side;
 use crate::worker::team::Team;
 use crate::worker::{Ran, Run, Workers, death};
 use bundle::Out;
@@ -53,6 +55,7 @@ use runner::Crew;
 use schedule::{Job, Schedule};
 use summary::{Cost, Summary};
 use tally::Tally;
+use verify::Pair;
 
 /// A scenario, and the known bugs that are on in its runs.
 pub(crate) struct Target<'a> {
@@ -100,13 +103,15 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console, workers
         written: Ok(()),
     };
     let crew = || match team.remote(&stop) {
-        Some(remote) if !args.verify => Crew::Ahead(Box::new(remote), Vec::new()),
-        _ => Crew::Steps(team.maker(&stop), args.verify.then(|| team.maker(&stop)), None),
+        _ if args.verify => Crew::Pair(Pair::new(team.maker(&stop), team.maker_on(Side::Second, &stop))),
+        Some(remote) => Crew::Ahead(Box::new(remote), Vec::new()),
+        None => Crew::Steps(team.maker(&stop), None),
     };
     pool::in_order(jobs, crew, Schedule::new(&plan), &stop, &mut sweep);
-    let Sweep { tally, written, progress, .. } = sweep;
+    let Sweep { mut tally, written, progress, .. } = sweep;
     drop(progress);
     written?;
+    again::confirm(&mut tally, &team, &stop.renewed());
 
     let bad_scenario = tally.bad_scenario.as_ref().map(|(fault, error)| (fault.seed, error.clone()));
     // A signal that came after the last run has interrupted nothing.
@@ -115,7 +120,10 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console, workers
     let mut summary = Summary::new(tally, &plan, &targets, registry, &cost);
     // What cannot be written must not hide what was found.
     let bundles = match out {
-        Some(out) => out.write(&mut summary, &targets, &mut *team.maker(&stop.renewed())),
+        Some(out) => {
+            let stop = stop.renewed();
+            out.write(&mut summary, &targets, || team.maker(&stop))
+        }
         None => Ok(Vec::new()),
     };
     let paged = pages.write(&summary);

@@ -138,12 +138,31 @@ pub struct Failure {
     pub explanation: String,
     /// The command that replays that run.
     pub replay: String,
+    /// Whether the run was the same when it was made again in a fresh process. If not, it depends on more than its seed, and
+    /// `harness` has the difference.
+    #[serde(default = "yes")]
+    pub repeats: bool,
     /// In how many runs of each scenario.
     pub scenarios: BTreeMap<String, u64>,
     /// The first few runs that show it.
     pub examples: Vec<Example>,
     /// The folder with everything about that run, if bundles were asked for.
     pub bundle: Option<String>,
+}
+
+impl Failure {
+    /// The command that replays the run, or that none does.
+    pub fn how_to_repeat(&self) -> &str {
+        if self.repeats {
+            &self.replay
+        } else {
+            "it does not repeat in a fresh process: the harness failures say how it differs"
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A run that shows a bug.
@@ -232,7 +251,11 @@ impl Summary {
         });
         let only_later = only_later.collect();
         let failures = tally.bugs.by_signature.into_iter();
-        let failures = failures.map(|((system, signature), bug)| failure(system, signature, bug, targets)).collect();
+        let failures = failures.map(|((system, signature), bug)| {
+            let repeats = !tally.unrepeated.contains(&(bug.best.scenario, bug.best.seed));
+            Failure { repeats, ..failure(system, signature, bug, targets) }
+        });
+        let failures = failures.collect();
         let mut dose = Dose::new();
         for (name, count) in tally.rows.iter().flat_map(|row| &row.dose) {
             *dose.entry(name.clone()).or_default() += count;
@@ -423,6 +446,7 @@ fn failure(system: String, signature: String, bug: Bug, targets: &[Target<'_>]) 
             .iter()
             .map(|(scenario, seed)| Example { scenario: path(*scenario), seed: *seed })
             .collect(),
+        repeats: true,
         bundle: None,
     }
 }
@@ -447,6 +471,7 @@ fn vacuous(unmet: Unmet, [first, end]: [u64; 2], row: &ScenarioRow) -> Failure {
         replay: format!("cargo dst sweep {} --seeds {first}..{end}{flags}", text::quoted(&scenario)),
         scenarios: BTreeMap::from([(scenario.clone(), 1)]),
         scenario,
+        repeats: true,
         ..Failure::default()
     }
 }

@@ -1,6 +1,6 @@
 //! What a sweep adds up while it goes on. Nothing of it grows with the number of runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -119,6 +119,8 @@ pub struct Tally<'a> {
     pub searches: Vec<Search>,
     /// Seeds that ran differently the second time.
     pub differing: Faults,
+    /// Those that are known by scenario and seed, so that no seed is counted twice.
+    pub unrepeated: BTreeSet<(usize, u64)>,
     /// Runs that the harness could not make.
     pub broken: Faults,
     /// The scenario that turned out to be wrong, with the seed that showed it. The sweep ends there.
@@ -140,9 +142,18 @@ impl<'a> Tally<'a> {
             sometimes: BTreeMap::new(),
             searches: planted.iter().map(|name| Search::new(name)).collect(),
             differing: Faults::default(),
+            unrepeated: BTreeSet::new(),
             broken: Faults::default(),
             bad_scenario: None,
             enough_failures: false,
+        }
+    }
+
+    /// Takes that a run is another one each time. The first word on a run is enough.
+    pub fn add_differing(&mut self, run: Run, how: String) {
+        if self.unrepeated.insert((run.scenario, run.seed)) {
+            self.differing.add(&self.targets[run.scenario], run.seed, how);
+            self.rows[run.scenario].harness += 1;
         }
     }
 
@@ -155,8 +166,7 @@ impl<'a> Tally<'a> {
         let report = match ran {
             Ran::Ended(report) => report,
             Ran::Differs { first, how } => {
-                self.differing.add(target, seed, how);
-                self.rows[scenario].harness += 1;
+                self.add_differing(run, how);
                 first
             }
             Ran::Broken(what) => {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sim::trace::record::{Record, Recorder};
+use sim::trace::record::{Kind, Record, Recorder};
 use sim::{Report, RunOptions};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -45,7 +45,8 @@ impl Maker for Here<'_> {
                 lines.push(line(&record));
             }
         };
-        let options = RunOptions { recorder: Some(Recorder::new(Box::new(sink))), ..RunOptions::default() };
+        let options =
+            RunOptions { recorder: Some(Recorder::new(Box::new(sink)).only(Kind::ALL)), ..RunOptions::default() };
         let ran = one::run(&self.tasks[run.scenario], run.seed, options);
         self.kept = std::mem::take(&mut lines.lock().unwrap_or_else(PoisonError::into_inner));
         match ran {

@@ -29,10 +29,32 @@ const LEAST: Duration = Duration::from_millis(1);
 /// The signal that asks a worker where its run hangs.
 pub const NAME_HANG: Signal = Signal::SIGUSR2;
 
+/// What a worker is like in everything that must not matter to its runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Side {
+    /// Like its parent.
+    #[default]
+    First,
+    /// Unlike its parent: in its environment, locale, time zone, working directory, number of threads and addresses.
+    Second,
+}
+
+/// The environment of the second side. The last makes the allocator reuse memory in another order.
+const SECOND: [(&str, &str); 7] = [
+    ("TZ", "Pacific/Chatham"),
+    ("LANG", "tr_TR.UTF-8"),
+    ("LC_ALL", "tr_TR.UTF-8"),
+    ("HOME", "/nonexistent"),
+    ("USER", "second"),
+    ("TMPDIR", "/"),
+    ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0"),
+];
+
 /// How to start a worker.
 pub struct Launch {
     program: PathBuf,
-    setup: Vec<u8>,
+    /// What the worker is told first, on either side.
+    setups: [Vec<u8>; 2],
     shown: Arc<Shown>,
     /// How long a run may take.
     pub timeout: Duration,
@@ -53,9 +75,12 @@ impl Launch {
             scenario: task.scenario.source().to_owned(),
             planted: task.planted.clone(),
         };
-        let setup = Setup { memory, tasks: tasks.iter().map(text).collect() };
-        let setup = frame(&Request::Setup(setup)).context("too many scenarios for one sweep")?;
-        Ok(Launch { program, setup, shown: Shown::new(console), timeout })
+        let setup = |is_second| {
+            let setup = Setup { memory, is_second, tasks: tasks.iter().map(text).collect() };
+            frame(&Request::Setup(setup)).context("too many scenarios for one sweep")
+        };
+        let setups = [setup(false)?, setup(true)?];
+        Ok(Launch { program, setups, shown: Shown::new(console), timeout })
     }
 }
 
@@ -89,11 +114,11 @@ impl Process {
     /// # Errors
     ///
     /// If it cannot be started, dies or says something else.
-    pub fn start(launch: &Launch, stop: &Stop) -> Result<Option<Process>, String> {
+    pub fn start(launch: &Launch, side: Side, stop: &Stop) -> Result<Option<Process>, String> {
         let failed = |error: io::Error| format!("cannot start a worker process: {error}");
-        let mut process = spawn(launch).map_err(failed)?;
+        let mut process = spawn(launch, side).map_err(failed)?;
         // What there is to run may be more than the socket holds, and the worker may not read it.
-        let (setup, mut stream) = (launch.setup.clone(), process.stream.try_clone().map_err(failed)?);
+        let (setup, mut stream) = (launch.setups[side as usize].clone(), process.stream.try_clone().map_err(failed)?);
         thread::spawn(move || io::Write::write_all(&mut stream, &setup));
         let why = match process.receive(Instant::now() + START, stop) {
             Received::Reply(Reply::Ready) => return Ok(Some(process)),
@@ -187,12 +212,15 @@ impl Drop for Process {
     }
 }
 
-fn spawn(launch: &Launch) -> io::Result<Process> {
+fn spawn(launch: &Launch, side: Side) -> io::Result<Process> {
     let (stream, theirs) = UnixStream::pair()?;
     stream.set_read_timeout(Some(SLICE))?;
     let (pipe, writer) = io::pipe()?;
     let mut command = Command::new(&launch.program);
     command.arg("worker").stdin(OwnedFd::from(theirs)).stdout(writer.try_clone()?).stderr(writer);
+    if side == Side::Second {
+        command.envs(SECOND).current_dir("/");
+    }
     // A Ctrl-C at the terminal is for the sweep, which ends its workers when it has dealt with it.
     command.process_group(0);
     let child = command.spawn()?;

@@ -17,6 +17,8 @@ use sim::scenario::Diagnostic;
 pub struct Setup {
     /// The most address space that it may take, in bytes.
     pub memory: Option<u64>,
+    /// Whether it is the second side of a comparison: then it has more threads and other addresses.
+    pub is_second: bool,
     /// What there is to run.
     pub tasks: Vec<TaskText>,
 }

@@ -11,7 +11,7 @@ use sim::scenario::ScenarioError;
 
 use super::death::{self, Death};
 use super::one::Task;
-use super::process::{Launch, Process, Received};
+use super::process::{Launch, Process, Received, Side};
 use super::protocol::{End, Reply, Request};
 use super::{Maker, Ran, Run};
 use crate::stop::Stop;
@@ -29,6 +29,7 @@ const PATIENCE: u32 = 3;
 /// One worker at a time.
 pub struct Remote<'a> {
     launch: &'a Launch,
+    side: Side,
     tasks: &'a [Task<'a>],
     stop: &'a Stop,
     process: Option<Process>,
@@ -44,9 +45,10 @@ pub struct Remote<'a> {
 
 impl<'a> Remote<'a> {
     /// None is started yet.
-    pub fn new(launch: &'a Launch, tasks: &'a [Task<'a>], stop: &'a Stop) -> Remote<'a> {
+    pub fn new(launch: &'a Launch, side: Side, tasks: &'a [Task<'a>], stop: &'a Stop) -> Remote<'a> {
         Remote {
             launch,
+            side,
             tasks,
             stop,
             process: None,
@@ -126,7 +128,7 @@ impl<'a> Remote<'a> {
     /// ended meanwhile.
     fn start(&mut self) -> Result<(), String> {
         if self.process.is_none() {
-            self.process = Process::start(self.launch, self.stop)?;
+            self.process = Process::start(self.launch, self.side, self.stop)?;
             for run in &self.asked {
                 let Some(process) = &mut self.process else { break };
                 process.send(&Request::Run { task: run.scenario, seed: run.seed });

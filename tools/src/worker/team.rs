@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::here::Here;
 use super::one::Task;
-use super::process::Launch;
+use super::process::{Launch, Side};
 use super::remote::Remote;
 use super::{Maker, Workers};
 use crate::cli::{Limits, Memory};
@@ -49,13 +49,18 @@ impl<'a> Team<'a> {
 
     /// One more worker process, if there are any.
     pub fn remote<'b>(&'b self, stop: &'b Stop) -> Option<Remote<'b>> {
-        self.launch.as_ref().map(|launch| Remote::new(launch, self.tasks, stop))
+        self.launch.as_ref().map(|launch| Remote::new(launch, Side::First, self.tasks, stop))
     }
 
     /// One more who makes runs.
     pub fn maker<'b>(&'b self, stop: &'b Stop) -> Box<dyn Maker + 'b> {
-        match self.remote(stop) {
-            Some(remote) => Box::new(remote),
+        self.maker_on(Side::First, stop)
+    }
+
+    /// One more, on this side of a comparison.
+    pub fn maker_on<'b>(&'b self, side: Side, stop: &'b Stop) -> Box<dyn Maker + 'b> {
+        match &self.launch {
+            Some(launch) => Box::new(Remote::new(launch, side, self.tasks, stop)),
             None => Box::new(Here::new(self.tasks)),
         }
     }

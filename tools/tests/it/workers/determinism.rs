@@ -48,6 +48,47 @@ fn what_depends_on_the_process_is_found_and_named() {
 }
 
 #[test]
+fn what_a_run_leaves_behind_is_found() {
+    for (how, jobs) in [("count", 1), ("count", 2), ("zone", 1)] {
+        let folder = scenarios(&[("s", &format!("seeds = {{ {how} = [0, 1, 2, 3, 4] }}"))]);
+        for seeds in 1..=5 {
+            let flags = format!("--seeds {seeds} --verify --json --jobs {jobs}");
+            let summary = sweep(&folder, &flags).end().expect(3).summary();
+            assert_eq!(summary["nondeterministic"], seeds, "{how} {flags}");
+            let what = summary["harness"][0]["what"].as_str().unwrap();
+            assert!(what.contains("the first event that differs") && what.contains("value: "), "{what}");
+        }
+    }
+}
+
+#[test]
+fn what_differs_in_its_polls_alone_is_found_and_named() {
+    let folder = scenarios(&[("s", "seeds = { poll = [3] }")]);
+    let summary = sweep(&folder, "--seeds 5 --verify --json --jobs 1").end().expect(3).summary();
+    assert_eq!(summary["nondeterministic"], 1);
+    let what = summary["harness"][0]["what"].as_str().unwrap();
+    assert!(what.contains("the first event that differs") && what.contains("  first   "), "{what}");
+    assert!(what.lines().last().unwrap().contains(" poll "), "{what}");
+}
+
+#[test]
+fn a_failing_seed_that_does_not_repeat_in_a_fresh_process_has_no_replay_line() {
+    let folder = scenarios(&[("s", "seeds = { panic = [1], panic-later = [3] }")]);
+    let ended = sweep(&folder, "--seeds 5 --jobs 1 --json").end().expect(3);
+    let summary = ended.summary();
+    assert_eq!((&summary["failed"], &summary["nondeterministic"]), (&2.into(), &1.into()));
+    let repeats: Vec<_> = summary["failures"].as_array().unwrap().iter().map(|failure| &failure["repeats"]).collect();
+    assert_eq!(repeats, [true, false]);
+    let what = summary["harness"][0]["what"].as_str().unwrap();
+    assert!(what.starts_with("it does not repeat: in the sweep it failed with panic:"), "{what}");
+    assert!(what.contains("in a fresh process it passed\nthe first event that differs"), "{what}");
+
+    let screen = sweep(&folder, "--seeds 5 --jobs 1").end().expect(3).out;
+    assert!(screen.contains("dst replay ./s.toml 1"), "{screen}");
+    assert!(screen.contains("    it does not repeat in a fresh process"), "{screen}");
+}
+
+#[test]
 fn what_differs_only_sometimes_is_said_to() {
     let folder = scenarios(&[("s", "seeds = { differ-once = [3] }")]);
     let summary = sweep(&folder, "--seeds 5 --verify --json --jobs 1").end().expect(3).summary();
