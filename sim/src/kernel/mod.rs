@@ -376,6 +376,11 @@ impl State {
         &mut self.nodes[id.index()]
     }
 
+    /// Whether a task has not ended.
+    pub fn has_task(&self, id: TaskId) -> bool {
+        self.tasks.contains(id)
+    }
+
     /// The live task count, for leak checks.
     pub fn live_tasks(&self) -> usize {
         self.tasks.len()

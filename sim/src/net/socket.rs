@@ -31,7 +31,8 @@ pub enum BindError {
     Reserved,
 }
 
-/// A bound port that sends and receives datagrams.
+/// A bound port that sends and receives datagrams. It belongs to the incarnation that bound it: code that keeps it over a crash,
+/// or hands it to another node, panics when it uses it.
 #[derive(Debug)]
 pub struct UdpSocket {
     local: Addr,
@@ -66,7 +67,10 @@ impl UdpSocket {
     pub fn send_to(&self, payload: impl Into<Vec<u8>>, to: Addr) {
         let payload = payload.into();
         assert!(payload.len() as u64 <= codec::LIMIT, "a datagram of {} bytes is over the limit", payload.len());
-        kernel::with_running(|state| state.send(self.local.port, to, payload));
+        kernel::with_running(|state| {
+            self.check(state);
+            state.send(self.local.port, to, payload);
+        });
     }
 
     /// The next datagram, in order of arrival. For one task at a time: of several that wait, only the last to ask is
@@ -77,8 +81,33 @@ impl UdpSocket {
 
     /// The next datagram if one is waiting.
     pub fn try_recv_from(&self) -> Option<Datagram> {
-        kernel::with(|state| state.node(self.local.node).sockets.mailbox(self.local.port)?.queue.pop_front())
+        kernel::with(|state| {
+            self.check(state);
+            state.node(self.local.node).sockets.mailbox(self.local.port)?.queue.pop_front()
+        })
     }
+
+    /// Panics if the running code is not of the incarnation that has the port.
+    #[track_caller]
+    #[inline]
+    fn check(&self, state: &State) {
+        let current = state.current;
+        if (current.node, current.incarnation) != (self.local.node, self.incarnation) && current.alive {
+            foreign(state, self);
+        }
+    }
+}
+
+#[cold]
+#[track_caller]
+fn foreign(state: &State, socket: &UdpSocket) -> ! {
+    let name = &state.nodes[socket.local.node.index()].name;
+    let UdpSocket { local, incarnation } = socket;
+    panic!(
+        "sim: the socket of port {} belongs to incarnation {incarnation} of {name}, and is used by another: what a process \
+         had is gone when it crashes, and no other node has it; bind the port again",
+        local.port
+    );
 }
 
 impl Drop for UdpSocket {
@@ -108,6 +137,7 @@ impl Future for Receive<'_> {
             if !state.current.alive {
                 return Poll::Pending;
             }
+            self.socket.check(state);
             let Some(mailbox) = state.node(local.node).sockets.mailbox(local.port) else { return Poll::Pending };
             match mailbox.queue.pop_front() {
                 Some(datagram) => Poll::Ready(datagram),

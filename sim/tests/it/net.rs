@@ -359,3 +359,46 @@ fn no_fault_of_the_network_reaches_loopback() {
     });
     assert!(run.unwrap().value > 90);
 }
+
+#[test]
+fn a_socket_that_is_kept_over_a_crash_is_nobodys() {
+    type Use = fn(&UdpSocket);
+    let uses: [(&str, Use); 3] = [
+        ("receive", |socket| drop(poll_once(socket.recv_from()))),
+        ("try", |socket| drop(socket.try_recv_from())),
+        ("send", |socket| socket.send_to(b"x".as_slice(), socket.local_addr())),
+    ];
+    for (name, uses) in uses {
+        let run = simulate(1, |sim| {
+            let kept: Rc<RefCell<Option<UdpSocket>>> = Rc::default();
+            let node = sim.node("a", move || {
+                let kept = kept.clone();
+                async move {
+                    // The new life has a port of the same number, and a datagram in it.
+                    let own = UdpSocket::bind(5).unwrap();
+                    own.send_to(b"mine".as_slice(), own.local_addr());
+                    time::sleep(ms(100)).await;
+                    if let Some(old) = &*kept.borrow() {
+                        uses(old);
+                    }
+                    *kept.borrow_mut() = Some(own);
+                    std::future::pending::<()>().await;
+                }
+            });
+            sim.run_for(ms(500));
+            sim.crash(node);
+            sim.boot(node);
+            sim.run_for(ms(500));
+        });
+        let failures = run.unwrap().failures;
+        assert_eq!(failures.len(), 1, "{name}: {failures:?}");
+        let text = &failures[0].explanation;
+        assert!(text.contains("the socket of port 5 belongs to incarnation 1 of a"), "{name}: {text}");
+    }
+}
+
+/// Polls a future once.
+fn poll_once<F: Future>(future: F) -> std::task::Poll<F::Output> {
+    let mut future = std::pin::pin!(future);
+    future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+}
