@@ -4,10 +4,21 @@
 //! wall clock, which may be stepped in either direction and must not be used to measure durations. Both clocks stand still
 //! during a poll. A scenario's `clock` fault makes the clocks run fast or slow, and sleeps and timeouts with them. A timer that
 //! is pending when its clock becomes faster fires late; no timer fires early.
+//!
+//! | std and tokio 1.54 | here |
+//! |---|---|
+//! | `Instant - Instant`, `duration_since`, `elapsed` saturate at zero; `checked_duration_since` says so | the same |
+//! | `Instant + Duration`, `Instant - Duration` panic where `checked_add` and `checked_sub` give `None` | they saturate: at the end of time, and at the beginning of the run |
+//! | `SystemTime::duration_since` is an error if time went back | the same |
+//! | `sleep` of zero, and `sleep_until` of the past: complete at once, but a budget makes a task that goes on so yield | yield once each |
+//! | `timeout` polls the future before the deadline, also if that is past | the same |
+//! | `Interval` ticks at once, and returns when the tick was due; `MissedTickBehavior`, `reset` | the same |
+//! | `Interval` counts a tick up to 5 ms late as on time | the same |
+//! | `Sleep::is_elapsed`, `deadline`, `reset` | the same |
 
 use std::fmt;
 use std::future::Future;
-use std::ops::{Add, AddAssign, Sub};
+use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 pub use std::time::Duration;
@@ -37,9 +48,43 @@ impl Instant {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
+    /// As [`Instant::duration_since`].
+    pub fn saturating_duration_since(self, earlier: Instant) -> Duration {
+        self.duration_since(earlier)
+    }
+
+    /// From `earlier` to this; `None` if `earlier` is later.
+    pub fn checked_duration_since(self, earlier: Instant) -> Option<Duration> {
+        self.0.checked_sub(earlier.0).map(Duration::from_nanos)
+    }
+
+    /// So much later; `None` after the end of time, 584 years into the run.
+    pub fn checked_add(self, by: Duration) -> Option<Instant> {
+        self.0.checked_add(u64::try_from(by.as_nanos()).ok()?).map(Instant)
+    }
+
+    /// So much earlier; `None` before the beginning of the run.
+    pub fn checked_sub(self, by: Duration) -> Option<Instant> {
+        self.0.checked_sub(u64::try_from(by.as_nanos()).ok()?).map(Instant)
+    }
+
     /// Nanoseconds since the run began, as far as the clock knows.
     pub fn as_nanos(self) -> u64 {
         self.0
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Instant;
+    /// Saturates at the beginning of the run.
+    fn sub(self, by: Duration) -> Instant {
+        Instant(self.0.saturating_sub(nanos(by)))
+    }
+}
+
+impl SubAssign<Duration> for Instant {
+    fn sub_assign(&mut self, by: Duration) {
+        *self = *self - by;
     }
 }
 
@@ -80,8 +125,52 @@ impl SystemTime {
         })
     }
 
+    /// 1970-01-01T00:00:00Z.
+    pub const UNIX_EPOCH: SystemTime = SystemTime(0);
+
+    /// From `earlier` to this.
+    ///
+    /// # Errors
+    ///
+    /// If `earlier` is later, as when the clock was stepped back in between: the difference.
+    pub fn duration_since(self, earlier: SystemTime) -> Result<Duration, SystemTimeError> {
+        let difference = Duration::from_nanos(self.0.abs_diff(earlier.0));
+        if self >= earlier { Ok(difference) } else { Err(SystemTimeError(difference)) }
+    }
+
+    /// How long ago it was, by the running node's clock.
+    ///
+    /// # Errors
+    ///
+    /// If it lies ahead.
+    pub fn elapsed(self) -> Result<Duration, SystemTimeError> {
+        SystemTime::now().duration_since(self)
+    }
+
+    /// So much later; `None` if that is after the year 2262.
+    pub fn checked_add(self, by: Duration) -> Option<SystemTime> {
+        self.0.checked_add(i64::try_from(by.as_nanos()).ok()?).map(SystemTime)
+    }
+
+    /// So much earlier; `None` if that is before the year 1677.
+    pub fn checked_sub(self, by: Duration) -> Option<SystemTime> {
+        self.0.checked_sub(i64::try_from(by.as_nanos()).ok()?).map(SystemTime)
+    }
+
     /// Nanoseconds since 1970-01-01T00:00:00Z.
     pub fn as_nanos(self) -> i64 {
+        self.0
+    }
+}
+
+/// The second time is not after the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the second time is {0:?} later than the first")]
+pub struct SystemTimeError(Duration);
+
+impl SystemTimeError {
+    /// By how much it is earlier.
+    pub fn duration(&self) -> Duration {
         self.0
     }
 }
@@ -101,12 +190,12 @@ pub fn now() -> Instant {
     Instant(kernel::with(|state| state.clock_now()))
 }
 
-/// Waits for `duration`. Zero completes at once.
+/// Waits for `duration`. Zero yields once.
 pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(now() + duration)
 }
 
-/// Waits until `deadline`; at once if it is past.
+/// Waits until `deadline`; yields once if it is past.
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { deadline, timer: None }
 }
@@ -123,6 +212,11 @@ impl Sleep {
     /// When it will complete.
     pub fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// Whether the deadline has passed.
+    pub fn is_elapsed(&self) -> bool {
+        now() >= self.deadline
     }
 
     /// Moves the deadline, cancelling the present timer.
@@ -147,7 +241,8 @@ impl Future for Sleep {
         let waker = cx.waker();
         let timer = self.timer;
         let armed = kernel::with(|state| {
-            if state.clock_now() >= deadline && state.current.alive {
+            // Even what is past has to wait once: a loop of such sleeps would never return to the kernel.
+            if timer.is_some() && state.clock_now() >= deadline && state.current.alive {
                 // Not fired yet if the task was woken by something else in the same nanosecond.
                 if let Some(timer) = timer.filter(|&timer| state.is_timer_pending(timer)) {
                     state.cancel_timer(timer, deadline);
@@ -264,6 +359,11 @@ impl Interval {
         };
         self.sleep.reset(next);
         due
+    }
+
+    /// Lets the next tick come a period from now.
+    pub fn reset(&mut self) {
+        self.sleep.reset(now() + self.period);
     }
 
     /// Chooses what happens after a late tick.

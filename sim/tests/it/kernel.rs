@@ -305,6 +305,85 @@ fn a_livelock_ends() {
     }
 }
 
+/// What is always ready, and goes through the kernel.
+type Spin = fn() -> std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
+#[test]
+fn waiting_for_what_is_past_is_a_livelock_too() {
+    let ways: [(&str, Spin); 5] = [
+        ("sleep", || Box::pin(async { time::sleep(Duration::ZERO).await })),
+        ("sleep_until", || Box::pin(async { time::sleep_until(time::now()).await })),
+        ("timeout", || {
+            Box::pin(async { assert!(time::timeout(Duration::ZERO, std::future::pending::<()>()).await.is_err()) })
+        }),
+        ("interval", || Box::pin(async { assert!(time::interval(ms(1)).tick().await <= time::now()) })),
+        ("spawn", || Box::pin(async { assert!(task::spawn(async {}).await.is_ok()) })),
+    ];
+    for (way, spin) in ways {
+        for policy in [Policy::Random, Policy::Fifo] {
+            let run = simulate(1, |sim| {
+                sim.schedule(policy, CpuModel::default());
+                sim.livelock_after(10_000);
+                sim.node("spinner", move || async move {
+                    loop {
+                        spin().await;
+                    }
+                });
+                sim.run_for(Duration::from_secs(3_600));
+            })
+            .unwrap();
+            let failure = only_failure(&run);
+            assert_eq!(failure.signature, "livelock:spinner", "{way}");
+            assert!(failure.explanation.contains("spinner was polled 10000 times"), "{}", failure.explanation);
+            assert!(failure.explanation.contains("sim/tests/it/kernel.rs:"), "{}", failure.explanation);
+        }
+    }
+}
+
+#[test]
+fn an_interval_that_cannot_catch_up_is_a_livelock() {
+    let run = simulate(1, |sim| {
+        sim.livelock_after(10_000);
+        sim.node("spinner", || async {
+            let mut interval = time::interval(Duration::from_nanos(1));
+            loop {
+                interval.tick().await;
+            }
+        });
+        sim.run_for(Duration::from_secs(1));
+    });
+    assert_eq!(only_failure(&run.unwrap()).signature, "livelock:spinner");
+}
+
+#[test]
+fn a_join_handle_is_as_tokios() {
+    let run = simulate(1, |sim| {
+        sim.node("a", || async {
+            let mut handle = task::spawn(async { 7 });
+            assert!(!handle.is_finished() && !handle.abort_handle().is_finished());
+            assert_eq!((&mut handle).await, Ok(7));
+            assert!(handle.is_finished() && handle.abort_handle().is_finished(), "though the result was taken");
+            // One that has ended cannot be aborted any more.
+            let ended = task::spawn(async { 8 });
+            time::sleep(ms(1)).await;
+            assert!(ended.is_finished());
+            ended.abort();
+            assert_eq!(ended.await, Ok(8));
+            // Another one can, also without the handle that awaits it.
+            let waiting = task::spawn(std::future::pending::<()>());
+            let other = waiting.abort_handle();
+            other.abort();
+            let error = waiting.await.unwrap_err();
+            assert!(error.is_cancelled() && !error.is_panic() && other.is_finished());
+            let _ = (&mut handle).await;
+        });
+        sim.run_for(Duration::from_secs(1));
+    });
+    let run = run.unwrap();
+    let failure = only_failure(&run);
+    assert!(failure.explanation.ends_with("JoinHandle polled after completion"), "{}", failure.explanation);
+}
+
 #[test]
 fn a_busy_node_that_idles_now_and_then_is_no_livelock() {
     let run = simulate(1, |sim| {

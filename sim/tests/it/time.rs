@@ -51,6 +51,70 @@ fn a_sleep_ends_at_its_deadline() {
 }
 
 #[test]
+fn what_is_past_yields_once_and_a_value_that_is_there_wins() {
+    exactly(|| async {
+        let start = time::now();
+        let others = Rc::new(Cell::new(0));
+        let count = others.clone();
+        task::spawn(async move {
+            loop {
+                count.set(count.get() + 1);
+                task::yield_now().await;
+                if count.get() > 100 {
+                    break;
+                }
+            }
+        });
+        for _ in 0..10 {
+            let before = others.get();
+            time::sleep(Duration::ZERO).await;
+            assert!(others.get() > before, "another task had its turn");
+        }
+        assert_eq!(time::timeout(Duration::ZERO, async { 1 }).await, Ok(1));
+        assert_eq!(time::timeout(Duration::ZERO, std::future::pending::<()>()).await, Err(Elapsed));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    });
+}
+
+/// The same operations on std's type and on ours, by nanoseconds since an origin.
+#[test]
+fn instants_are_as_stds() {
+    let std = std::time::Instant::now();
+    let at = |n: u64| std + Duration::from_nanos(n);
+    // The run begins at zero.
+    let origin = simulate(1, |sim| time::shown_by(sim.node("a", || async {}))).unwrap().value;
+    let ours = |n: u64| origin + Duration::from_nanos(n);
+    for (a, b) in [(0, 0), (5, 3), (3, 5), (1_000_000_007, 1)] {
+        let (one, other) = (ours(a), ours(b));
+        assert_eq!(one.duration_since(other), at(a).duration_since(at(b)));
+        assert_eq!(one.saturating_duration_since(other), at(a).saturating_duration_since(at(b)));
+        assert_eq!(one.checked_duration_since(other), at(a).checked_duration_since(at(b)));
+        assert_eq!(one - other, at(a) - at(b));
+        assert_eq!(one.cmp(&other), at(a).cmp(&at(b)));
+        let by = Duration::from_nanos(b);
+        assert_eq!(one.checked_add(by), Some(ours(a + b)));
+        assert_eq!(one.checked_sub(by), a.checked_sub(b).map(ours));
+    }
+    assert_eq!(ours(1).checked_add(Duration::MAX), None);
+    assert_eq!(ours(1).checked_sub(Duration::MAX), None);
+}
+
+#[test]
+fn wall_clock_times_are_as_stds() {
+    exactly(|| async {
+        let (epoch, now) = (SystemTime::UNIX_EPOCH, SystemTime::now());
+        let since = now.duration_since(epoch).unwrap();
+        assert_eq!(since.as_nanos() as i64, now.as_nanos());
+        assert_eq!(epoch.duration_since(now).unwrap_err().duration(), since);
+        assert_eq!(epoch.checked_add(since), Some(now));
+        assert_eq!(now.checked_sub(since), Some(epoch));
+        assert_eq!((now.checked_add(Duration::MAX), now.checked_sub(Duration::MAX)), (None, None));
+        assert_eq!(now.elapsed(), Ok(Duration::ZERO));
+        assert_eq!(now.checked_add(ms(1)).unwrap().elapsed().unwrap_err().duration(), ms(1));
+    });
+}
+
+#[test]
 fn a_timeout_ends_what_takes_too_long_and_on_a_tie_the_future_wins() {
     exactly(|| async {
         let start = time::now();

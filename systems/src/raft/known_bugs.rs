@@ -100,7 +100,7 @@ fn replication(m: &mut Manifest<RaftLog>) {
     m.planted("raft.heartbeat-without-log-check")
         .breaks(["committed-on-disks", "state-machine-safety", "ordering"])
         .found_by("partitions", 9)
-        .found_by("swarm", 7);
+        .found_by("swarm", 16);
     m.planted("raft.no-fast-backup").breaks(["fast-backup"]).found_by("figure-8", 63).found_by("swarm", 620);
     m.planted("raft.proposes-during-transfer")
         .breaks(["always:raft.no-proposals-during-transfer"])
