@@ -11,6 +11,7 @@ use bytesize::ByteSize;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 use clap::{ArgGroup, Args, Parser, Subcommand};
+use sim::Time;
 use sim::trace::record::Kind;
 
 use crate::sweep::shard::Shard;
@@ -359,8 +360,7 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let expected = "expected a duration such as 90s, 10m or 1500ms";
-    humantime::parse_duration(text).map_err(|error| format!("{expected}: {error}"))
+    text.parse::<Time>().map(Time::duration)
 }
 
 /// The memory limit of a worker, in bytes; `None` for no limit.

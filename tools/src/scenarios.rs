@@ -90,7 +90,8 @@ fn walk(folder: &Path, found: &mut BTreeSet<PathBuf>) -> Result<()> {
         // A link to a folder is not followed: it may lead back here.
         if entry.file_type().with_context(cannot)?.is_dir() {
             walk(&path, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "toml") {
+        } else if path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
+            // Reading anything else, such as a pipe, might never end.
             found.insert(path);
         }
     }

@@ -50,9 +50,54 @@ impl fmt::Display for Time {
 
 const EXPECTED: &str = "expected a duration such as \"200us\", \"50ms\", \"5s\" or \"1m 30s\"";
 
+/// The units that durations are written in.
+const UNITS: [(&str, u64); 6] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60 * 1_000_000_000),
+    ("h", 3600 * 1_000_000_000),
+];
+
+/// Not humantime's parser: that takes `M` for a month and panics at some sums.
 fn parse(text: &str) -> Result<Time, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| format!("{EXPECTED}, found {text:?}: {error}"))?;
-    u64::try_from(duration.as_nanos()).map(Time).map_err(|_| format!("{EXPECTED}, found {text:?}: more than 584 years"))
+    let wrong = |why: &str| format!("{EXPECTED}, found {text:?}: {why}");
+    let mut nanos = 0_u64;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(wrong("nothing"));
+    }
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, after) = rest.split_at(digits);
+        if number.is_empty() {
+            return Err(wrong("a number must stand before each unit"));
+        }
+        let after = after.trim_start();
+        let letters = after.find(|c: char| c.is_ascii_digit() || c.is_whitespace()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let Some((_, size)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+            let names = UNITS.map(|(name, _)| name).join(", ");
+            return Err(wrong(&match unit {
+                "" => format!("`{number}` has no unit: {names}"),
+                _ => format!("`{unit}` is none of the units {names}"),
+            }));
+        };
+        let part = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*size));
+        nanos = part.and_then(|part| nanos.checked_add(part)).ok_or_else(|| wrong("more than 584 years"))?;
+        rest = after.trim_start();
+    }
+    Ok(Time(nanos))
+}
+
+impl std::str::FromStr for Time {
+    type Err = String;
+
+    /// As in a scenario: `"200us"`, `"1m 30s"`.
+    fn from_str(text: &str) -> Result<Time, String> {
+        parse(text)
+    }
 }
 
 impl Serialize for Time {
@@ -393,6 +438,29 @@ mod tests {
         }
         assert_eq!(format!("{:#} {:#}", Time(1_891_249_949), Time(1_500_000)), "1.891249949s 1500us");
         assert_eq!(Offset(-50_000_000).to_string(), "-50ms");
+    }
+
+    #[test]
+    fn a_duration_is_numbers_with_units() {
+        for (text, nanos) in [("1m 30s", 90_000_000_000), ("1m30s", 90_000_000_000), (" 5 us ", 5_000), ("0s", 0)] {
+            assert_eq!(text.parse(), Ok(Time(nanos)), "{text}");
+        }
+        for (text, why) in [
+            ("", "nothing"),
+            ("5", "`5` has no unit: ns, us, ms, s, m, h"),
+            ("s", "a number must stand before each unit"),
+            ("-5s", "a number must stand before each unit"),
+            ("1.5s", "`.` is none of the units"),
+            ("1M", "`M` is none of the units"),
+            ("1sec", "`sec` is none of the units"),
+            ("1y", "`y` is none of the units"),
+            ("99999999999999999999s", "more than 584 years"),
+            ("18446744073709551615s 1000000000ns", "more than 584 years"),
+            ("18446744073s 999999999ns", "more than 584 years"),
+        ] {
+            let error = text.parse::<Time>().unwrap_err();
+            assert!(error.starts_with("expected a duration such as") && error.contains(why), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -42,6 +42,9 @@ struct Rules<'a> {
     problems: Vec<Diagnostic>,
 }
 
+/// A fault that happens more often than this in a run leaves no time for anything else.
+const MOST_FIRINGS: u64 = 1_000_000;
+
 /// Longer than any run: what is beyond was not meant, and could overflow the clock.
 const YEAR_NS: u64 = 365 * 24 * 3600 * 1_000_000_000;
 
@@ -296,12 +299,7 @@ impl Rules<'_> {
             self.say("the fault would never happen", span, never(rule.delay), "");
         }
         if let Some(every) = &rule.every {
-            let (low, high) = self.ordered("every", every.get_ref(), every.span());
-            if high.nanos() == 0 {
-                self.say("`every` is zero", every.span(), "expected some time", "");
-            } else if low >= main {
-                self.say("the fault would never happen", every.span(), never(low), "");
-            }
+            self.every(rule, every, main);
         }
         if let Some(lasts) = &rule.lasts {
             let span = self.span_in_fault(index, "for");
@@ -319,6 +317,21 @@ impl Rules<'_> {
                 self.say("`times` with a fault that happens once", span, "not with `at`", help);
             }
             _ => {}
+        }
+    }
+
+    fn every(&mut self, rule: &FaultRule, every: &Spanned<Every>, main: Time) {
+        let (low, high) = self.ordered("every", every.get_ref(), every.span());
+        let is_limited = rule.times.is_some_and(|times| times <= MOST_FIRINGS);
+        if high.nanos() == 0 {
+            self.say("`every` is zero", every.span(), "expected some time", "");
+        } else if low >= main {
+            let label = format!("{low} is not before the end of the main phase, which lasts {main}");
+            self.say("the fault would never happen", every.span(), label, "");
+        } else if self.plan.run.main.nanos() / high.nanos() > MOST_FIRINGS && !is_limited {
+            let label = format!("more than {MOST_FIRINGS} times in the main phase, which lasts {}", self.plan.run.main);
+            let help = "make the time longer, or limit the fault with `times`";
+            self.say("the fault would happen more often than any run can bear", every.span(), label, help);
         }
     }
 

@@ -61,7 +61,10 @@ pub(crate) fn of_role(nodes: &[NodeSpec], role: Option<&str>) -> Vec<NodeId> {
     numbered.filter(|(_, node)| Some(&*node.role) == role).map(|(index, _)| NodeId::new(index as u16)).collect()
 }
 
-/// The nodes of a cluster, in order.
+/// The most nodes of a cluster: a node's number has 16 bits.
+pub const MOST_NODES: usize = u16::MAX as usize - 1;
+
+/// The nodes of a cluster, in order: at most [`MOST_NODES`].
 ///
 /// ```
 /// use sim::Cluster;
@@ -77,6 +80,8 @@ pub(crate) fn of_role(nodes: &[NodeSpec], role: Option<&str>) -> Vec<NodeId> {
 pub struct Cluster {
     nodes: Vec<NodeSpec>,
     operators: Option<usize>,
+    /// How many nodes were asked for, those that are too many included.
+    asked: usize,
 }
 
 impl Cluster {
@@ -88,6 +93,9 @@ impl Cluster {
     /// Adds `count` nodes of a role to a group, named `group-0`, `group-1` and so on. The group is made if it is new.
     pub fn group(&mut self, group: &str, role: &str, count: usize) -> &mut Self {
         let first = self.nodes.iter().filter(|node| node.group == group).count();
+        self.asked = self.asked.saturating_add(count);
+        // A cluster that is too large is an error of the scenario; there is no need to make it.
+        let count = count.min((MOST_NODES + 1).saturating_sub(self.nodes.len()));
         self.nodes.extend((first..first + count).map(|i| NodeSpec {
             name: format!("{group}-{i}"),
             role: role.to_owned(),

@@ -1,13 +1,16 @@
 //! Names: each of the system's nodes, groups, roles, selectors and zones has its own.
 
-use super::{Cluster, Description};
+use super::{Cluster, Description, MOST_NODES};
 use crate::scenario::target::ZONES;
 
 /// Words that scenario files have for nodes.
 const RESERVED: [&str; 7] = ["all", "rest", "self", "random", "minority", "majority", ZONES];
 
-/// What is wrong with the names in a cluster, if something is: a bug of the system.
+/// What is wrong with the size of a cluster, or with the names in it, if something is. A wrong name is a bug of the system.
 pub(super) fn problem(cluster: &Cluster, description: &Description) -> Option<String> {
+    if cluster.asked > MOST_NODES {
+        return Some(format!("this makes a cluster of {} nodes, and the most are {MOST_NODES}", cluster.asked));
+    }
     let nodes = cluster.list();
     if let Some(node) = nodes.iter().find(|node| !description.roles.contains(&node.role)) {
         let roles = description.roles.join(", ");
@@ -101,5 +104,12 @@ mod tests {
                 "{problem} for {expected}"
             );
         }
+    }
+
+    #[test]
+    fn a_cluster_that_is_too_large_is_not_made() {
+        let problem = problem_of(|cluster| cluster.nodes("shard", 3).nodes("client", 100_000_000_000));
+        assert_eq!(problem.unwrap(), "this makes a cluster of 100000000003 nodes, and the most are 65534");
+        assert_eq!(problem_of(|cluster| cluster.nodes("shard", 34).nodes("client", 65_500)), None);
     }
 }

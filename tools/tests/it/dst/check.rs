@@ -87,3 +87,34 @@ fn as_json_each_is_an_object_and_the_last_sums_up() {
     });
     assert_eq!(ended.last(), expected);
 }
+
+#[test]
+fn what_cannot_run_is_not_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |clients: &str| format!("[system]\nname = \"forgetful\"\nclients = {clients}\n\n[run]\nmain = \"1s\"\n");
+    for clients in ["70000", "100000000", "100000000000"] {
+        let file = folder.path().join("many.toml");
+        std::fs::write(&file, text(clients)).unwrap();
+        let ended = dst(&format!("check {}", file.display())).expect(Exit::BadInput);
+        assert!(
+            ended.out.contains("this makes a cluster of ") && ended.out.contains("the most are 65534"),
+            "{}",
+            ended.out
+        );
+    }
+}
+
+#[test]
+fn a_pipe_in_a_folder_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("calm.toml"), include_str!("../../scenarios/calm.toml")).unwrap();
+    nix::unistd::mkfifo(&folder.path().join("pipe.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let ended = dst(&format!("check {}", folder.path().display())).expect(Exit::Held);
+    assert_eq!(ended.out, "1 scenario: all right\n");
+}
+
+#[test]
+fn a_time_has_a_unit_that_is_known() {
+    let ended = dst("sweep tests/scenarios/calm.toml --for 1M").expect(Exit::BadInput);
+    assert!(ended.err.contains("`M` is none of the units ns, us, ms, s, m, h"), "{}", ended.err);
+}

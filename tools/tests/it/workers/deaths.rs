@@ -94,6 +94,13 @@ fn a_time_that_no_run_can_keep() {
 }
 
 #[test]
+fn a_time_that_never_ends() {
+    let folder = scenarios(&[("s", "seeds = {}")]);
+    sweep(&folder, "--seeds 2 --json --verify --timeout 5000000h").end().expect(0);
+    sweep(&folder, "--seeds 2 --json --timeout 18446744073709551615s").end().expect(2);
+}
+
+#[test]
 fn a_flood_of_output() {
     let failure = costs_one_seed("seeds = { flood = [3] }", "--timeout 5s", "process:hang");
     assert!(failure["explanation"].as_str().unwrap().len() < 10_000, "{failure}");
