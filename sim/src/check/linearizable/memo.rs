@@ -43,13 +43,14 @@ impl<M: Model> States<M> {
         if let Some(&known) = self.steps.get(&edge) {
             return known;
         }
-        let to = M::step(&self.states[from as usize], entry.op, entry.ret).map(|to| match M::is_read(entry.op) {
-            true => {
-                debug_assert!(to == self.states[from as usize], "{}: a read changed the state", M::NAME);
-                from
-            }
-            false => self.id(to),
-        });
+        let to =
+            M::step(&self.states[from as usize], entry.op, entry.ret).map(|to| match M::keeps(entry.op, entry.ret) {
+                true => {
+                    debug_assert!(to == self.states[from as usize], "{}: a read changed the state", M::NAME);
+                    from
+                }
+                false => self.id(to),
+            });
         self.steps.insert(edge, to);
         to
     }
@@ -88,103 +89,188 @@ impl<M: Model> States<M> {
     }
 }
 
+/// A row of bits of which only a window is of interest: all words before it are the same, and all behind it are zero.
+struct Words {
+    words: Vec<u64>,
+    /// What the words before the window are.
+    prefix: u64,
+    from: usize,
+    to: usize,
+}
+
+impl Words {
+    fn new(bits: usize, prefix: u64) -> Self {
+        Words { words: vec![0; bits.div_ceil(64)], prefix, from: 0, to: 0 }
+    }
+
+    fn contains(&self, bit: u32) -> bool {
+        self.words[bit as usize / 64] & 1 << (bit % 64) != 0
+    }
+
+    fn toggle(&mut self, bit: u32) {
+        let at = bit as usize / 64;
+        self.words[at] ^= 1 << (bit % 64);
+        self.from = self.from.min(at);
+        self.to = self.to.max(at + 1);
+        // The same bits always have the same window.
+        while self.from < self.to && self.words[self.from] == self.prefix {
+            self.from += 1;
+        }
+        while self.to > self.from && self.words[self.to - 1] == 0 {
+            self.to -= 1;
+        }
+        if self.from == self.to && self.prefix == 0 {
+            (self.from, self.to) = (0, 0);
+        }
+    }
+
+    fn window(&self) -> &[u64] {
+        &self.words[self.from..self.to]
+    }
+
+    /// Where the window is, and how long: the two in one word.
+    fn place(&self) -> u64 {
+        (self.from as u64) << 32 | (self.to - self.from) as u64
+    }
+}
+
 /// A set of operation numbers, one bit each.
 ///
 /// It carries a hash of its completed operations, updated with every change (Zobrist 1970), so that hashing a
-/// configuration does not read the whole set.
+/// configuration does not read the whole set. Completed operations are numbered by their invocations, so those that are placed
+/// are all up to some number and few behind it; of the open ones few are placed.
 pub(super) struct BitSet {
-    words: Vec<u64>,
+    completed: Words,
+    open: Words,
     hash: u64,
-    completed: u32,
+    /// How many of the numbers are of completed operations.
+    first_open: u32,
 }
 
 impl BitSet {
     /// The empty set of numbers below `len`; those from `completed` on are of open operations.
     pub fn new(len: usize, completed: usize) -> Self {
-        let completed = u32::try_from(completed).expect("fewer than 2^31 operations");
-        Self { words: vec![0; len.div_ceil(64)], hash: 0, completed }
+        let first_open = u32::try_from(completed).expect("fewer than 2^31 operations");
+        let (completed, open) = (Words::new(completed, u64::MAX), Words::new(len - completed, 0));
+        Self { completed, open, hash: 0, first_open }
     }
 
     /// Puts `number` in if it is out, and takes it out if it is in.
     pub fn toggle(&mut self, number: u32) {
-        self.words[number as usize / 64] ^= 1 << (number % 64);
-        if number < self.completed {
-            self.hash ^= mix(u64::from(number) + 1);
+        match number.checked_sub(self.first_open) {
+            Some(open) => self.open.toggle(open),
+            None => {
+                self.completed.toggle(number);
+                self.hash ^= mix(u64::from(number) + 1);
+            }
         }
+    }
+
+    /// Whether `number`, which is of an open operation, is in.
+    pub fn contains_open(&self, number: u32) -> bool {
+        self.open.contains(number - self.first_open)
     }
 }
 
-/// The configurations visited so far: an open-addressing table over one flat array.
+/// Words of a configuration before its windows: head, number and next, and the places of the windows.
+const HEADER: usize = 4;
+
+/// What storing a word costs, in words that are compared: the default budget is then 640 MB at most.
+const STORED: u64 = 64;
+
+/// The configurations visited so far: an open-addressing table of chains over one flat array. A chain has the configurations
+/// whose completed operations and state have the same hash.
 pub(super) struct Visited {
-    /// Words of one operation set.
-    width: usize,
-    /// The numbers below this are of completed operations.
-    completed: usize,
-    /// Per configuration: the upper half of its hash above its state, then the operation set.
+    /// Per configuration: the upper half of its hash above its state; its number above the place of the next one in its chain;
+    /// the places of its two windows; and the windows.
     configurations: Vec<u64>,
-    /// 1 + the number of the configuration in this slot; 0 where it is free. A power of two long.
+    /// 1 + the place of the first configuration of the chain in this slot; 0 where it is free. A power of two long.
     slots: Vec<u32>,
     /// Configurations held.
     len: usize,
+    /// Chains held.
+    chains: usize,
+    /// How many words were compared and stored, as work.
+    work: u64,
 }
 
 impl Visited {
-    /// Room for sets of numbers below `len`, of which those from `completed` on are of open operations; holds none.
-    pub fn new(len: usize, completed: usize) -> Self {
-        Self { width: len.div_ceil(64), completed, configurations: Vec::new(), slots: vec![0; 64], len: 0 }
+    /// Holds none.
+    pub fn new() -> Self {
+        Self { configurations: Vec::new(), slots: vec![0; 64], len: 0, chains: 0, work: 0 }
+    }
+
+    /// The work so far, in words compared.
+    pub fn work(&self) -> u64 {
+        self.work
     }
 
     /// Adds the configuration and gives its number. If it was there already, or one with fewer open operations was, the number
     /// of that one is an error.
     pub fn insert(&mut self, placed: &BitSet, state: StateId) -> Result<u32, u32> {
         // Half full at most: probe sequences stay short.
-        if (self.len + 1) * 2 > self.slots.len() {
+        if (self.chains + 1) * 2 > self.slots.len() {
             self.grow();
         }
         let hash = mix(placed.hash ^ mix(!u64::from(state)));
         let head = hash >> 32 << 32 | u64::from(state);
-        let mut slot = self.first_slot(head);
-        while self.slots[slot] != 0 {
-            let start = (self.slots[slot] - 1) as usize * (self.width + 1);
-            let other = &self.configurations[start..=start + self.width];
-            if other[0] == head && self.is_part(&other[1..], &placed.words) {
-                return Err(self.slots[slot] - 1);
+        let slot = self.slot(head);
+        let first = self.slots[slot];
+        let mut next = first;
+        while next != 0 {
+            let other = &self.configurations[next as usize - 1..];
+            let (is_part, compared) = is_part(other, placed);
+            self.work += compared;
+            if is_part {
+                return Err((other[1] >> 32) as u32);
             }
-            slot = (slot + 1) & (self.slots.len() - 1);
+            next = other[1] as u32;
         }
+        let number = u32::try_from(self.len).expect("fewer than 2^32 configurations");
+        let at = self.configurations.len();
+        self.slots[slot] = u32::try_from(at + 1).expect("fewer than 2^32 words");
+        self.chains += usize::from(first == 0);
         self.len += 1;
-        self.slots[slot] = u32::try_from(self.len).expect("fewer than 2^32 configurations");
-        self.configurations.push(head);
-        self.configurations.extend_from_slice(&placed.words);
-        Ok(self.slots[slot] - 1)
+        let places = [placed.completed.place(), placed.open.place()];
+        self.configurations.extend([head, u64::from(number) << 32 | u64::from(first), places[0], places[1]]);
+        self.configurations.extend_from_slice(placed.completed.window());
+        self.configurations.extend_from_slice(placed.open.window());
+        self.work += (self.configurations.len() - at) as u64 * STORED;
+        Ok(number)
     }
 
-    /// Whether two sets differ only by open operations, and the second has all that the first has.
-    fn is_part(&self, fewer: &[u64], more: &[u64]) -> bool {
-        fewer.iter().zip(more).enumerate().all(|(at, (&fewer, &more))| {
-            let closed = match self.completed.saturating_sub(at * 64) {
-                0 => 0,
-                bits @ 1..64 => (1 << bits) - 1,
-                _ => u64::MAX,
-            };
-            fewer & !more == 0 && (fewer ^ more) & closed == 0
-        })
+    /// The slot of the chain with this head, or the free one where it would be.
+    fn slot(&self, head: u64) -> usize {
+        let mut slot = (head >> 32) as usize & (self.slots.len() - 1);
+        while self.slots[slot] != 0 && self.configurations[self.slots[slot] as usize - 1] != head {
+            slot = (slot + 1) & (self.slots.len() - 1);
+        }
+        slot
     }
 
     fn grow(&mut self) {
-        self.slots = vec![0; self.slots.len() * 2];
-        for (number, start) in (0..self.configurations.len()).step_by(self.width + 1).enumerate() {
-            let mut slot = self.first_slot(self.configurations[start]);
-            while self.slots[slot] != 0 {
-                slot = (slot + 1) & (self.slots.len() - 1);
-            }
-            self.slots[slot] = u32::try_from(number + 1).expect("fewer than 2^32 configurations");
+        let old = std::mem::take(&mut self.slots);
+        self.slots = vec![0; old.len() * 2];
+        for first in old.into_iter().filter(|first| *first != 0) {
+            let slot = self.slot(self.configurations[first as usize - 1]);
+            self.slots[slot] = first;
         }
     }
+}
 
-    fn first_slot(&self, head: u64) -> usize {
-        (head >> 32) as usize & (self.slots.len() - 1)
+/// Whether a configuration, whose words are the first here, differs from the set only by open operations, and the set has all
+/// that it has. Also how many words were compared.
+fn is_part(configuration: &[u64], placed: &BitSet) -> (bool, u64) {
+    let &[_, _, completed, open, ref windows @ ..] = configuration else { return (false, 1) };
+    let (length, open_from, open_length) = (completed as u32 as usize, (open >> 32) as usize, open as u32 as usize);
+    let compared = (HEADER + length) as u64;
+    if completed != placed.completed.place() || windows[..length] != *placed.completed.window() {
+        return (false, compared);
     }
+    let fewer = &windows[length..length + open_length];
+    let more = |at: usize| placed.open.words[at];
+    let is_part = fewer.iter().enumerate().all(|(at, &fewer)| fewer & !more(open_from + at) == 0);
+    (is_part, compared + open_length as u64)
 }
 
 /// The finalizer of SplitMix64 (Steele, Lea & Flood, OOPSLA 2014): every input bit moves every output bit.
@@ -220,11 +306,15 @@ impl Hasher for FixedHasher {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn a_configuration_is_new_once_per_set_and_state() {
-        let mut visited = Visited::new(130, 130);
+        let mut visited = Visited::new();
         let mut placed = BitSet::new(130, 130);
         for round in [true, false] {
             for number in 0..130 {
@@ -242,7 +332,7 @@ mod tests {
 
     #[test]
     fn more_open_operations_make_no_new_configuration() {
-        let (mut visited, mut placed) = (Visited::new(140, 70), BitSet::new(140, 70));
+        let (mut visited, mut placed) = (Visited::new(), BitSet::new(140, 70));
         placed.toggle(3);
         placed.toggle(90);
         assert!(visited.insert(&placed, 1).is_ok());
@@ -263,11 +353,39 @@ mod tests {
     fn toggling_twice_restores_the_set_and_its_hash() {
         let mut placed = BitSet::new(70, 70);
         placed.toggle(3);
-        let (words, hash) = (placed.words.clone(), placed.hash);
+        let (window, hash) = (placed.completed.window().to_vec(), placed.hash);
         placed.toggle(69);
-        assert!(placed.words != words && placed.hash != hash);
+        assert!(placed.completed.window() != window && placed.hash != hash);
         placed.toggle(69);
-        assert!(placed.words == words && placed.hash == hash);
+        assert!(placed.completed.window() == window && placed.hash == hash);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_set_is_found_exactly_if_one_with_the_same_completed_and_no_more_open_ones_was_there(
+            completed in 0..150_usize,
+            toggles in prop::collection::vec((0..300_u32, 0..3_u32), 1..200),
+        ) {
+            let (mut visited, mut placed) = (Visited::new(), BitSet::new(300, completed));
+            let (mut set, mut known) = (BTreeSet::new(), Vec::<(BTreeSet<u32>, u32)>::new());
+            for (number, state) in toggles {
+                // Mostly in order, as a search does.
+                let number = if number < 200 { (set.len() as u32 + number % 3).min(299) } else { number };
+                placed.toggle(number);
+                if !set.remove(&number) {
+                    set.insert(number);
+                }
+                let is_open = |number: &&u32| **number >= completed as u32;
+                let closed = |set: &BTreeSet<u32>| set.iter().filter(|n| !is_open(n)).copied().collect::<Vec<_>>();
+                let there = known.iter().any(|(other, at)| *at == state && other.is_subset(&set) && closed(other) == closed(&set));
+                prop_assert_eq!(visited.insert(&placed, state).is_err(), there);
+                if !there {
+                    known.push((set.clone(), state));
+                }
+            }
+        }
     }
 
     #[test]

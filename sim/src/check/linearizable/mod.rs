@@ -10,6 +10,7 @@
 //!    exactly when each part is (locality, Herlihy & Wing §3.3; Horn & Kroening, "Faster
 //!    linearizability checking via P-compositionality", FORTE 2015).
 //!    If reads of several keys connect the keys of a part, each key is first checked alone (`projected`).
+//!    A read whose result no order of the operations could give is found before any order is tried (`impossible`).
 //! 2. Each part is searched for a linearization (`search`; Wing & Gong, "Testing and verifying concurrent
 //!    objects", JPDC 1993), never visiting a configuration twice (Lowe, "Testing for linearizability", 2017).
 //! 3. A part without a linearization is cut to its earliest illegal prefix (`cut`), and the prefix is explained (`explain`).
@@ -20,6 +21,7 @@
 
 mod cut;
 mod explain;
+mod impossible;
 mod memo;
 pub mod models;
 mod partition;
@@ -34,13 +36,13 @@ pub use explain::{Reason, Unplaced, Violation};
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
 
-use partition::Part;
-use search::{Conclusion, Foresight, search};
+use partition::{KeySet, Part};
+use search::{Conclusion, DeadEnd, Foresight, search};
 
 /// A sequential specification: the effect and the result of each operation without concurrency.
 pub trait Model: 'static {
-    /// An operation with its arguments.
-    type Op: Clone + Debug + 'static;
+    /// An operation with its arguments. Equal operations have equal effects.
+    type Op: Clone + PartialEq + Debug + 'static;
     /// The result of an operation.
     type Ret: Clone + Debug + 'static;
     /// The state of the object, or of the part with some of its keys.
@@ -89,6 +91,14 @@ pub trait Model: 'static {
     fn is_read(op: &Self::Op) -> bool {
         let _ = op;
         false
+    }
+
+    /// Whether `op` with the result `ret` does not change the state: a read, or a compare-and-set that failed.
+    ///
+    /// This is a hint, used as [`Model::is_read`], which is the default.
+    fn keeps(op: &Self::Op, ret: Option<&Self::Ret>) -> bool {
+        let _ = ret;
+        Self::is_read(op)
     }
 
     /// Whether `op` can affect the result of the read `read`.
@@ -223,7 +233,8 @@ pub enum Verdict {
 ///
 /// A step is one attempt to place one operation in one state. The search of each part may take `budget` steps, and the search
 /// for the earliest illegal prefix may take `budget` steps more, so a hard part does not prevent the check of other parts.
-/// Memory grows with the steps: each step takes a few words, and one bit per operation of the part.
+/// What the search remembers counts, too: the words that it stores and compares, so that the budget bounds time and memory. The
+/// memory of a history without concurrency grows with its length alone.
 ///
 /// Only the times of the operations matter, not their order in `history`.
 ///
@@ -268,8 +279,17 @@ impl Found {
         // Only a violation earlier than the one found matters, so later operations are left out.
         let until = self.earliest.as_ref().map_or(Some(u64::MAX), |illegal| illegal.at.checked_sub(1));
         let Some(until) = until else { return };
-        let whole = cut::cut::<M>(history, part, until);
-        let (taken, conclusion) = search::<M>(&part.keys, &whole, budget, Foresight::On);
+        let mut until = until;
+        let mut whole = cut::cut::<M>(history, part, until);
+        let (taken, conclusion) = match impossible::earliest::<M>(part, &whole) {
+            None => search::<M>(&part.keys, &whole, budget, Foresight::On),
+            // No order of what is there explains that read, so there is no need to try them.
+            Some(at) => {
+                until = at;
+                whole = cut::cut::<M>(history, part, until);
+                (0, Conclusion::Illegal(DeadEnd { stuck_at: 0, longest: Vec::new(), conflict: KeySet::ALL }))
+            }
+        };
         self.steps += taken;
         match conclusion {
             Conclusion::Linearizable => {}
@@ -285,5 +305,7 @@ impl Found {
     }
 }
 
+#[cfg(test)]
+mod open;
 #[cfg(test)]
 mod tests;

@@ -7,19 +7,20 @@
 //! and completions are in a doubly linked list in order of time. Placed operations are unlinked, so the candidates are always
 //! at the front of the list.
 //!
-//! Three rules limit the cost of open operations (unknown outcome) and reads:
+//! Four rules limit the cost of open operations (unknown outcome) and reads:
 //!
 //! - Open operations are in a list of their own and are tried after completed operations, because they need not be placed.
 //! - An open operation is not placed if it changes nothing, or if its effect is lost before any operation can see it
 //!   ([`Model::matters`]): the rest of the linearization is possible without it.
-//! - A read that fits is placed for good: in any linearization that has the read later, it can move here, since it changes no
-//!   state.
+//! - Of equal open operations only the one invoked first is tried: whatever the others lead to, that leads to, too.
+//! - A read, or another operation that changes nothing, is placed for good where it fits: in any linearization that has it
+//!   later, it can move here.
 //!
-//! A fourth rule limits the orders of operations between two reads ([`Foresight`]): the search does not enter a state from which
+//! A fifth rule limits the orders of operations between two reads ([`Foresight`]): the search does not enter a state from which
 //! the next read that the operation concerns cannot return its result. A long search also looks at some later reads, because an
 //! unread write may fit many places that the next read allows and later reads rule out.
 //!
-//! A fifth rule limits the orders of independent operations in a part with several keys. A dead end has a *conflict*: a set of
+//! A sixth rule limits the orders of independent operations in a part with several keys. A dead end has a *conflict*: a set of
 //! keys whose operations alone have no continuation from here. The search takes back the operations of other keys that were
 //! placed since, without trying their alternatives (conflict-directed backjumping: Prosser, "Hybrid algorithms for the
 //! constraint satisfaction problem", 1993). This is sound: the operations on the keys of the conflict, taken from a
@@ -44,6 +45,12 @@ const LONG: u64 = if cfg!(test) { 3 } else { 5_000 };
 
 /// The number of invocations and completions that a long search inspects to find more such reads.
 const LONG_LOOK_AHEAD: usize = 64;
+
+/// How many open operations before one are compared with it.
+const TWINS: usize = 256;
+
+/// The work of the search's memory, in words compared, that takes as long as a step.
+const WORK: u64 = 512;
 
 /// The conclusion of a search.
 pub(super) enum Conclusion {
@@ -99,10 +106,11 @@ pub(super) fn search<M: Model>(
     let completed = entries.iter().filter(|entry| entry.at.is_some()).count();
     let has_wide = keys.len() > 1 && entries.iter().any(|entry| entry.keys.is_wide());
     let mut states = States::<M>::new(M::init());
-    let mut visited = Visited::new(entries.len(), completed);
+    let mut visited = Visited::new();
     // Of each configuration; none while the search is behind it.
     let mut conflicts: Vec<Option<KeySet>> = Vec::new();
     let mut timeline = Timeline::new(entries, completed);
+    let twins = twins(entries, completed);
 
     let mut state: StateId = 0;
     let mut placed = BitSet::new(entries.len(), completed);
@@ -122,9 +130,13 @@ pub(super) fn search<M: Model>(
     while placed_completed < completed {
         let mut is_decided = false;
         if let Some(number) = timeline.candidate(cursor) {
-            if steps == budget {
+            if steps >= budget || visited.work() / WORK >= budget {
                 let conflict = KeySet::ALL;
                 return (steps, Conclusion::Exhausted(DeadEnd { stuck_at, longest, conflict }));
+            }
+            if twins[number as usize].is_some_and(|twin| !placed.contains_open(twin)) {
+                cursor = timeline.after(cursor);
+                continue;
             }
             steps += 1;
             let entry = &entries[number as usize];
@@ -141,7 +153,7 @@ pub(super) fn search<M: Model>(
                 cursor = timeline.after(cursor);
                 continue;
             }
-            let for_good = M::is_read(entry.op);
+            let for_good = M::keeps(entry.op, entry.ret);
             placed.toggle(number);
             let known = match visited.insert(&placed, to) {
                 Ok(new) => {
@@ -201,6 +213,15 @@ pub(super) fn search<M: Model>(
         }
     }
     (steps, Conclusion::Linearizable)
+}
+
+/// For each open operation the last one before it that is equal.
+fn twins<M: Model>(entries: &[Entry<'_, M>], completed: usize) -> Vec<Option<u32>> {
+    let equal = |number: usize| {
+        let before = completed.max(number.saturating_sub(TWINS))..number;
+        before.rev().find(|&before| entries[before].op == entries[number].op).map(|before| before as u32)
+    };
+    (0..entries.len()).map(|number| if number < completed { None } else { equal(number) }).collect()
 }
 
 /// Adds what came of placing an operation to the conflict of where it was placed: `true` if that is a dead end by this alone.

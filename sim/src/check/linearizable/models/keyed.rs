@@ -55,6 +55,10 @@ impl<M: Model> Model for Keyed<M> {
         M::is_read(&at.op)
     }
 
+    fn keeps(at: &At<M::Op>, ret: Option<&M::Ret>) -> bool {
+        M::keeps(&at.op, ret)
+    }
+
     fn concerns(at: &At<M::Op>, read: &At<M::Op>) -> bool {
         at.key == read.key && M::concerns(&at.op, &read.op)
     }

@@ -110,6 +110,40 @@ impl Model for Register {
     fn is_read(op: &RegisterOp) -> bool {
         matches!(op, RegisterOp::Read)
     }
+
+    fn keeps(op: &RegisterOp, ret: Option<&RegisterRet>) -> bool {
+        Self::is_read(op) || ret == Some(&RegisterRet::Swapped(false))
+    }
+
+    fn may_return<'a>(
+        state: &Option<i64>,
+        _: &RegisterOp,
+        (_, ret): (&RegisterOp, &RegisterRet),
+        mut others: impl Iterator<Item = &'a RegisterOp>,
+    ) -> bool {
+        let RegisterRet::Value(value) = ret else { return true };
+        let sets = |other: &RegisterOp| match other {
+            RegisterOp::Read => false,
+            RegisterOp::Write { value: new } | RegisterOp::Cas { new, .. } => Some(*new) == *value,
+        };
+        state == value || others.any(sets)
+    }
+
+    /// While the register is as `placed` left it, a read of that value or a swap from it could not do without it, and neither
+    /// could a swap that failed on what was there before. All others could, until the value is lost.
+    fn matters<'a>(
+        before: &Option<i64>,
+        _: &RegisterOp,
+        after: &Option<i64>,
+        mut others: impl Iterator<Item = (&'a RegisterOp, Option<&'a RegisterRet>)> + Clone,
+    ) -> bool {
+        others.any(|(op, ret)| match (op, ret) {
+            (RegisterOp::Read, Some(RegisterRet::Value(value))) => value == after,
+            (RegisterOp::Cas { expected, .. }, Some(RegisterRet::Swapped(false))) => Some(*expected) == *before,
+            (RegisterOp::Cas { expected, .. }, _) => Some(*expected) == *after,
+            _ => false,
+        })
+    }
 }
 
 impl Op for RegisterOp {
