@@ -34,7 +34,7 @@
 #![doc = include_str!("../examples/register.rs")]
 //! ```
 //!
-//! Pass the system to `tools::main` to get a `dst` command with sweep, replay and the rest. One more line in `describe` measures
+//! `cargo dst new system NAME` writes a crate of such a system, which builds and sweeps as it is. Pass a system to `tools::main` to get a `dst` command with sweep, replay and the rest. One more line in `describe` measures
 //! the consistency latency: see [`metric`].
 //!
 //! # Rules for code under test

@@ -326,6 +326,23 @@ pub enum NewWhat {
     /// A complete scenario, with comments on further settings
     #[command(after_help = NEW_EXAMPLES)]
     Scenario(NewScenarioArgs),
+    /// A crate with a small system, its scenarios and a known bug, to make a system of your own from
+    #[command(after_help = NEW_EXAMPLES)]
+    System(NewSystemArgs),
+}
+
+/// `dst new system`
+#[derive(Debug, Args)]
+pub struct NewSystemArgs {
+    /// The name of the crate and of the system
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The folder to write, instead of NAME here
+    #[arg(long = "into", value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// The folder that has the crates `sim` and `tools`, instead of where this program was built
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
 }
 
 /// `dst new scenario`
@@ -344,7 +361,9 @@ Examples:
   # write scenarios/kv/slow-leader.toml, check it and run it
   cargo dst new scenario kv slow-leader
   cargo dst check scenarios/kv/slow-leader.toml
-  cargo dst replay scenarios/kv/slow-leader.toml 1";
+  cargo dst replay scenarios/kv/slow-leader.toml 1
+  # write the crate my_lock beside this workspace; its README has the two commands to begin with
+  cargo dst new system my_lock --into ../my_lock";
 
 /// Parses a non-empty range of seeds: `A..B` or `N`.
 fn seeds(text: &str) -> Result<Range<u64>, String> {

@@ -23,6 +23,9 @@
 //!
 //! # A `dst` of your own
 //!
+//! `cargo dst new system NAME` writes a crate that is complete: a small lock service with its clients, an invariant, scenarios and
+//! a known bug, in some 200 lines to be replaced by a system of your own. What it is made of:
+//!
 //! A system implements [`sim::System`]. A binary that passes the system to [`main()`] has all commands:
 //!
 //! ```no_run
@@ -47,7 +50,8 @@
 //! }
 //! ```
 //!
-//! Three more steps complete the setup:
+//! It depends on this crate with `default-features = false`, which leaves the project's own systems out. Three more steps
+//! complete the setup:
 //!
 //! 1. `.cargo/config.toml` sets the flag that `sim` needs, and the alias that the printed replay lines use:
 //!

@@ -1,13 +1,15 @@
 //! `dst new`: files to start from.
 
 mod scenario;
+mod system;
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use sim::scenario::suggest;
 
-use crate::cli::{NewArgs, NewScenarioArgs, NewWhat};
+use crate::cli::{NewArgs, NewScenarioArgs, NewSystemArgs, NewWhat};
 use crate::console::Console;
 use crate::exit::{BadInput, Exit};
 use crate::files::{self, Written};
@@ -23,6 +25,7 @@ use crate::text;
 pub fn run(args: &NewArgs, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
     match &args.what {
         NewWhat::Scenario(args) => scenario(args, registry, console),
+        NewWhat::System(args) => system(args, console),
     }
 }
 
@@ -52,6 +55,49 @@ fn scenario(args: &NewScenarioArgs, registry: &Registry<'_>, console: &Console) 
          cargo dst check {path}\n  \
          cargo dst replay {path} 1\n  \
          cargo dst sweep {path} --seeds 100\n"
+    ))?;
+    Ok(Exit::Held)
+}
+
+fn system(args: &NewSystemArgs, console: &Console) -> Result<Exit> {
+    let NewSystemArgs { name, source, folder } = args;
+    if !system::is_name(name) {
+        let help =
+            "give lower-case letters, digits and `_`, such as my_lock: it names a crate, a system and its scenarios";
+        return Err(BadInput::error(format!("{name:?} cannot be the name of a system"), help));
+    }
+    let source = source.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    let source = source.canonicalize().ok().filter(|source| source.join("sim/Cargo.toml").is_file());
+    let Some(source) = source.as_deref().and_then(Path::to_str) else {
+        let help = "name the folder that has the crates `sim` and `tools`: --source DIR";
+        return Err(BadInput::error("the source of the harness is not where this program was built", help));
+    };
+    let place = folder.clone().unwrap_or_else(|| name.into());
+    let shown = place.display().to_string();
+    let cannot = || format!("cannot write `{shown}`");
+    if place.exists() {
+        return Err(BadInput::error(
+            format!("`{shown}` is there already"),
+            "choose another name, or a folder with --into",
+        ));
+    }
+    fs::create_dir_all(files::folder(&place)).with_context(cannot)?;
+    // All of it, or nothing.
+    let new = tempfile::Builder::new().prefix(".dst-").tempdir_in(files::folder(&place)).with_context(cannot)?;
+    let crate_folder = new.path().join("crate");
+    for (file, text) in system::files(name, source) {
+        let file = crate_folder.join(file);
+        fs::create_dir_all(files::folder(&file)).and_then(|()| fs::write(&file, text)).with_context(cannot)?;
+    }
+    fs::rename(&crate_folder, &place).with_context(cannot)?;
+    let folder = text::quoted(&shown);
+    console.print(&format!(
+        "wrote {folder}\n\n\
+         it is complete, and has a known bug to be found:\n  \
+         cd {folder}\n  \
+         cargo dst sweep --seeds 200\n  \
+         cargo dst sweep --seeds 20 --planted {name}.token-in-memory\n\n\
+         then edit src/main.rs\n"
     ))?;
     Ok(Exit::Held)
 }

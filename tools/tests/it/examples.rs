@@ -159,6 +159,15 @@ impl Example {
             let place = PLACEHOLDERS.iter().find(|(name, _)| arg.trim_end_matches("...") == *name);
             *arg = place.map_or(arg.clone(), |(_, example)| (*example).to_owned());
         }
+        if args.starts_with(&["new", "system"].map(str::to_owned)) {
+            // The name of a crate has no hyphen here, and what is beside this workspace is inside of the folder.
+            args.iter_mut().for_each(|arg| *arg = arg.replace('-', "_").replace("__", "--").replace("../", "beside/"));
+        }
+        // What a new system can do is shown by the example that it is made from.
+        if args.iter().any(|arg| arg.starts_with("my_lock.")) {
+            args.iter_mut().for_each(|arg| *arg = arg.replace("my_lock", "first_lock"));
+            return Example { args, into };
+        }
         let mut names = Cli::command();
         let is_name_alone = args.iter().all(|arg| match names.find_subcommand(arg).cloned() {
             Some(found) => {
@@ -223,7 +232,12 @@ fn cheaper(mut args: Vec<String>) -> Vec<String> {
 
 /// Runs it, and returns what it printed. It may find a bug where that is what it is for, and nothing else may be wrong.
 fn run(folder: &Path, args: &[String], shown: &str) -> Vec<u8> {
-    let output = Command::new(env!("CARGO_BIN_EXE_dst")).current_dir(folder).args(args).output().unwrap();
+    let dst = Path::new(env!("CARGO_BIN_EXE_dst"));
+    let (program, folder) = match args.iter().any(|arg| arg.starts_with("first_lock.")) {
+        true => (dst.with_file_name("examples/first_lock"), root().join("tools/examples/first_lock")),
+        false => (dst.to_owned(), folder.to_owned()),
+    };
+    let output = Command::new(program).current_dir(folder).args(args).output().unwrap();
     let may_fail = ["sweep", "replay", "merge"].contains(&args.first().map_or("", String::as_str));
     let code = output.status.code();
     assert!(

@@ -95,3 +95,59 @@ fn it_replaces_nothing_and_writes_nowhere_else() {
     let files = fs::read_dir(folder.join("scenarios/primary_backup")).unwrap().count();
     assert_eq!(files, 1, "nothing is left lying around");
 }
+
+/// What it is made from is an example of this crate, which is built with the tests.
+fn first_lock(line: &str) -> (Option<i32>, String) {
+    let program = Path::new(env!("CARGO_BIN_EXE_dst")).with_file_name("examples/first_lock");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/first_lock");
+    let output = Command::new(program).current_dir(folder).args(line.split(' ')).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn the_system_of_a_new_crate_holds_and_its_known_bug_is_found() {
+    assert_eq!(first_lock("check --deny-warnings scenarios"), (Some(0), "2 scenarios: all right\n".to_owned()));
+    let (code, out) = first_lock("sweep --seeds 50");
+    assert_eq!(code, Some(0), "{out}");
+    let (code, out) = first_lock("sweep --seeds 20 --planted first_lock.token-in-memory");
+    assert!(code == Some(1) && out.contains("first_lock.token-in-memory  FOUND after 1 seed"), "{out}");
+}
+
+/// With the lock file of this workspace, so that it needs no network.
+#[test]
+fn a_new_crate_compiles() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = ended(folder.path(), "new system my_lock", 0);
+    let crate_folder = folder.path().join("my_lock");
+    assert!(said.contains("wrote my_lock") && said.contains("--planted my_lock.token-in-memory"), "{said}");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    fs::copy(root.join("Cargo.lock"), crate_folder.join("Cargo.lock")).unwrap();
+    let target = Path::new(env!("CARGO_BIN_EXE_dst")).ancestors().nth(2).unwrap();
+    let checked = Command::new(env!("CARGO"))
+        .args(["check", "--offline", "--quiet"])
+        .current_dir(&crate_folder)
+        .env("CARGO_TARGET_DIR", target)
+        .env_remove("RUSTFLAGS")
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    assert!(crate_folder.join("scenarios/my_lock/swarm.toml").exists());
+    let text = fs::read_to_string(crate_folder.join("src/main.rs")).unwrap();
+    assert!(text.contains("struct MyLock;") && !text.contains("first_lock") && !text.contains("FirstLock"));
+}
+
+#[test]
+fn a_new_system_replaces_nothing_and_has_a_name_of_a_crate() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::create_dir(folder.join("there")).unwrap();
+    assert!(ended(folder, "new system there", 2).contains("`there` is there already"));
+    for name in ["My", "self", "a-b", "../x"] {
+        assert!(ended(folder, &format!("new system {name}"), 2).contains("cannot be the name of a system"));
+    }
+    let said = ended(folder, "new system lock --source .", 2);
+    assert!(said.contains("the source of the harness is not where this program was built"), "{said}");
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 1, "nothing half-written");
+    ended(folder, "new system lock --into deep/er", 0);
+    assert!(folder.join("deep/er/scenarios/lock/swarm.toml").exists());
+}
