@@ -2,8 +2,8 @@
 //!
 //! The page cache may have been written back in any order and at any time since the last sync. So each sector that is dirty
 //! ends as any of its versions since then (as the cache shows it, one in the middle, the one that a sync under way was
-//! writing, or the durable one), and the length, which is written apart from the data, as the old one, the new one, or something
-//! between. Where the length is there and the data is not, a file shows zeros, garbage, or what was in that place of the
+//! writing, or the durable one), and the length, which is written apart from the data, as the old one, the new one, or, if the
+//! file grew, something between: a file that was cut is cut whole or not at all, as journaling file systems do it. Where the length is there and the data is not, a file shows zeros, garbage, or what was in that place of the
 //! disk before (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014).
 //!
 //! Deciding is apart from doing: the same decision makes a crash and an image of one.
@@ -145,9 +145,10 @@ impl Content {
             Mode::Until(_) => old,
             Mode::Each(_) => {
                 let draw = draw.again();
-                let (from, to) = (old.min(new) / SECTOR as u64 + 1, sector::count(old.max(new)));
+                let (from, to) = (old / SECTOR as u64 + 1, sector::count(new));
                 match draw.below(4) {
-                    0 if from < to => sector::start(draw.again().between(from, to - 1)),
+                    // Only growth is piecemeal: a file system journals a cut as one transaction.
+                    0 if old < new && from < to => sector::start(draw.again().between(from, to - 1)),
                     1 => self.syncing.filter(|sync| sync.len_changed).map_or(old, |sync| sync.len),
                     _ => old,
                 }

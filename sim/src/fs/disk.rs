@@ -139,8 +139,8 @@ impl Disk {
 
     /// A sync wrote sectors, and some of them in the place of others. Returns how many sectors it wrote, and how many of them
     /// elsewhere.
-    pub(super) fn finish_astray(&mut self, inode: &Inode, all: bool, strays: Strays) -> (u64, u64) {
-        let (written, astray) = inode.content.borrow_mut().finish_astray(all, strays);
+    pub(super) fn finish_astray(&mut self, inode: &Inode, strays: Strays) -> (u64, u64) {
+        let (written, astray) = inode.content.borrow_mut().finish_astray(strays);
         for stray in &astray {
             let places = self.places("*");
             let all: u64 = places.iter().map(|(_, _, sectors)| sectors).sum();

@@ -207,13 +207,14 @@ impl File {
         .await
     }
 
-    /// Makes the bytes durable, and as much of the length as is needed to read them. A crash may undo a truncation.
+    /// Makes bytes and length durable, also a length that was cut: fdatasync(2) covers a change of size. What it spares on a
+    /// real disk, such as times of modification, does not exist here; so it is [`File::sync_all`].
     ///
     /// # Errors
     ///
     /// As [`File::sync_all`].
     pub async fn sync_data(&self) -> io::Result<()> {
-        self.sync(false).await
+        self.sync_all().await
     }
 
     /// Makes bytes and length durable. When the call returns, everything written before the call is durable. A crash may lose
@@ -224,10 +225,6 @@ impl File {
     /// EIO if the device fails. Some dirty pages are then dropped and marked clean: later syncs skip them, and a crash loses
     /// their bytes. Only writing the bytes again helps.
     pub async fn sync_all(&self) -> io::Result<()> {
-        self.sync(true).await
-    }
-
-    async fn sync(&self, all: bool) -> io::Result<()> {
         let _turn = self.inode.syncs.lock().await;
         let bytes = self.with(|state, inode| {
             let since = state.disk().written();
@@ -238,13 +235,13 @@ impl File {
         let synced = device::sync(bytes).await;
         self.with(|state, inode| {
             let (what, result) = match synced {
-                Synced::Done(strays) if strays.none() => (inode.content.borrow_mut().finish_sync(all), Ok(())),
+                Synced::Done(strays) if strays.none() => (inode.content.borrow_mut().finish_sync(), Ok(())),
                 Synced::Done(strays) => {
-                    let (written, astray) = state.disk().finish_astray(inode, all, strays);
+                    let (written, astray) = state.disk().finish_astray(inode, strays);
                     state.effects.misdirected += astray;
                     (written ^ astray << 32, Ok(()))
                 }
-                Synced::Failed(draw) => (inode.content.borrow_mut().fail_sync(all, draw), Err(error::io())),
+                Synced::Failed(draw) => (inode.content.borrow_mut().fail_sync(draw), Err(error::io())),
                 Synced::Lied => {
                     inode.content.borrow_mut().abandon_sync();
                     (0, Ok(()))

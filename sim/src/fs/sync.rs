@@ -40,8 +40,8 @@ impl Content {
         }
     }
 
-    /// What the sync covers is durable: all of it, or what is needed to read the bytes. Returns how many sectors were written.
-    pub fn finish_sync(&mut self, all: bool) -> u64 {
+    /// What the sync covers is durable. Returns how many sectors were written.
+    pub fn finish_sync(&mut self) -> u64 {
         let Some(under_way) = self.syncing.take() else { return 0 };
         let mut written = 0;
         let damage = &mut self.damage;
@@ -58,14 +58,14 @@ impl Content {
             true
         });
         if under_way.len_changed {
-            self.write_len(all, under_way);
+            self.write_len(under_way);
         }
         written
     }
 
     /// As [`Content::finish_sync`], where some sectors land elsewhere: they are returned. Their own places keep what they had,
     /// and so does the cache, which need not hold what it believes to be clean.
-    pub fn finish_astray(&mut self, all: bool, strays: Strays) -> (u64, Vec<Stray>) {
+    pub fn finish_astray(&mut self, strays: Strays) -> (u64, Vec<Stray>) {
         let Some(under_way) = self.syncing else { return (0, Vec::new()) };
         let mut astray = Vec::new();
         for (i, sector) in (0..).zip(self.in_flight(under_way)) {
@@ -82,11 +82,11 @@ impl Content {
                 shadow.tainted = true;
             }
         }
-        (self.finish_sync(all) + astray.len() as u64, astray)
+        (self.finish_sync() + astray.len() as u64, astray)
     }
 
     /// The sync failed. Returns how many sectors were dropped.
-    pub fn fail_sync(&mut self, all: bool, draw: Draw) -> u64 {
+    pub fn fail_sync(&mut self, draw: Draw) -> u64 {
         let Some(under_way) = self.syncing else { return 0 };
         let sectors = self.in_flight(under_way);
         let things = sectors.len() as u64 + u64::from(under_way.len_changed);
@@ -105,7 +105,7 @@ impl Content {
             // Written it is not, and dirty it is no more.
             self.syncing = Some(UnderWay { len_changed: false, ..under_way });
         }
-        self.finish_sync(all);
+        self.finish_sync();
         if len_dropped && self.len_changed.is_some_and(|seq| seq <= under_way.since) {
             // What was written meanwhile needs the length, and the next sync has to write it for that.
             self.len_changed = self.written_beyond(under_way.since);
@@ -156,11 +156,9 @@ impl Content {
     }
 
     /// The length that the sync covers is durable.
-    fn write_len(&mut self, all: bool, under_way: UnderWay) {
-        let len = if all { under_way.len } else { under_way.len.max(self.durable_len) };
-        if all || len == under_way.len {
-            self.len_changed = self.len_changed.filter(|&seq| seq > under_way.since);
-        }
+    fn write_len(&mut self, under_way: UnderWay) {
+        let len = under_way.len;
+        self.len_changed = self.len_changed.filter(|&seq| seq > under_way.since);
         let cut = len < self.durable_len;
         self.durable_len = len;
         if cut {

@@ -257,19 +257,17 @@ fn writes_come_through_in_any_order_and_in_order_too() {
 }
 
 #[test]
-fn that_a_file_was_cut_is_only_durable_with_all_of_it() {
-    let cut = async || {
+fn a_file_is_cut_whole_or_not_at_all_and_for_sure_by_either_sync() {
+    async fn cut() -> File {
         let file = durable("f", &[b'A'; 3 * SECTOR]).await;
         file.set_len(SECTOR as u64).await.unwrap();
-        file.sync_data().await.unwrap();
-    };
-    exactly(&after_crash(cut, async || look("f").await), &["A", "AA", "AAA"]);
-    let cut = async || {
-        let file = durable("f", &[b'A'; 3 * SECTOR]).await;
-        file.set_len(SECTOR as u64).await.unwrap();
-        file.sync_all().await.unwrap();
-    };
-    exactly(&after_crash(cut, async || look("f").await), &["A"]);
+        file
+    }
+    exactly(&after_crash(async || drop(cut().await), async || look("f").await), &["A", "AAA"]);
+    let synced = async || cut().await.sync_data().await.unwrap();
+    exactly(&after_crash(synced, async || look("f").await), &["A"]);
+    let synced = async || cut().await.sync_all().await.unwrap();
+    exactly(&after_crash(synced, async || look("f").await), &["A"]);
 }
 
 #[test]

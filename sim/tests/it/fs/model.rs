@@ -120,19 +120,16 @@ impl Bytes {
         self.becomes(new, 0..0);
     }
 
-    fn sync(&mut self, all: bool) {
-        let len = self.cached.len();
-        let kept = if all { len } else { self.durable_len.max(len) };
-        // What is cut off is durable still, if the new length is not.
-        self.versions.retain(|sector, _| sector * SECTOR >= len && sector * SECTOR < kept);
-        self.durable_len = kept;
+    fn sync(&mut self) {
+        self.versions.clear();
+        self.durable_len = self.cached.len();
     }
 
     /// What is wrong with these bytes after a crash, or which kinds of outcomes they show.
     fn judge(&self, found: &[u8]) -> Result<Vec<&'static str>, String> {
         let (old, new, len) = (self.durable_len, self.cached.len(), found.len());
         let mut kinds = Vec::new();
-        let is_between = len.is_multiple_of(SECTOR) && old.min(new) < len && len < old.max(new);
+        let is_between = len.is_multiple_of(SECTOR) && old < len && len < new;
         match () {
             () if old == new && len == old => {}
             () if len == old => kinds.push("the length is lost"),
@@ -251,7 +248,7 @@ impl Model {
             }
             Step::Write(path, at, _) => self.file(path).write(*at, data),
             Step::SetLen(path, len) => self.file(path).set_len(*len),
-            Step::Sync(path, all) => self.file(path).sync(*all),
+            Step::Sync(path, _) => self.file(path).sync(),
             Step::Remove(path) | Step::RemoveDir(path) => self.change(vec![(self.entry(path), None)], false),
             Step::Rename(from, to) if from == to => {}
             Step::Rename(from, to) => {
