@@ -158,7 +158,7 @@ seed: it has no replay line, the first event that differs is shown, and the exit
 process makes the runs in another order, and has another environment, locale, time zone, folder, number of threads \
 and addresses: it also finds what a run leaves behind for the next one, such as a `static` counter.
 
-Ctrl-C stops a sweep and prints a summary; the exit code is 3 unless a bug was found. A second Ctrl-C \
+Ctrl-C, SIGTERM or SIGHUP stops a sweep and prints a summary; the exit code is 3 unless a bug was found. A second Ctrl-C \
 stops at once.";
 
 /// `dst merge`

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C, SIGTERM and SIGHUP.
 
 use std::os::unix::process::ExitStatusExt;
 use std::thread;
@@ -20,7 +20,7 @@ fn hanging(others: &str, flags: &str) -> (tempfile::TempDir, Sweep) {
 
 #[test]
 fn an_interrupted_sweep_says_what_was_done() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let (_folder, running) = hanging("", "--json");
         running.signal(signal);
         let summary = running.end().expect(3).summary();
