@@ -2,9 +2,9 @@
 //!
 //! The page cache may have been written back in any order and at any time since the last sync. So each sector that is dirty
 //! ends as any of its versions since then (as the cache shows it, one in the middle, the one that a sync under way was
-//! writing, or the durable one), and the length, which is written apart from the data, as the old one, the new one, or, if the
-//! file grew, something between: a file that was cut is cut whole or not at all, as journaling file systems do it. Where the length is there and the data is not, a file shows zeros, garbage, or what was in that place of the
-//! disk before (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014).
+//! writing, or the durable one). The length, which is written apart from the data, ends as the old one, the new one, or, if the
+//! file grew, something between. A file is cut whole or not at all, as journaling file systems do it. Where the length is
+//! there and the data is not, a file shows zeros, garbage, or what was in that place of the disk before (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014).
 //!
 //! Deciding is apart from doing: the same decision makes a crash and an image of one.
 

@@ -1,12 +1,13 @@
 //! Ctrl-C, SIGTERM and SIGHUP.
 
 use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 
-use super::{Sweep, scenarios, sweep};
+use super::{Sweep, launch, program, scenarios, sweep};
 
 const ENDLESS: &str = "--seeds 1000 --jobs 1 --timeout 1h";
 
@@ -28,6 +29,19 @@ fn an_interrupted_sweep_says_what_was_done() {
         assert_eq!((&summary["interrupted"], &summary["complete"]), (&true.into(), &false.into()));
         assert_eq!(summary["harness_failures"], 0);
     }
+}
+
+#[test]
+fn a_hangup_that_is_ignored_counts_for_nothing() {
+    let folder = scenarios(&[("s", "seeds = { hang = [5] }")]);
+    let mut nohup = Command::new("sh");
+    nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(program());
+    let mut running = launch(nohup, &folder, &format!("sweep . {ENDLESS}"), "");
+    running.wait_for("about to misbehave with seed 5");
+    running.signal(Signal::SIGHUP);
+    // Were it the second signal, it would kill.
+    running.signal(Signal::SIGINT);
+    running.end().expect(3);
 }
 
 #[test]

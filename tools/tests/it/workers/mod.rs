@@ -12,6 +12,7 @@ mod throughput;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
@@ -66,10 +67,20 @@ fn sweep_with(folder: &TempDir, flags: &str, workers: &str) -> Sweep {
 }
 
 fn start(folder: &TempDir, line: &str, workers: &str) -> Sweep {
+    launch(Command::new(program()), folder, line, workers)
+}
+
+/// What `misbehaving.rs` was built to.
+fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("examples/misbehaving");
     assert!(program.exists(), "first: cargo build --package tools --example misbehaving");
-    let mut child = Command::new(program)
+    program
+}
+
+/// Starts the program of `command` with these arguments after those that it has.
+fn launch(mut command: Command, folder: &TempDir, line: &str, workers: &str) -> Sweep {
+    let mut child = command
         .args(line.split_whitespace())
         .current_dir(folder.path())
         .env("MISBEHAVING_WORKER", workers)
