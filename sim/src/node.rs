@@ -136,7 +136,7 @@ impl kernel::State {
         self.net.add_node(self.seed, &names);
         self.disks.add(self.seed, name);
         self.devices.add(self.seed, name);
-        self.settle_space(id);
+        self.settle_disk(id);
         id
     }
 

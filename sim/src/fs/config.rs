@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::dice::Rules;
 use crate::base::{Capacity, Iops, Latency, Rate, Time};
 
 /// The properties of a disk: the table `[disk]`.
@@ -34,6 +35,35 @@ pub struct DiskConfig {
     pub misdirect: f64,
     /// Whether a sync does nothing and succeeds.
     pub lying_sync: bool,
+    /// The pages that a failed sync dropped.
+    pub failed_sync: FailedSync,
+    /// How a crash leaves a length that was not synced.
+    pub lengths: Lengths,
+    /// The bytes that a crash never tears: 1, 8, 512 or 4096.
+    pub atomic: u16,
+}
+
+/// What the page cache shows where a failed sync dropped dirty pages. The pages count as clean in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailedSync {
+    /// The new bytes, as ext4 and XFS do it.
+    Clean,
+    /// The old bytes, as Btrfs does it.
+    Old,
+    /// The new bytes after one failure and the old bytes after another.
+    Any,
+}
+
+/// How a crash leaves a length that was not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lengths {
+    /// A `set_len` survives whole or not at all, as journaling file systems do it. Appended data survives in any part.
+    Whole,
+    /// Any length between the old and the new one survives, in sectors of 512 bytes. What a `set_len` cut off may be back behind
+    /// it.
+    Any,
 }
 
 impl Default for DiskConfig {
@@ -53,6 +83,9 @@ impl Default for DiskConfig {
             corrupt_read: 0.0,
             misdirect: 0.0,
             lying_sync: false,
+            failed_sync: FailedSync::Any,
+            lengths: Lengths::Whole,
+            atomic: 512,
         }
     }
 }
@@ -81,6 +114,10 @@ impl DiskConfig {
                 return Some(Problem { key, title: format!("{key} is {value}"), expected });
             }
         }
+        if ![1, 8, 512, 4096].contains(&self.atomic) {
+            let title = format!("atomic is {}", self.atomic);
+            return Some(Problem { key: "atomic", title, expected: "expected 1, 8, 512 or 4096" });
+        }
         for (key, latency) in [("read", self.read), ("write", self.write), ("sync", self.sync)] {
             if let Some(problem) = latency.problem() {
                 let (title, expected) = match problem.strip_suffix(", expected 0 to 1") {
@@ -107,7 +144,15 @@ impl DiskConfig {
         self.corrupt_read = patch.corrupt_read.unwrap_or(self.corrupt_read);
         self.misdirect = patch.misdirect.unwrap_or(self.misdirect);
         self.lying_sync = patch.lying_sync.unwrap_or(self.lying_sync);
+        self.failed_sync = patch.failed_sync.unwrap_or(self.failed_sync);
+        self.lengths = patch.lengths.unwrap_or(self.lengths);
+        self.atomic = patch.atomic.unwrap_or(self.atomic);
         self
+    }
+
+    /// What a crash may do.
+    pub(super) fn rules(&self) -> Rules {
+        Rules { pieces: self.lengths == Lengths::Any, atomic: usize::from(self.atomic) }
     }
 
     /// Whether a successful sync may lose or misplace data.
@@ -156,6 +201,15 @@ pub struct DiskPatch {
     /// See [`DiskConfig::lying_sync`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lying_sync: Option<bool>,
+    /// See [`DiskConfig::failed_sync`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_sync: Option<FailedSync>,
+    /// See [`DiskConfig::lengths`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lengths: Option<Lengths>,
+    /// See [`DiskConfig::atomic`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub atomic: Option<u16>,
 }
 
 impl DiskPatch {

@@ -11,6 +11,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::error;
+use super::lengths::Lengths;
 use super::sector::{self, Block, SECTOR};
 use super::shadow::{Shadow, Stamp, Version};
 use super::space::Space;
@@ -45,8 +46,8 @@ pub(super) struct UnderWay {
 pub(super) struct Content {
     pub bytes: Vec<u8>,
     pub durable_len: u64,
-    /// When the length changed last, if that is still to be written.
-    pub len_changed: Option<u64>,
+    /// The changes of the length that are still to be written.
+    pub lengths: Lengths,
     pub shadows: BTreeMap<u64, Shadow>,
     /// Of what is durable.
     pub damage: BTreeMap<u64, Damage>,
@@ -61,7 +62,7 @@ impl Content {
         Content {
             bytes: Vec::new(),
             durable_len: 0,
-            len_changed: None,
+            lengths: Lengths::default(),
             shadows: BTreeMap::new(),
             damage: BTreeMap::new(),
             syncing: None,
@@ -131,8 +132,10 @@ impl Content {
             self.bytes[offset as usize..end as usize].copy_from_slice(data);
         }
         // A failed sync may have dropped the length; the sync of what is now written beyond the durable one needs it.
-        if end > old || end > self.durable_len && self.len_changed.is_none() {
-            self.len_changed = Some(stamp.seq);
+        if end > old {
+            self.lengths.append(stamp.seq, old, end);
+        } else if end > self.durable_len && self.lengths.changed().is_none() {
+            self.lengths.append(stamp.seq, self.durable_len, old);
         }
         Ok(data.len())
     }
@@ -179,7 +182,8 @@ impl Content {
             self.grow(len as usize);
         } else if len < old {
             let tail = len / SECTOR as u64;
-            if !len.is_multiple_of(SECTOR as u64) {
+            let is_hole = sector::start(tail) >= self.durable_len && !self.shadows.contains_key(&tail);
+            if !len.is_multiple_of(SECTOR as u64) && !is_hole {
                 // The rest of it becomes zeros.
                 if self.is_bad(tail, tail + 1) {
                     return Err(error::io());
@@ -191,7 +195,7 @@ impl Content {
         } else {
             return Ok(());
         }
-        self.len_changed = Some(stamp.seq);
+        self.lengths.set(stamp.seq, old, len);
         self.settle_space();
         Ok(())
     }

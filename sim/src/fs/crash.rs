@@ -2,16 +2,18 @@
 //!
 //! The page cache may have been written back in any order and at any time since the last sync. So each sector that is dirty
 //! ends as any of its versions since then (as the cache shows it, one in the middle, the one that a sync under way was
-//! writing, or the durable one). The length, which is written apart from the data, ends as the old one, the new one, or, if the
-//! file grew, something between. A file is cut whole or not at all, as journaling file systems do it. Where the length is
-//! there and the data is not, a file shows zeros, garbage, or what was in that place of the disk before (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014).
+//! writing, or the durable one); see [`super::tear`] for smaller and larger units. The length ends as it was at some moment since
+//! then, and what the file holds agrees with it: nothing that a cut took away shows up behind the cut, nothing that was
+//! written after a cut shows up without the cut, and what `set_len` added is zeros. Only appended data is piecemeal. There, where the
+//! length is there and the data is not, a file shows zeros, garbage, or what was in that place of the disk before (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014).
 //!
 //! Deciding is apart from doing: the same decision makes a crash and an image of one.
 
 use super::content::{Content, Damage};
-use super::dice::{About, Dice, Mode, split};
+use super::dice::{About, Dice, Mode};
+use super::lengths::{At, Moment};
 use super::sector::{self, Block, SECTOR};
-use super::shadow::Shadow;
+use super::tear::{Left, Place};
 use crate::base::seed::Draw;
 
 /// What is left of a file.
@@ -66,25 +68,28 @@ impl Counts {
 impl Content {
     /// The sequence numbers of what is not durable.
     pub fn unsynced(&self) -> impl Iterator<Item = u64> {
-        self.shadows.values().filter(|shadow| shadow.dirty).map(|shadow| shadow.seq).chain(self.len_changed)
+        self.shadows.values().filter(|shadow| shadow.dirty).map(|shadow| shadow.seq).chain(self.lengths.changed())
     }
 
     /// Decides what a crash leaves. `stale` gives what some other sector of the disk holds.
     pub fn survival(&self, inode: u64, dice: &Dice, stale: &dyn Fn(Draw) -> Option<Block>) -> Survival {
-        let len = self.surviving_len(inode, dice);
+        let moment = self.surviving_len(inode, dice);
+        let len = moment.len;
         let mut counts = Counts { bytes: self.len().abs_diff(len), ..Counts::default() };
         let mut sectors = Vec::new();
         let mut writes: Vec<(u64, bool)> = Vec::new();
         for (&sector, shadow) in &self.shadows {
             let start = sector::start(sector);
             let is_there = start < len;
-            let (block, origin, is_newest) = self.surviving(inode, sector, shadow, dice, stale);
+            let Left { block, origin, is_newest, is_torn } =
+                Place { content: self, inode, sector, shadow, moment, dice, stale }.left();
             if start < self.len() {
                 let kept = is_there && is_newest;
                 counts.kept += u64::from(kept);
                 counts.lost += u64::from(!kept);
                 if shadow.dirty {
                     writes.push((shadow.seq, kept));
+                    writes.extend(is_torn.then_some((shadow.seq, true)));
                 }
             }
             if is_there {
@@ -108,11 +113,7 @@ impl Content {
 
     /// The least length that there is now, or may be after a crash.
     fn least_len(&self) -> u64 {
-        let least = self.durable_len.min(self.len());
-        match self.syncing {
-            Some(sync) if sync.len_changed && self.len_changed.is_some() => least.min(sync.len),
-            _ => least,
-        }
+        self.durable_len.min(self.len()).min(self.lengths.least())
     }
 
     /// Whether in all that a crash may leave of sectors from `first` on, these bytes are the same.
@@ -127,65 +128,36 @@ impl Content {
         })
     }
 
-    fn surviving_len(&self, inode: u64, dice: &Dice) -> u64 {
-        let (old, new) = (self.durable_len, self.len());
-        let Some(seq) = self.len_changed else { return old };
+    fn surviving_len(&self, inode: u64, dice: &Dice) -> Moment {
+        let durable = Moment { len: self.durable_len, seq: 0 };
+        let Some(seq) = self.lengths.changed() else { return durable };
+        let newest = Moment { len: self.len(), seq };
         let draw = dice.draw(About::Length, inode, 0);
         if dice.keeps(seq, draw) {
-            return new;
+            return newest;
         }
-        match dice.mode {
-            Mode::Nothing | Mode::Everything => old,
-            // As long as it was then, as far as anybody can tell.
-            Mode::Until(last) if old < new => {
-                let kept = self.shadows.iter().filter(|(_, shadow)| shadow.dirty && shadow.seq <= last);
-                let end = kept.map(|(&sector, _)| sector::start(sector + 1)).max().unwrap_or(0);
-                end.clamp(old, new)
-            }
-            Mode::Until(_) => old,
-            Mode::Each(_) => {
-                let draw = draw.again();
-                let (from, to) = (old / SECTOR as u64 + 1, sector::count(new));
-                match draw.below(4) {
-                    // Only growth is piecemeal: a file system journals a cut as one transaction.
-                    0 if old < new && from < to => sector::start(draw.again().between(from, to - 1)),
-                    1 => self.syncing.filter(|sync| sync.len_changed).map_or(old, |sync| sync.len),
-                    _ => old,
+        let moment = match dice.mode {
+            Mode::Nothing | Mode::Everything => None,
+            Mode::Until(last) => self.lengths.at(last).map(|at| match at {
+                At::After(moment) => moment,
+                At::Within(from, to) => Moment { len: self.written_until(last).clamp(from, to.max(from)), seq: last },
+            }),
+            Mode::Each(_) => match draw.again().below(4) {
+                0 => self.lengths.drawn(draw.again().again(), dice.rules.pieces),
+                1 => {
+                    let sync = self.syncing.filter(|sync| sync.len_changed);
+                    sync.map(|sync| Moment { len: sync.len, seq: sync.since })
                 }
-            }
-        }
+                _ => None,
+            },
+        };
+        moment.unwrap_or(durable)
     }
 
-    /// What a sector holds afterwards, and whether that is what the cache shows.
-    fn surviving(
-        &self,
-        inode: u64,
-        sector: u64,
-        shadow: &Shadow,
-        dice: &Dice,
-        stale: &dyn Fn(Draw) -> Option<Block>,
-    ) -> (Block, Origin, bool) {
-        let draw = dice.draw(About::Sector, inode, sector);
-        if shadow.dirty && dice.keeps(shadow.seq, draw) {
-            let block = sector::copy(&self.bytes, sector);
-            return (block, Origin::Written { tainted: shadow.tainted }, true);
-        }
-        let older = [&shadow.middle, &shadow.pending].into_iter().flatten();
-        let version = match dice.mode {
-            Mode::Until(last) => older.filter(|version| version.seq <= last).max_by_key(|version| version.seq),
-            Mode::Each(_) => {
-                let n = 1 + older.clone().count() as u64;
-                older.enumerate().find(|(i, _)| *i as u64 + 1 == draw.again().below(n)).map(|(_, version)| version)
-            }
-            Mode::Nothing | Mode::Everything => None,
-        };
-        if let Some(version) = version {
-            return (version.block.clone(), Origin::Written { tainted: version.tainted }, false);
-        }
-        if let Some(durable) = &shadow.durable {
-            return (durable.clone(), Origin::Durable, false);
-        }
-        (void(dice, inode, sector, stale), Origin::Void, false)
+    /// How long the file was at that moment, as far as anybody can tell.
+    fn written_until(&self, last: u64) -> u64 {
+        let kept = self.shadows.iter().filter(|(_, shadow)| shadow.dirty && shadow.seq <= last);
+        kept.map(|(&sector, _)| sector::start(sector + 1)).max().unwrap_or(0)
     }
 
     /// How many of the bytes that the cache shows in a sector are others in `block`.
@@ -210,7 +182,7 @@ impl Content {
         self.damage.split_off(&sector::count(survival.len));
         self.shadows.clear();
         self.durable_len = survival.len;
-        self.len_changed = None;
+        self.lengths.clear();
         self.syncing = None;
     }
 }
@@ -222,23 +194,4 @@ pub(super) fn survived(mut bytes: Vec<u8>, survival: &Survival) -> Vec<u8> {
         sector::put(&mut bytes, *sector, block);
     }
     bytes
-}
-
-/// What is in a sector that belongs to a file and was never written.
-fn void(dice: &Dice, inode: u64, sector: u64, stale: &dyn Fn(Draw) -> Option<Block>) -> Block {
-    let mut block = sector::zeros();
-    if !dice.is_drawn() {
-        return block;
-    }
-    let draw = dice.draw(About::Void, inode, sector);
-    match draw.below(4) {
-        0 => {
-            for (i, word) in (1..).zip(block.chunks_exact_mut(8)) {
-                word.copy_from_slice(&split(draw, i).0.to_le_bytes());
-            }
-        }
-        1 => block = stale(draw.again()).unwrap_or(block),
-        _ => {}
-    }
-    block
 }

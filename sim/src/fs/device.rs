@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::task::Waker;
 
-use super::config::{DiskConfig, DiskPatch};
+use super::config::{DiskConfig, DiskPatch, FailedSync};
 use super::error;
 use super::serving::{Operation, Serving, UnderWay};
 use crate::base::seed::{Draw, Key, Probability, Purpose, Seed};
@@ -38,7 +38,7 @@ pub(super) enum Synced {
     /// The sectors are durable, except misdirected ones.
     Done(Strays),
     /// The sync failed with EIO. The draw decides the fate of each sector.
-    Failed(Draw),
+    Failed(FailedSync, Draw),
     /// The sync did nothing and reported success.
     Lied,
 }
@@ -100,10 +100,10 @@ pub(super) async fn sync(bytes: u64) -> Synced {
     kernel::with(|state| {
         let device = state.device();
         if device.happens(number, slot::ERROR, device.sync_error) {
-            let part = device.key.draw(number, slot::PART);
+            let failed = Synced::Failed(device.effective.failed_sync, device.key.draw(number, slot::PART));
             state.effects.sync_errors += 1;
             state.record_fault("sync failed");
-            Synced::Failed(part)
+            failed
         } else if device.effective.lying_sync {
             device.lied = true;
             state.effects.lies += 1;
@@ -333,7 +333,7 @@ impl State {
             device.base = config;
             device.settle(now);
         }
-        (0..self.nodes.len() as u16).for_each(|node| self.settle_space(NodeId::new(node)));
+        (0..self.nodes.len() as u16).for_each(|node| self.settle_disk(NodeId::new(node)));
     }
 
     /// Puts a patch on a disk. As all that follow, it returns wakers that are not the kernel's own.
@@ -342,7 +342,7 @@ impl State {
         let device = self.devices.of(node);
         device.patches.push((fault, patch));
         let wakers = device.settle(now);
-        self.settle_space(node);
+        self.settle_disk(node);
         self.wake_all(wakers)
     }
 
@@ -352,7 +352,7 @@ impl State {
         let device = self.devices.of(node);
         device.patches.retain(|(owner, _)| *owner != fault);
         let wakers = device.settle(now);
-        self.settle_space(node);
+        self.settle_disk(node);
         self.wake_all(wakers)
     }
 
@@ -373,19 +373,21 @@ impl State {
     pub(crate) fn fill_disk(&mut self, node: NodeId, fault: u32, free: u64) {
         let limit = self.disks.of(node).used().saturating_add(free);
         self.devices.of(node).full.push((fault, limit));
-        self.settle_space(node);
+        self.settle_disk(node);
     }
 
     /// As much fits as before that fault.
     pub(crate) fn unfill_disk(&mut self, node: NodeId, fault: u32) {
         self.devices.of(node).full.retain(|(owner, _)| *owner != fault);
-        self.settle_space(node);
+        self.settle_disk(node);
     }
 
-    /// The file system hears how much fits.
-    pub(crate) fn settle_space(&mut self, node: NodeId) {
-        let limit = self.devices.of(node).limit();
-        self.disks.of(node).set_limit(limit);
+    /// The file system hears how much fits, and what a crash may do.
+    pub(crate) fn settle_disk(&mut self, node: NodeId) {
+        let device = self.devices.of(node);
+        let disk = self.disks.of(node);
+        disk.set_limit(device.limit());
+        disk.set_rules(&device.effective);
     }
 
     /// The device lost power: nothing waits for it any more.

@@ -28,6 +28,16 @@ pub(super) enum About {
     Void,
     Length,
     Name,
+    Page,
+}
+
+/// What a crash may do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// Whether any change of a length is piecemeal, and nothing else follows from it.
+    pub pieces: bool,
+    /// The bytes that are never torn.
+    pub atomic: usize,
 }
 
 /// The draws of one crash of one disk.
@@ -36,13 +46,14 @@ pub(super) struct Dice {
     key: Option<Key>,
     crash: u64,
     pub mode: Mode,
+    pub rules: Rules,
 }
 
 impl Dice {
     /// Those of the n-th crash of the disk with that key, of which `span` are the first and the last sequence number that are
     /// not durable.
-    pub fn drawn(key: Key, crash: u64, span: (u64, u64)) -> Dice {
-        let mut dice = Dice { key: Some(key), crash, mode: Mode::Nothing };
+    pub fn drawn(key: Key, crash: u64, span: (u64, u64), rules: Rules) -> Dice {
+        let mut dice = Dice { key: Some(key), crash, mode: Mode::Nothing, rules };
         let draw = dice.draw(About::Mode, 0, 0);
         dice.mode = match draw.below(16) {
             0..3 => Mode::Nothing,
@@ -55,8 +66,8 @@ impl Dice {
     }
 
     /// Those of a crash of that mode.
-    pub fn fixed(mode: Mode) -> Dice {
-        Dice { key: None, crash: 0, mode }
+    pub fn fixed(mode: Mode, rules: Rules) -> Dice {
+        Dice { key: None, crash: 0, mode, rules }
     }
 
     /// The draw about something, such as a sector of an inode.

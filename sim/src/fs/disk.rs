@@ -5,9 +5,10 @@ use std::io;
 use std::rc::Rc;
 
 use super::changes::Entry;
+use super::config::DiskConfig;
 use super::crash::{Counts, Survival, survived};
 use super::device::Strays;
-use super::dice::{Dice, Mode};
+use super::dice::{Dice, Mode, Rules};
 use super::inode::Inode;
 use super::names::Names;
 use super::platter::Place;
@@ -29,6 +30,7 @@ pub(crate) struct Disk {
     /// How many files and directories there were.
     created: u64,
     crashes: u64,
+    rules: Rules,
     space: Rc<Space>,
     names: Names,
     /// What a wipe took: how long each file was.
@@ -52,6 +54,7 @@ impl Disk {
             sequence: 0,
             created: 0,
             crashes: 0,
+            rules: DiskConfig::default().rules(),
             space: Rc::new(Space::new(u64::MAX)),
             names: Names::default(),
             wiped: BTreeMap::new(),
@@ -200,7 +203,7 @@ impl Disk {
     /// Power is lost. Returns what that did, and a hash of what is left.
     fn crash(&mut self) -> (Counts, u64) {
         self.crashes += 1;
-        let outcome = self.outcome(|span| Dice::drawn(self.key, self.crashes, span));
+        let outcome = self.outcome(|span| Dice::drawn(self.key, self.crashes, span, self.rules));
         self.names.become_what_survived(&outcome.changes);
         let mut hash = outcome.changes.iter().fold(0, |hash, &id| fold(hash ^ id, SPREAD));
         for (number, (inode, survival)) in outcome.files {
@@ -231,8 +234,8 @@ impl Disk {
     /// What would be there after a crash.
     pub fn image(&self, loss: Loss) -> BTreeMap<String, Vec<u8>> {
         let dice = |span| match loss {
-            Loss::Everything | Loss::Nothing => Dice::fixed(Mode::Nothing),
-            Loss::Drawn(i) => Dice::drawn(self.key, OF_IMAGES ^ i, span),
+            Loss::Everything | Loss::Nothing => Dice::fixed(Mode::Nothing, self.rules),
+            Loss::Drawn(i) => Dice::drawn(self.key, OF_IMAGES ^ i, span, self.rules),
         };
         if loss == Loss::Nothing {
             let files = self.names.cached();
@@ -256,6 +259,16 @@ impl Disk {
     /// Whether a crash leaves a part of a file as it is read now, whatever it decides.
     pub fn is_certain(&self, path: &str, from: u64, to: u64) -> bool {
         self.names.certain_file(path).is_some_and(|inode| inode.content.borrow().is_certain(from, to))
+    }
+
+    /// The bytes that are never torn.
+    pub fn atomic(&self) -> usize {
+        self.rules.atomic
+    }
+
+    /// What crashes may do from now on.
+    pub fn set_rules(&mut self, config: &DiskConfig) {
+        self.rules = config.rules();
     }
 
     // ---- damage -----------------------------------------------------------------------------------------------

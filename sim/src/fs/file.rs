@@ -241,7 +241,10 @@ impl File {
                     state.effects.misdirected += astray;
                     (written ^ astray << 32, Ok(()))
                 }
-                Synced::Failed(draw) => (inode.content.borrow_mut().fail_sync(draw), Err(error::io())),
+                Synced::Failed(pages, draw) => {
+                    let atomic = state.disk().atomic();
+                    (inode.content.borrow_mut().fail_sync(pages, atomic, draw), Err(error::io()))
+                }
                 Synced::Lied => {
                     inode.content.borrow_mut().abandon_sync();
                     (0, Ok(()))

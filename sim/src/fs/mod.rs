@@ -5,7 +5,9 @@
 //! removed names durable.
 //!
 //! Any part of the unsynced data may survive a crash too: single sectors of 512 bytes, each as it was at any moment since the
-//! last sync, a length without its bytes, a rename without the bytes of the file. The crash draws the surviving parts.
+//! last sync, a length without its bytes, a rename without the bytes of the file. The crash draws the surviving parts. File
+//! systems differ; [`DiskConfig`] says what this one does with a `set_len`, with the pages of a failed sync, and in which unit it
+//! tears.
 //!
 //! ```
 //! use std::time::Duration;
@@ -40,8 +42,9 @@
 //!
 //! A [`File`] asks the `device` for the duration and the success of an operation, then performs the operation on the `disk`.
 //! The `disk` consists of `names` (directories, with their unsynced `changes`) and `inode`s. The `content` of an inode is a
-//! vector for the page cache, and a `shadow` for each sector whose durable bytes differ from the cache. `sync` removes shadows,
-//! `crash` resolves them by rolling `dice`, and `platter` damages durable sectors.
+//! vector for the page cache, a `shadow` for each sector whose durable bytes differ from the cache, and the `lengths` since the
+//! last sync. `sync` removes shadows, `crash` resolves them by rolling `dice` (`tear` for each sector), and `platter` damages
+//! durable sectors.
 
 mod changes;
 mod config;
@@ -55,6 +58,7 @@ mod error;
 mod file;
 mod image;
 mod inode;
+mod lengths;
 mod names;
 mod open;
 mod path;
@@ -64,9 +68,10 @@ mod serving;
 mod shadow;
 mod space;
 mod sync;
+mod tear;
 
 pub(crate) use config::Problem;
-pub use config::{DiskConfig, DiskPatch};
+pub use config::{DiskConfig, DiskPatch, FailedSync, Lengths};
 pub(crate) use device::Devices;
 pub(crate) use disk::Disks;
 pub use file::{File, Metadata};
@@ -177,7 +182,7 @@ pub async fn sync_dir(path: &str) -> io::Result<()> {
         let (what, result) = match synced {
             // Nothing of it is written in sectors that could land elsewhere.
             Synced::Done(_) => (1 + state.disk().sync_names(dir, since), Ok(())),
-            Synced::Failed(_) => (0, Err(error::io())),
+            Synced::Failed(..) => (0, Err(error::io())),
             Synced::Lied => (0, Ok(())),
         };
         state.did("sync_dir", hash_bytes(path.as_bytes()), what, || path.to_owned());

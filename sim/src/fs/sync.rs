@@ -4,10 +4,11 @@
 //! are put by when they are overwritten (copy on write).
 //!
 //! A sync that fails writes a drawn part of what it covers and drops the rest, at least one thing. What it dropped counts as clean
-//! from then on, as Linux does it: later syncs have nothing to do there and succeed. Whether the cache goes on showing
-//! the new bytes (ext4, XFS) or the old ones (btrfs) is drawn, too: Rebello et al., "Can Applications Recover from fsync
+//! from then on, as Linux does it: later syncs have nothing to do there and succeed. The cache goes on showing the new
+//! bytes (ext4, XFS) or shows the old ones again (Btrfs), as [`FailedSync`] says: Rebello et al., "Can Applications Recover from fsync
 //! Failures?", ATC 2020, section 3.
 
+use super::config::FailedSync;
 use super::content::{Content, Damage, UnderWay};
 use super::device::Strays;
 use super::dice::split;
@@ -27,7 +28,7 @@ pub(super) struct Stray {
 impl Content {
     /// A sync begins. Returns how many bytes it has to write.
     pub fn begin_sync(&mut self, since: u64) -> u64 {
-        self.syncing = Some(UnderWay { since, len: self.len(), len_changed: self.len_changed.is_some() });
+        self.syncing = Some(UnderWay { since, len: self.len(), len_changed: self.lengths.changed().is_some() });
         let dirty = self.shadows.values().filter(|shadow| shadow.dirty).count();
         (dirty * SECTOR) as u64
     }
@@ -86,15 +87,26 @@ impl Content {
     }
 
     /// The sync failed. Returns how many sectors were dropped.
-    pub fn fail_sync(&mut self, draw: Draw) -> u64 {
+    pub fn fail_sync(&mut self, pages: FailedSync, atomic: usize, draw: Draw) -> u64 {
         let Some(under_way) = self.syncing else { return 0 };
         let sectors = self.in_flight(under_way);
+        // All sectors of a unit share one fate.
+        let together = (atomic / SECTOR).max(1) as u64;
+        let first = |i: u64| match sectors.get(i as usize) {
+            Some(&sector) => sectors.partition_point(|&other| other / together < sector / together) as u64,
+            None => i,
+        };
         let things = sectors.len() as u64 + u64::from(under_way.len_changed);
-        let (sure, reverts) = (split(draw, 0).below(things), split(draw, 1).0.is_multiple_of(2));
+        let sure = first(split(draw, 0).below(things));
+        let reverts = match pages {
+            FailedSync::Clean => false,
+            FailedSync::Old => true,
+            FailedSync::Any => split(draw, 1).0.is_multiple_of(2),
+        };
         let is_dropped = |i: u64| i == sure || split(draw, 2 + i).0.is_multiple_of(2);
         let mut dropped = 0;
         for (i, &sector) in (0..).zip(&sectors) {
-            if is_dropped(i) {
+            if is_dropped(first(i)) {
                 drop(self.take_in_flight(sector));
                 self.drop_in_flight(sector, under_way, reverts);
                 dropped += 1;
@@ -106,14 +118,24 @@ impl Content {
             self.syncing = Some(UnderWay { len_changed: false, ..under_way });
         }
         self.finish_sync();
-        if len_dropped && self.len_changed.is_some_and(|seq| seq <= under_way.since) {
-            // What was written meanwhile needs the length, and the next sync has to write it for that.
-            self.len_changed = self.written_beyond(under_way.since);
-            if reverts && self.len_changed.is_none() {
-                self.revert_len();
-            }
+        if len_dropped {
+            self.drop_len(under_way, reverts);
         }
         dropped
+    }
+
+    /// The change of the length was not written, and counts as written.
+    fn drop_len(&mut self, under_way: UnderWay, reverts: bool) {
+        self.lengths.settle(under_way.since, self.durable_len);
+        if self.lengths.changed().is_some() {
+            return;
+        }
+        // What was written meanwhile needs the length, and the next sync has to write it for that.
+        if let Some(seq) = self.written_beyond(under_way.since) {
+            self.lengths.append(seq, self.durable_len, self.len());
+        } else if reverts {
+            self.revert_len();
+        }
     }
 
     /// When something was last written, after that moment, that may be beyond the durable end.
@@ -158,7 +180,7 @@ impl Content {
     /// The length that the sync covers is durable.
     fn write_len(&mut self, under_way: UnderWay) {
         let len = under_way.len;
-        self.len_changed = self.len_changed.filter(|&seq| seq > under_way.since);
+        self.lengths.settle(under_way.since, len);
         let cut = len < self.durable_len;
         self.durable_len = len;
         if cut {

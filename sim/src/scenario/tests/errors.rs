@@ -235,6 +235,8 @@ fn disks() {
         ("a probability above one", "[disk]\nsync_error = 1.5"),
         ("a probability below zero", "[disk]\nmisdirect = -0.5"),
         ("no probability", "[disk]\nlying_sync = 0.5"),
+        ("no unit", "[disk]\natomic = 100"),
+        ("no file system", "[disk]\nfailed_sync = \"ext4\""),
         ("a latency the wrong way round", "[disk]\nread = { uniform = [\"2ms\", \"1ms\"] }"),
         ("an unknown key", "[disk]\nfsync = { constant = \"1ms\" }"),
         ("nowhere to put it", "[disk]\nsync = \"1ms\""),

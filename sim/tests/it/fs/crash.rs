@@ -8,28 +8,39 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sim::fault::Fault;
-use sim::fs::{self, CrashImage, DiskConfig, DiskPatch, File, Loss, OpenOptions, crash_image, durable_bytes};
+use sim::fs::{
+    self, CrashImage, DiskConfig, DiskPatch, FailedSync, File, Loss, OpenOptions, crash_image, durable_bytes,
+};
 use sim::{Latency, NodeId, Sim, Time, node, simulate, task, time};
 
 const SEEDS: u64 = 1_000;
 const SECTOR: usize = 512;
 
-fn ms(n: u64) -> Duration {
+pub(super) fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
 /// What was found after the crash, and in how many of the seeds.
-type Found = BTreeMap<String, u64>;
+pub(super) type Found = BTreeMap<String, u64>;
 
 /// Runs `first`, crashes after 100 ms, and runs `look` in the next life.
-fn after_crash(
+pub(super) fn after_crash(
     first: impl AsyncFn() + Copy + Send + 'static,
     look: impl AsyncFn() -> String + Copy + Send + 'static,
 ) -> Found {
     after_crash_of(first, look, |_, _| {})
 }
 
-fn after_crash_of(
+pub(super) fn after_crash_of(
+    first: impl AsyncFn() + Copy + Send + 'static,
+    look: impl AsyncFn() -> String + Copy + Send + 'static,
+    before: impl Fn(&Sim, NodeId) + Copy + Send,
+) -> Found {
+    after_crash_on(DiskConfig::default(), first, look, before)
+}
+
+pub(super) fn after_crash_on(
+    disk: DiskConfig,
     first: impl AsyncFn() + Copy + Send + 'static,
     look: impl AsyncFn() -> String + Copy + Send + 'static,
     before: impl Fn(&Sim, NodeId) + Copy + Send,
@@ -37,7 +48,7 @@ fn after_crash_of(
     let mut all = Found::new();
     for seed in 0..SEEDS {
         let run = simulate(seed, move |sim| {
-            sim.disks(DiskConfig { sync: Latency::Constant(Time::new(ms(10))), ..DiskConfig::default() });
+            sim.disks(DiskConfig { sync: Latency::Constant(Time::new(ms(10))), ..disk });
             let found = Rc::new(RefCell::new(None));
             let log = found.clone();
             let node = sim.node("a", move || {
@@ -66,12 +77,12 @@ fn after_crash_of(
 
 /// All of these happen, and nothing else.
 #[track_caller]
-fn exactly(found: &Found, expected: &[&str]) {
+pub(super) fn exactly(found: &Found, expected: &[&str]) {
     let expected: Vec<&str> = std::collections::BTreeSet::from_iter(expected.iter().copied()).into_iter().collect();
     assert_eq!(found.keys().collect::<Vec<_>>(), expected, "{found:?}");
 }
 
-async fn put(path: &str, data: &[u8]) -> File {
+pub(super) async fn put(path: &str, data: &[u8]) -> File {
     let file = File::create(path).await.unwrap();
     file.write_all_at(data, 0).await.unwrap();
     file
@@ -82,7 +93,7 @@ async fn open(path: &str) -> File {
 }
 
 /// A durable file with a durable name.
-async fn durable(path: &str, data: &[u8]) -> File {
+pub(super) async fn durable(path: &str, data: &[u8]) -> File {
     put(path, data).await.sync_all().await.unwrap();
     fs::sync_dir("").await.unwrap();
     open(path).await
@@ -95,12 +106,12 @@ fn shown(read: io::Result<Vec<u8>>) -> String {
     }
 }
 
-async fn text(path: &str) -> String {
+pub(super) async fn text(path: &str) -> String {
     shown(fs::read(path).await)
 }
 
 /// What each sector is made of: `AAB.` is two of As, one of Bs, one of zeros; `?` is garbage.
-fn sectors(bytes: &[u8]) -> String {
+pub(super) fn sectors(bytes: &[u8]) -> String {
     let one = |sector: &[u8]| match sector[0] {
         first if sector.iter().any(|&byte| byte != first) => '?',
         0 => '.',
@@ -110,7 +121,7 @@ fn sectors(bytes: &[u8]) -> String {
     bytes.chunks(SECTOR).map(one).collect()
 }
 
-async fn look(path: &str) -> String {
+pub(super) async fn look(path: &str) -> String {
     fs::read(path).await.map_or_else(|error| format!("{:?}", error.kind()), |bytes| sectors(&bytes))
 }
 
@@ -257,20 +268,6 @@ fn writes_come_through_in_any_order_and_in_order_too() {
 }
 
 #[test]
-fn a_file_is_cut_whole_or_not_at_all_and_for_sure_by_either_sync() {
-    async fn cut() -> File {
-        let file = durable("f", &[b'A'; 3 * SECTOR]).await;
-        file.set_len(SECTOR as u64).await.unwrap();
-        file
-    }
-    exactly(&after_crash(async || drop(cut().await), async || look("f").await), &["A", "AAA"]);
-    let synced = async || cut().await.sync_data().await.unwrap();
-    exactly(&after_crash(synced, async || look("f").await), &["A"]);
-    let synced = async || cut().await.sync_all().await.unwrap();
-    exactly(&after_crash(synced, async || look("f").await), &["A"]);
-}
-
-#[test]
 fn growth_is_durable_with_the_data() {
     let first = async || {
         let file = durable("f", &[b'A'; SECTOR]).await;
@@ -348,7 +345,7 @@ fn a_sync_that_nobody_waits_for_makes_nothing_certain() {
 }
 
 /// The disk of a node gets other properties for good.
-fn patched(patch: DiskPatch) -> impl Fn(&Sim, NodeId) + Copy + Send {
+pub(super) fn patched(patch: DiskPatch) -> impl Fn(&Sim, NodeId) + Copy + Send {
     move |sim, node| {
         sim.run_for(ms(50));
         let injected = sim.inject(Fault::Disk { nodes: vec![node], set: Box::new(patch) });
@@ -357,24 +354,36 @@ fn patched(patch: DiskPatch) -> impl Fn(&Sim, NodeId) + Copy + Send {
     }
 }
 
+/// A sync fails, the next one succeeds, and a file says what the cache showed in between.
+async fn first_fails() {
+    let file = durable("f", &[b'A'; 2 * SECTOR]).await;
+    time::sleep(ms(30)).await;
+    file.write_all_at(&[b'B'; 2 * SECTOR], 0).await.unwrap();
+    assert_eq!(file.sync_all().await.unwrap_err().raw_os_error(), Some(libc::EIO));
+    // The cache shows the new bytes still, or the old ones.
+    let mut cached = vec![0; 2 * SECTOR];
+    time::sleep(ms(20)).await;
+    file.read_exact_at(&mut cached, 0).await.unwrap();
+    file.sync_all().await.unwrap();
+    put("cached", sectors(&cached).as_bytes()).await.sync_all().await.unwrap();
+    fs::sync_dir("").await.unwrap();
+}
+
 #[test]
 fn after_a_failed_sync_the_data_is_gone_though_the_next_one_succeeds() {
-    let first = async || {
-        let file = durable("f", &[b'A'; 2 * SECTOR]).await;
-        time::sleep(ms(30)).await;
-        file.write_all_at(&[b'B'; 2 * SECTOR], 0).await.unwrap();
-        assert_eq!(file.sync_all().await.unwrap_err().raw_os_error(), Some(libc::EIO));
-        // The cache shows the new bytes still, or the old ones.
-        let mut cached = vec![0; 2 * SECTOR];
-        time::sleep(ms(20)).await;
-        file.read_exact_at(&mut cached, 0).await.unwrap();
-        file.sync_all().await.unwrap();
-        put("cached", sectors(&cached).as_bytes()).await.sync_all().await.unwrap();
-        fs::sync_dir("").await.unwrap();
+    let found = |failed_sync: Option<FailedSync>| {
+        let patch = DiskPatch { sync_error: Some(1.0), failed_sync, ..DiskPatch::default() };
+        after_crash_of(
+            first_fails,
+            async || format!("{} then {}", text("cached").await, look("f").await),
+            patched(patch),
+        )
     };
-    let look = async || format!("{} then {}", text("cached").await, look("f").await);
-    let found = after_crash_of(first, look, patched(DiskPatch { sync_error: Some(1.0), ..DiskPatch::default() }));
-    exactly(&found, &["AA then AA", "AB then AB", "BA then BA", "BB then AA", "BB then AB", "BB then BA"]);
+    let (new, old) = (["BB then AA", "BB then AB", "BB then BA"], ["AA then AA", "AB then AB", "BA then BA"]);
+    exactly(&found(None), &[new, old].concat());
+    exactly(&found(Some(FailedSync::Any)), &[new, old].concat());
+    exactly(&found(Some(FailedSync::Clean)), &new);
+    exactly(&found(Some(FailedSync::Old)), &old);
 }
 
 #[test]

@@ -225,7 +225,9 @@ fn the_table_has_every_property_of_a_disk() {
             Fault::Disk { set, .. } => Some(toml::Table::try_from(set).unwrap().keys().next().unwrap().clone()),
             _ => None,
         })
-        .chain(["lying_sync".to_owned()]) // `a_disk_that_lies_loses_what_it_said_was_durable`
+        // `a_disk_that_lies_loses_what_it_said_was_durable`, `after_a_failed_sync_the_data_is_gone_though_the_next_one_succeeds`,
+        // and `units`.
+        .chain(["lying_sync", "failed_sync", "lengths", "atomic"].map(str::to_owned))
         .collect();
     let all = toml::Table::try_from(DiskConfig::default()).unwrap();
     assert_eq!(patched, all.keys().cloned().collect());

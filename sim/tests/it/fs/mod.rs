@@ -10,3 +10,4 @@ mod real;
 mod space;
 mod survives;
 mod syncs;
+mod units;

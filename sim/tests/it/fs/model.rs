@@ -1,8 +1,7 @@
 //! Random operations and crashes, against a model written apart from the disk: what was found after each crash must be
 //! something that the model allows, and everything that it allows must be found sometimes.
 //!
-//! The model of bytes: each sector is as it was at some moment since the last sync; the length is the old one, the new one, or a sector's
-//! boundary between. The model of names: of the changes that are not durable, any may be lost, but of those of one name the
+//! The model of bytes is in [`bytes`]. The model of names: of the changes that are not durable, any may be lost, but of those of one name the
 //! later ones before the earlier ones, none halfway, and never so that a file is nowhere that was somewhere before
 //! and after.
 
@@ -12,9 +11,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
-use sim::fs::{self, File, OpenOptions};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use sim::fs::{self, DiskConfig, File, Lengths, OpenOptions};
 use sim::simulate;
+
+mod bytes;
+
+use bytes::{Bytes, Rules};
 
 const SECTOR: usize = 512;
 const ROOT: usize = 0;
@@ -52,115 +55,6 @@ fn step() -> impl Strategy<Value = Step> {
         2 => path().prop_map(Step::Remove),
         2 => Just(Step::Crash),
     ]
-}
-
-/// What a file may be after a crash.
-#[derive(Clone, Debug, Default)]
-struct Bytes {
-    cached: Vec<u8>,
-    durable_len: usize,
-    /// Each sector that was written since it was durable: its versions, the durable one first; none if nothing ever was.
-    versions: BTreeMap<usize, Vec<Option<Vec<u8>>>>,
-}
-
-fn sector_of(bytes: &[u8], sector: usize) -> Vec<u8> {
-    let mut all: Vec<u8> = bytes.iter().skip(sector * SECTOR).take(SECTOR).copied().collect();
-    all.resize(SECTOR, 0);
-    all
-}
-
-impl Bytes {
-    fn durable(bytes: &[u8]) -> Bytes {
-        Bytes { cached: bytes.to_vec(), durable_len: bytes.len(), versions: BTreeMap::new() }
-    }
-
-    /// The bytes become others.
-    fn becomes(&mut self, new: Vec<u8>, written: std::ops::Range<usize>) {
-        let last = self.cached.len().max(new.len()).div_ceil(SECTOR);
-        for sector in 0..last {
-            let start = sector * SECTOR;
-            let (was, is) = (start < self.cached.len(), start < new.len());
-            let durable = (start < self.durable_len).then(|| sector_of(&self.cached, sector));
-            let is_written = written.start < start + SECTOR && start < written.end;
-            let is_cut_within = new.len() < self.cached.len() && new.len() > start && new.len() < start + SECTOR;
-            match (was, is) {
-                (_, true) if is_written || is_cut_within => {
-                    self.versions.entry(sector).or_insert_with(|| vec![durable]).push(Some(sector_of(&new, sector)));
-                }
-                // It is there again, with zeros.
-                (false, true) => {
-                    if let Some(versions) = self.versions.get_mut(&sector) {
-                        versions.push(Some(vec![0; SECTOR]));
-                    }
-                }
-                // It is cut off: nobody writes it back any more.
-                (true, false) => {
-                    let versions = self.versions.entry(sector).or_insert_with(|| vec![durable]);
-                    versions.truncate(1);
-                    if versions[0].is_none() {
-                        self.versions.remove(&sector);
-                    }
-                }
-                _ => {}
-            }
-        }
-        self.cached = new;
-    }
-
-    fn write(&mut self, at: usize, data: &[u8]) {
-        let mut new = self.cached.clone();
-        new.resize(new.len().max(at + data.len()), 0);
-        new[at..at + data.len()].copy_from_slice(data);
-        self.becomes(new, at..at + data.len());
-    }
-
-    fn set_len(&mut self, len: usize) {
-        let mut new = self.cached.clone();
-        new.resize(len, 0);
-        self.becomes(new, 0..0);
-    }
-
-    fn sync(&mut self) {
-        self.versions.clear();
-        self.durable_len = self.cached.len();
-    }
-
-    /// What is wrong with these bytes after a crash, or which kinds of outcomes they show.
-    fn judge(&self, found: &[u8]) -> Result<Vec<&'static str>, String> {
-        let (old, new, len) = (self.durable_len, self.cached.len(), found.len());
-        let mut kinds = Vec::new();
-        let is_between = len.is_multiple_of(SECTOR) && old < len && len < new;
-        match () {
-            () if old == new && len == old => {}
-            () if len == old => kinds.push("the length is lost"),
-            () if len == new => kinds.push("the length is kept"),
-            () if is_between => kinds.push("the length is between"),
-            () => return Err(format!("{len} bytes, of {old} or {new}")),
-        }
-        for sector in 0..len.div_ceil(SECTOR) {
-            let is = sector_of(found, sector);
-            let fits = |version: &[u8]| {
-                let n = (len - sector * SECTOR).min(SECTOR);
-                version[..n] == is[..n]
-            };
-            let Some(versions) = self.versions.get(&sector) else {
-                if !fits(&sector_of(&self.cached, sector)) {
-                    return Err(format!("sector {sector} changed, and was not written"));
-                }
-                continue;
-            };
-            let which = versions.iter().rposition(|version| version.as_deref().is_some_and(fits));
-            kinds.push(match which {
-                Some(0) => "a sector is lost",
-                Some(n) if n + 1 == versions.len() => "a sector is kept",
-                Some(_) => "a sector from the middle",
-                None if versions[0].is_some() => return Err(format!("sector {sector} is none of its versions")),
-                None if is.iter().all(|&byte| byte == 0) => "zeros",
-                None => "garbage",
-            });
-        }
-        Ok(kinds)
-    }
 }
 
 /// An entry of a directory and its new value.
@@ -242,7 +136,7 @@ impl Model {
         match step {
             Step::Create(path) if paths(&self.cached).contains_key(*path) => self.file(path).set_len(0),
             Step::Create(path) | Step::MakeDir(path) => {
-                self.nodes.push(matches!(step, Step::Create(_)).then(Bytes::default));
+                self.nodes.push(matches!(step, Step::Create(_)).then(|| Bytes::durable(&[])));
                 let set = (self.entry(path), Some(self.nodes.len() - 1));
                 self.change(vec![set], false);
             }
@@ -287,7 +181,7 @@ impl Model {
     }
 
     /// What is wrong with a disk after a crash, or which kinds of outcomes it shows.
-    fn judge(&self, found: &Found) -> Result<BTreeSet<&'static str>, String> {
+    fn judge(&self, found: &Found, rules: Rules) -> Result<BTreeSet<&'static str>, String> {
         // From here on later changes come after: a sure one needs those before it of the same names.
         let open: Vec<usize> = (0..self.changes.len()).filter(|&i| !self.changes[i].is_sure).collect();
         assert!(open.len() <= 12, "too many for trying them all");
@@ -308,7 +202,7 @@ impl Model {
             let mut kinds = BTreeSet::new();
             let judged = names.iter().try_for_each(|(path, node)| match (&self.nodes[*node], &found[path]) {
                 (Some(model), Some(bytes)) => {
-                    kinds.extend(model.judge(bytes).map_err(|wrong| format!("{path}: {wrong}"))?);
+                    kinds.extend(model.judge(bytes, rules).map_err(|wrong| format!("{path}: {wrong}"))?);
                     Ok(())
                 }
                 _ => Ok(()),
@@ -377,12 +271,12 @@ struct World {
 }
 
 /// One life: looks at what the crash before left, and goes on until the next.
-async fn live(world: Rc<RefCell<World>>) {
+async fn live(world: Rc<RefCell<World>>, rules: Rules) {
     let found = look().await;
     {
         let world = &mut *world.borrow_mut();
         if let Some(model) = &world.model {
-            let kinds = model.judge(&found).unwrap_or_else(|wrong| panic!("{wrong}\n{model:?}\n{found:?}"));
+            let kinds = model.judge(&found, rules).unwrap_or_else(|wrong| panic!("{wrong}\n{model:?}\n{found:?}"));
             kinds.into_iter().for_each(|kind| *world.kinds.entry(kind).or_default() += 1);
         }
         world.model = Some(Model::of(&found));
@@ -415,18 +309,21 @@ async fn live(world: Rc<RefCell<World>>) {
     }
 }
 
-#[test]
-fn a_crash_leaves_what_the_model_allows_and_everything_that_it_allows() {
+/// Runs random steps. Returns how often each kind of outcome was seen.
+fn kinds_seen(cases: u32, rules: Rules) -> BTreeMap<&'static str, u64> {
     let kinds: RefCell<BTreeMap<&'static str, u64>> = RefCell::default();
-    let mut runner = TestRunner::new(Config { cases: 12_000, failure_persistence: None, ..Config::default() });
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[rules.atomic as u8; 32]);
+    let mut runner = TestRunner::new_with_rng(config, rng);
     let steps = (prop::collection::vec(step(), 1..60), any::<u64>());
     let result = runner.run(&steps, |(mut steps, seed)| {
         steps.push(Step::Crash);
         let crashes = steps.iter().filter(|step| matches!(step, Step::Crash)).count();
         let run = simulate(seed, move |sim| {
+            sim.disks(DiskConfig { lengths: rules.lengths, atomic: rules.atomic as u16, ..DiskConfig::default() });
             let world = Rc::new(RefCell::new(World { steps: steps.into(), ..World::default() }));
             let inner = world.clone();
-            let node = sim.node("a", move || live(inner.clone()));
+            let node = sim.node("a", move || live(inner.clone(), rules));
             for _ in 0..crashes {
                 sim.run_for(Duration::from_secs(1));
                 world.borrow_mut().steps.pop_front();
@@ -446,7 +343,12 @@ fn a_crash_leaves_what_the_model_allows_and_everything_that_it_allows() {
         Ok(())
     });
     result.unwrap_or_else(|error| panic!("{error}"));
-    let kinds = kinds.take();
+    kinds.take()
+}
+
+#[test]
+fn a_crash_leaves_what_the_model_allows_and_everything_that_it_allows() {
+    let kinds = kinds_seen(12_000, Rules { lengths: Lengths::Whole, atomic: SECTOR });
     for kind in [
         "a sector is kept",
         "a sector is lost",
@@ -456,6 +358,7 @@ fn a_crash_leaves_what_the_model_allows_and_everything_that_it_allows() {
         "the length is kept",
         "the length is lost",
         "the length is between",
+        "the length is from the middle",
         "a name is kept",
         "a name is lost",
         "a rename is kept",
@@ -463,4 +366,14 @@ fn a_crash_leaves_what_the_model_allows_and_everything_that_it_allows() {
     ] {
         assert!(kinds.get(kind).is_some_and(|&n| n >= 20), "{kind} in {kinds:?}");
     }
+}
+
+#[test]
+fn other_units_and_lengths_leave_what_their_models_allow() {
+    for atomic in [1, 8, 4096] {
+        let kinds = kinds_seen(2000, Rules { lengths: Lengths::Whole, atomic });
+        assert!(kinds["a sector is kept"] >= 20 && kinds["a sector is lost"] >= 20, "{atomic}: {kinds:?}");
+    }
+    let kinds = kinds_seen(2000, Rules { lengths: Lengths::Any, atomic: SECTOR });
+    assert!(kinds["the length is between"] >= 20, "{kinds:?}");
 }
