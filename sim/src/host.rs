@@ -343,7 +343,8 @@ pub(crate) fn crash(nodes: &[NodeId], death: Death) {
         kernel::bury();
     }
     for (node, incarnation) in died {
-        event::announce(node, Crashed { incarnation, wiped: death == Death::Disk });
+        let (killed, wiped) = (death == Death::Process, death == Death::Disk);
+        event::announce(node, Crashed { incarnation, killed, wiped });
     }
 }
 

@@ -288,10 +288,12 @@ crate::event! {
         pub incarnation: u32,
     }
 
-    /// A node lost its memory, and what it had not synced. Or it was down already, and lost its disk.
+    /// A node lost its memory, and unless it was killed also what it had not synced. Or it was down already, and lost its disk.
     "sim.crashed" => pub struct Crashed {
         /// The life that ended, now or before.
         pub incarnation: u32,
+        /// Whether only the process died. The page cache is kept: a check may demand all that was written, synced or not.
+        pub killed: bool,
         /// Whether its disk is gone too.
         pub wiped: bool,
     }

@@ -317,6 +317,12 @@ impl Disk {
             || was_wiped && !inodes.iter().any(is_again)
     }
 
+    /// Whether a fault destroyed any byte of a file.
+    pub fn is_file_damaged(&self, path: &str) -> bool {
+        let wiped = self.wiped.get(&path::normal(path)).copied().unwrap_or(0);
+        self.is_damaged_at(path, 0, wiped) || self.is_damaged_at(path, wiped, u64::MAX)
+    }
+
     // ---- space ------------------------------------------------------------------------------------------------
 
     /// Bytes in use.

@@ -59,3 +59,15 @@ pub fn survives(node: NodeId, path: &str, from: u64, to: u64) -> bool {
 pub fn damaged(node: NodeId, path: &str, from: u64, to: u64) -> bool {
     kernel::with(|state| state.disks.of(node).is_damaged_at(path, from, to))
 }
+
+/// Whether a fault destroyed any byte of a file, as [`damaged`] says it of some. Also true if the disk was wiped and the file is
+/// shorter now than it was then, or gone.
+pub fn damaged_file(node: NodeId, path: &str) -> bool {
+    kernel::with(|state| state.disks.of(node).is_file_damaged(path))
+}
+
+/// Whether a fault destroyed anything on a disk, or may have: a sector is damaged as [`damaged`] says it, a sync lied, or the
+/// disk was wiped and nothing was made durable on it since. For checks that cannot say which bytes they miss.
+pub fn damaged_disk(node: NodeId) -> bool {
+    kernel::with(|state| state.is_disk_damaged(node))
+}

@@ -75,7 +75,7 @@ pub use config::{DiskConfig, DiskPatch, FailedSync, Lengths};
 pub(crate) use device::Devices;
 pub(crate) use disk::Disks;
 pub use file::{File, Metadata};
-pub use image::{CrashImage, Loss, crash_image, damaged, durable_bytes, survives};
+pub use image::{CrashImage, Loss, crash_image, damaged, damaged_disk, damaged_file, durable_bytes, survives};
 pub use open::OpenOptions;
 
 use std::io;
@@ -112,8 +112,8 @@ pub async fn read(path: &str) -> io::Result<Vec<u8>> {
 
 /// Creates a file, or empties an existing one, and writes these bytes. Nothing of this is durable, and a crash may leave any
 /// part of it: to replace a file, write another one, sync it, and [`rename`] it.
-pub async fn write(path: &str, contents: &[u8]) -> io::Result<()> {
-    File::create(path).await?.write_all_at(contents, 0).await
+pub async fn write(path: &str, contents: impl AsRef<[u8]>) -> io::Result<()> {
+    File::create(path).await?.write_all_at(contents.as_ref(), 0).await
 }
 
 /// What is known of a file or directory.

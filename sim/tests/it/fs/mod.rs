@@ -2,6 +2,7 @@
 
 mod budget;
 mod crash;
+mod damage;
 mod faults;
 mod files;
 mod model;

@@ -48,6 +48,24 @@ fn at_strikes_once_at_its_nanosecond() {
 }
 
 #[test]
+fn what_died_is_said_by_the_event() {
+    let deaths = "[[fault]]\nat = \"500ms\"\ndo = { kill = \"server-1\" }\nfor = \"100ms\"\n[[fault]]\nat = \"1s\"\ndo = { crash = \"server-1\" }\nfor = \"100ms\"\n\
+                  [[fault]]\nat = \"1500ms\"\ndo = { wipe = \"server-1\" }";
+    let when = |which: &str| {
+        let then = format!("when = {{ event = \"sim.crashed\", where = {{ {which} }} }}");
+        let report = passed(
+            &format!("{deaths}\nfor = \"100ms\"\n[[fault]]\n{then}\ndo = {{ pause = \"server-2\" }}\nfor = \"1ms\""),
+            1,
+        );
+        let pauses = faults(&report).into_iter().filter(|(_, what)| what.contains("pause"));
+        pauses.map(|(at, _)| at).collect::<Vec<_>>()
+    };
+    assert_eq!(when("killed = true"), [500.0]);
+    assert_eq!(when("killed = false, wiped = false"), [1000.0]);
+    assert_eq!(when("wiped = true"), [1500.0]);
+}
+
+#[test]
 fn every_strikes_again_and_again() {
     let fixed = "[[fault]]\nevery = \"700ms\"\nfor = \"10ms\"\ndo = { pause = \"server-1\" }";
     assert_eq!(moments(&passed(fixed, 1)), [700.0, 1400.0, 2100.0, 2800.0]);
@@ -215,7 +233,7 @@ fn the_budget_refuses_what_takes_too_many_down() {
 fn what_is_refused_is_tried_again_and_said() {
     let rules = "[[fault]]\nname = \"first\"\nat = \"0s\"\nfor = \"1s\"\ndo = { crash = \"server-0\" }\n\
                  [[fault]]\nname = \"second\"\nwhen = { event = \"toy.beat\", node = \"server-1\" }\ntimes = 2\n\
-                 for = \"10ms\"\ndo = { crash = \"server-1\" }\n\
+                 for = \"10ms\"\ndo = { crash = \"server-1\" }\nfor = \"100ms\"\n\
                  [[fault]]\nname = \"third\"\nevery = \"100ms\"\nwhile = \"first\"\ntimes = 1\ndo = { restart = \"client-9*\" }";
     let report = passed(&rules.replace("client-9*", "first"), 1);
     let seconds: Vec<f64> =
