@@ -61,7 +61,12 @@ Exit codes:
   0  no bug found
   1  a bug was found
   2  bad input or usage
-  3  the harness itself failed: nondeterminism, I/O";
+  3  the harness itself failed: nondeterminism, I/O
+
+In CI, any of them but 0 fails the step:
+  cargo dst check --deny-warnings && cargo dst sweep --seeds 200 --verify --junit dst.xml
+A step that goes on to the next bisection, or files a bug, asks which one:
+  cargo dst sweep --seeds 200; case $? in 0) ;; 1) echo a bug ;; *) echo a mistake of ours ;; esac";
 
 /// `dst list`
 #[derive(Debug, Args)]
@@ -104,6 +109,9 @@ pub struct SweepArgs {
     /// Switch on a known bug, and report whether it is found; scenarios of systems without the bug are skipped
     #[arg(long, value_name = "NAME")]
     pub planted: Vec<String>,
+    /// Stop as soon as every bug of --planted is found; the exit code is 0 if each is, 1 if one is not
+    #[arg(long, requires = "planted", conflicts_with_all = ["fail_fast", "max_failures", "shard"])]
+    pub expect_found: bool,
     /// Run every seed twice, the second time in another process that differs in all that must not matter, and compare
     #[arg(long)]
     pub verify: bool,
@@ -137,6 +145,8 @@ Examples:
   cargo dst sweep scenarios/kv/crash.toml --for 10m
   # how many seeds does it take to find this known bug?
   cargo dst sweep scenarios/kv --planted rsm.executes-again --fail-fast
+  # in CI: fail unless it is found within 200 seeds
+  cargo dst sweep scenarios/kv --planted rsm.executes-again --seeds 200 --expect-found
   # a system with long runs that need much memory
   cargo dst sweep scenarios/kv --timeout 10m --memory 16GiB
   # for CI: each seed twice, with output for machines
@@ -171,6 +181,9 @@ pub struct MergeArgs {
     /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,
+    /// Exit with 0 if every planted bug of the sweep was found, and with 1 if one was not
+    #[arg(long)]
+    pub expect_found: bool,
     /// Report files.
     #[command(flatten)]
     pub pages: Pages,

@@ -47,7 +47,7 @@ pub fn run(args: &MergeArgs, registry: &Registry<'_>, console: &Console) -> Resu
         console.say(&format!("not complete: {line}\n"));
     }
     // What was not run may be broken: the shards that stopped early must not add up to a pass.
-    let exit = summary.exit();
+    let exit = if args.expect_found { summary.exit_if_found() } else { summary.exit() };
     Ok(if exit == Exit::Held && !unfinished.is_empty() { Exit::HarnessFailed } else { exit })
 }
 

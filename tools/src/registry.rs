@@ -45,11 +45,12 @@ impl<'a> Registry<'a> {
     ///
     /// # Errors
     ///
-    /// The first such name, with what may have been meant.
+    /// The first such name, with what may have been meant. Or the first that nothing can switch on or report: the declaration is
+    /// wrong.
     pub fn check_planted(&self, names: &[String]) -> anyhow::Result<()> {
         let known = || self.entries.iter().flat_map(|entry| &entry.description.planted);
         match names.iter().find(|name| known().all(|planted| planted.name != **name)) {
-            None => Ok(()),
+            None => self.entries.iter().try_for_each(|entry| entry.check_declared(names)),
             Some(name) => Err(BadInput::error(
                 format!("unknown planted bug `{name}`"),
                 suggest(name, "planted bugs", known().map(|planted| planted.name.as_str())),
@@ -79,6 +80,14 @@ impl Entry<'_> {
                 Err(BadInput::error(title, suggest(name, "its planted bugs", own)))
             }
         }
+    }
+
+    fn check_declared(&self, names: &[String]) -> anyhow::Result<()> {
+        let infos = names.iter().filter_map(|name| self.planted_info(name));
+        let mut mistakes = infos.flat_map(|info| info.mistakes(&self.description.checks));
+        mistakes.next().map_or(Ok(()), |mistake| {
+            Err(BadInput::error(mistake, format!("see how `{}` declares it", self.description.name)))
+        })
     }
 
     /// The known bug of that name.

@@ -73,9 +73,9 @@ impl PlantedInfo {
         self.breaks.iter().any(|oracle| is_of(signature, oracle))
     }
 
-    /// What is wrong with the declaration: that nothing can report the bug, or nothing can be switched on. `checks` are the
-    /// system's.
-    pub(super) fn mistakes(&self, checks: &[String]) -> Vec<String> {
+    /// What is wrong with the declaration, in sentences without a full stop: that nothing can report the bug, or nothing can be
+    /// switched on. `checks` are the system's.
+    pub fn mistakes(&self, checks: &[String]) -> Vec<String> {
         let mut mistakes = Vec::new();
         let has_site = |kind, name: &str| PROBES.iter().any(|probe| probe.kind == kind && probe.name == name);
         if !has_site(ProbeKind::Planted, &self.name) {

@@ -54,7 +54,7 @@ use progress::Progress;
 use runner::Crew;
 use schedule::{Job, Schedule};
 use summary::{Cost, Summary};
-use tally::Tally;
+use tally::{Enough, Tally};
 use verify::Pair;
 
 /// A scenario, and the known bugs that are on in its runs.
@@ -88,14 +88,18 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console, workers
         Some(jobs) => usize::from(jobs),
         None => thread::available_parallelism().map_or(1, Into::into),
     };
-    let stop_after = if args.fail_fast { Some(1) } else { args.max_failures.map(Into::into) };
+    let enough = match args.max_failures {
+        _ if args.expect_found => Enough::Found,
+        _ if args.fail_fast => Enough::Failures(1),
+        most => most.map_or(Enough::Never, |most| Enough::Failures(most.into())),
+    };
     let tasks: Vec<Task<'_>> = targets.iter().map(Target::task).collect();
     let team = Team::new(workers, &tasks, &args.limits, console)?;
     let stop = if workers == Workers::Processes { Stop::on_signals()? } else { Stop::default() };
     let plan = Plan::new(args, targets.len());
     let cpu_before = cpu::used();
     let mut sweep = Sweep {
-        tally: Tally::new(&plan, &targets, &planted, stop_after),
+        tally: Tally::new(&plan, &targets, &planted, enough),
         progress: Progress::new(console, &plan),
         targets: &targets,
         console,
@@ -139,6 +143,7 @@ pub fn run(args: &SweepArgs, registry: &Registry<'_>, console: &Console, workers
     }
     let exit = match bad_scenario {
         None if !differing.is_empty() => Exit::HarnessFailed,
+        None if args.expect_found => summary.exit_if_found(),
         None => summary.exit(),
         Some((seed, error)) => {
             let error = exit::explain(&BadScenarios::from(*error).into(), console);

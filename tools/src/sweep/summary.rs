@@ -373,6 +373,15 @@ impl Summary {
             Exit::Held
         }
     }
+
+    /// The exit code where the planted bugs are to be found: their failures are what was expected.
+    pub fn exit_if_found(&self) -> Exit {
+        match self.exit() {
+            Exit::Held | Exit::BugFound if self.planted.iter().all(|search| search.found) => Exit::Held,
+            Exit::Held => Exit::BugFound,
+            other => other,
+        }
+    }
 }
 
 impl ScenarioRow {

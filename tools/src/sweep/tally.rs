@@ -106,7 +106,7 @@ fn fault(target: &Target<'_>, seed: u64, what: String) -> Fault {
 pub struct Tally<'a> {
     plan: &'a Plan,
     targets: &'a [Target<'a>],
-    stop_after: Option<u64>,
+    enough: Enough,
     /// All runs.
     pub counts: Counts,
     /// By scenario.
@@ -129,13 +129,24 @@ pub struct Tally<'a> {
     pub enough_failures: bool,
 }
 
+/// When a sweep ends before its last run.
+#[derive(Clone, Copy, Debug)]
+pub enum Enough {
+    /// It does not.
+    Never,
+    /// After so many runs that did not pass.
+    Failures(u64),
+    /// When every planted bug is found.
+    Found,
+}
+
 impl<'a> Tally<'a> {
-    /// An empty one. `stop_after` is how many runs may fail before the sweep ends.
-    pub fn new(plan: &'a Plan, targets: &'a [Target<'a>], planted: &[String], stop_after: Option<u64>) -> Tally<'a> {
+    /// An empty one.
+    pub fn new(plan: &'a Plan, targets: &'a [Target<'a>], planted: &[String], enough: Enough) -> Tally<'a> {
         Tally {
             plan,
             targets,
-            stop_after,
+            enough,
             counts: Counts::default(),
             rows: targets.iter().map(|_| Row::default()).collect(),
             bugs: Bugs::default(),
@@ -208,7 +219,11 @@ impl<'a> Tally<'a> {
             failed(&report, is_new);
         }
         let failures = self.counts.failed + self.counts.unknown;
-        self.enough_failures = self.stop_after.is_some_and(|most| failures >= most);
+        self.enough_failures = match self.enough {
+            Enough::Never => false,
+            Enough::Failures(most) => failures >= most,
+            Enough::Found => self.searches.iter().all(|search| search.found),
+        };
         if self.enough_failures { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

@@ -79,6 +79,17 @@ fn the_screen_of_the_sum_is_the_screen_of_one_sweep() {
 }
 
 #[test]
+fn shards_together_find_a_planted_bug_or_not() {
+    let merged = |bug: &str| {
+        let (_folder, files) = shards(&format!("tests/scenarios/calm.toml --seeds 20 --planted {bug}"), 2);
+        merge(&files, "--json --expect-found").exit
+    };
+    assert_eq!(merged("forgetful.stale"), Exit::Held);
+    assert_eq!(merged("forgetful.harmless"), Exit::BugFound);
+    dst("sweep --seeds 2 --shard slice:1/2 --planted forgetful.stale --expect-found").expect(Exit::BadInput);
+}
+
+#[test]
 fn a_shard_makes_every_nth_run_and_judges_no_whole() {
     let ended = dst("sweep tests/others/unmet.toml --seeds 5 --shard slice:2/2 --json").expect(Exit::Held);
     let summary = ended.last();

@@ -15,6 +15,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use sim::DynSystem;
 use tools::{Console, Exit};
 
 /// What a command wrote, and how it ended.
@@ -62,8 +63,12 @@ impl Buffer {
 
 /// `dst("sweep folder --seeds 7")`
 fn dst(line: &str) -> Ended {
+    dst_of(&system::all(), line)
+}
+
+fn dst_of(systems: &[Box<dyn DynSystem>], line: &str) -> Ended {
     let (out, err) = (Buffer::default(), Buffer::default());
     let args = std::iter::once("dst").chain(line.split_whitespace());
-    let exit = tools::run_from(args, &system::all(), &Console::new(out.clone(), err.clone()));
+    let exit = tools::run_from(args, systems, &Console::new(out.clone(), err.clone()));
     Ended { exit, out: out.text(), err: err.text() }
 }

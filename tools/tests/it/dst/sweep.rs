@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use sim::DynSystem;
 use tools::Exit;
 
-use super::{Ended, dst};
+use super::system::Misdeclared;
+use super::{Ended, dst, dst_of};
 
 /// The sweep without what depends on the machine.
 fn redacted(ended: &Ended) -> String {
@@ -218,6 +220,29 @@ fn a_planted_bug_that_another_check_reports_is_not_found() {
     assert!(ended.out.contains("forgetful.panics    NOT FOUND as itself, only panic:"), "{}", ended.out);
     let ended = dst("sweep tests/scenarios/calm.toml --seeds 2 --planted forgetful.harmless").expect(Exit::Held);
     assert!(ended.out.contains("forgetful.harmless  NOT FOUND: no run failed"), "{}", ended.out);
+}
+
+#[test]
+fn a_sweep_expects_that_planted_bugs_are_found() {
+    let sweep = |flags: &str| dst(&format!("sweep tests/scenarios/calm.toml --seeds 20 --json {flags}"));
+    let found = sweep("--planted forgetful.stale --expect-found").expect(Exit::Held).last();
+    assert_eq!((&found["planted"][0]["found"], &found["failed"]), (&true.into(), &1.into()));
+    let runs = |summary: &serde_json::Value| summary["runs"].as_u64().unwrap();
+    assert!(runs(&found) < 20, "it ends when the bug is found");
+    let harmless = sweep("--planted forgetful.harmless --expect-found").expect(Exit::BugFound).last();
+    assert_eq!((runs(&harmless), &harmless["failed"]), (20, &0.into()), "though no run failed");
+    sweep("--planted forgetful.panics --expect-found").expect(Exit::BugFound);
+    sweep("--expect-found").expect(Exit::BadInput);
+}
+
+#[test]
+fn planted_bugs_whose_declaration_is_wrong_are_refused() {
+    let systems: [Box<dyn DynSystem>; 1] = [Box::new(Misdeclared)];
+    let sweep = |bug: &str| dst_of(&systems, &format!("sweep tests/scenarios/calm.toml --seeds 2 --planted {bug}"));
+    let nowhere = sweep("forgetful.nowhere").expect(Exit::BadInput);
+    assert!(nowhere.err.contains("is declared, but no line has planted!(\"forgetful.nowhere\")"), "{}", nowhere.err);
+    let stale = sweep("forgetful.stale").expect(Exit::BadInput);
+    assert!(stale.err.contains("breaks `linearisable`, but the system has no check"), "{}", stale.err);
 }
 
 #[test]

@@ -140,3 +140,19 @@ async fn operate(cx: &Client<Params>, op: Op) {
         Err(_) => call.unknown(),
     }
 }
+
+/// The same, with mistakes in what it declares: a bug without a line, and a bug that breaks no check.
+pub struct Misdeclared;
+
+impl System for Misdeclared {
+    type Params = Params;
+    fn describe(m: &mut Manifest<Self>) {
+        m.name("forgetful", "A register in memory.");
+        describe(m);
+        m.planted("forgetful.nowhere").breaks(["linearizable"]);
+        m.planted("forgetful.stale").breaks(["linearisable"]);
+    }
+    fn build(&self, params: &Params, cluster: &mut Cluster) {
+        cluster.nodes("server", 1).nodes("client", params.clients);
+    }
+}
