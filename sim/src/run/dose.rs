@@ -3,9 +3,6 @@
 use crate::base::Effects;
 use crate::fault::Fault;
 
-/// What only rules can do, and the faults of a frozen file, which happen as they did, cannot.
-pub(crate) const ONLY_BY_RULES: [&str; 2] = ["fault.refused", "fault.missed"];
-
 /// What the faults of a rule are counted as. One without a name goes by its position in the file, `fault-1`, which is
 /// nothing to expect by.
 pub(crate) fn counted_as(rule: &str) -> Option<String> {

@@ -67,8 +67,8 @@ pub(super) struct State {
     pub in_main: bool,
     /// When the main phase ends.
     pub main_ends: u64,
-    /// Exact faults that strike inside a poll: (poll, observation, rule), soonest last.
-    pub strikes: Vec<(u64, u32, usize)>,
+    /// Exact faults that strike inside a poll, with their rules, soonest last.
+    pub strikes: Vec<(Exact, usize)>,
 }
 
 impl State {
@@ -93,7 +93,7 @@ impl State {
     }
 
     pub fn await_strike(&mut self) {
-        let next = self.strikes.last().map(|&(poll, observation, _)| (poll, observation));
+        let next = self.strikes.last().map(|(exact, _)| (exact.poll, exact.observation));
         kernel::with(|state| state.strike = next);
     }
 

@@ -39,7 +39,7 @@ impl Director {
     /// A line for each rule with faults that did not happen: refused by the budget, without a matching node, or not triggered.
     pub fn prevented(&self) -> Vec<String> {
         let state = self.state.borrow();
-        let did_not = |rule: &&Rule| !rule.prevented.is_empty() || (rule.tried == 0 && rule.rule.exact.is_none());
+        let did_not = |rule: &&Rule| !rule.prevented.is_empty() || rule.tried == 0;
         state.rules.iter().filter(did_not).map(fate).collect()
     }
 

@@ -72,9 +72,10 @@ impl Director {
             let rule = &state.rules[index];
             if let Some(after) = rule.first() {
                 state.schedule(now.saturating_add(after), index, None);
-            } else if let Some(exact) = rule.rule.exact.filter(|exact| exact.observation == 0) {
-                // Not earlier: one at the nanosecond at which set-up ends comes after set-up.
-                state.schedule(exact.ns, index, None);
+            } else if let Some(exact) = rule.rule.exact {
+                // Not earlier: one at the nanosecond at which set-up ends comes after set-up. What strikes inside a poll does
+                // so before the nanosecond is over, or never.
+                state.schedule(exact.ns.saturating_add(u64::from(exact.observation > 0)), index, None);
             }
         }
     }
@@ -140,7 +141,7 @@ impl Director {
                 Some(Due::Step { firing }) => self.step(firing, None),
                 Some(Due::Over { firing }) => self.end(firing),
                 Some(Due::Fire { rule, about, .. }) => {
-                    if self.is_due(rule) {
+                    if self.strike_late(rule) && self.is_due(rule) {
                         self.fire(rule, None, about);
                     }
                     self.again(rule, now);

@@ -1,5 +1,6 @@
 //! What makes a rule come up besides the clock: events, operations, other faults, and the exact moments of a frozen file.
 
+use std::cmp::Reverse;
 use std::rc::Rc;
 
 use super::Director;
@@ -41,12 +42,12 @@ impl Director {
                 }
             });
         }
-        let mut exact: Vec<(usize, Exact)> =
-            state.rules.iter().enumerate().filter_map(|(i, rule)| Some((i, rule.rule.exact?))).collect();
-        exact.retain(|(_, exact)| exact.observation > 0);
+        let exact = state.rules.iter().enumerate().filter_map(|(i, rule)| Some((rule.rule.exact?, i)));
+        let mut exact: Vec<(Exact, usize)> = exact.filter(|(exact, _)| exact.observation > 0).collect();
         if !exact.is_empty() {
             // Soonest last; those of one moment in file order.
-            state.strikes = exact.iter().rev().map(|(i, exact)| (exact.poll, exact.observation, *i)).collect();
+            exact.sort_by_key(|(exact, i)| Reverse((exact.poll, exact.observation, *i)));
+            state.strikes = exact;
             state.await_strike();
             let director = Rc::downgrade(self);
             event::on_strike(move |moment| {
@@ -130,24 +131,40 @@ impl Director {
         is_time
     }
 
-    /// Exact faults that are due at this observation.
+    /// Exact faults that are due at this observation. If that is at another time than it was, the run is another one since the
+    /// file was edited or the code has changed, and the fault strikes at its time: see [`Director::strike_late`].
     fn strike(&self, moment: &Moment) {
         loop {
-            let rule = {
+            let (exact, rule) = {
                 let mut state = self.state.borrow_mut();
-                match state.strikes.last() {
-                    Some(&(poll, observation, rule)) if (poll, observation) == (moment.poll, moment.observation) => {
-                        state.strikes.pop();
-                        rule
-                    }
-                    _ => {
+                let is_due = |exact: &Exact| (exact.poll, exact.observation) == (moment.poll, moment.observation);
+                match state.strikes.pop_if(|(exact, _)| is_due(exact)) {
+                    Some(strike) => strike,
+                    None => {
                         state.await_strike();
                         return;
                     }
                 }
             };
-            self.fire(rule, Some(moment), None);
+            if exact.ns == moment.at_ns {
+                self.fire(rule, Some(moment), None);
+            }
         }
+    }
+
+    /// The time of an exact fault is over. True if its moment did not come.
+    pub(super) fn strike_late(&self, index: usize) -> bool {
+        let mut state = self.state.borrow_mut();
+        let rule = &state.rules[index];
+        if rule.rule.exact.is_none() {
+            return true;
+        }
+        if rule.tried > 0 {
+            return false;
+        }
+        state.strikes.retain(|(_, rule)| *rule != index);
+        state.await_strike();
+        true
     }
 
     pub(super) fn serve_waiting(&self) {

@@ -203,6 +203,45 @@ fn so_has_one_with_planted_bugs_and_buggify() {
     assert!(reports.iter().filter(broken).count() > 50);
 }
 
+/// The faults of a report without the rules' names, and when they struck, in nanoseconds.
+fn strikes(report: &Report) -> Vec<(u64, String)> {
+    let parse = |line: &String| {
+        let (at, rest) = line.split_once("s ").unwrap();
+        ((at.parse::<f64>().unwrap() * 1e9).round() as u64, rest.split_once(": ").unwrap().1.to_owned())
+    };
+    report.faults.iter().map(parse).collect()
+}
+
+#[test]
+fn in_an_edited_file_each_fault_strikes_at_its_time() {
+    let scenario = scenario("", "", RULES);
+    let (mut exactly, mut late) = (0, 0);
+    for seed in 0..8 {
+        let report = run(&scenario, seed, RunOptions { freeze: true, ..RunOptions::default() });
+        assert_eq!(report.failure, None);
+        let text = report.frozen.as_deref().unwrap();
+        let tables: Vec<&str> = text.split("\n[[fault]]\n").collect();
+        for without in 1..tables.len() {
+            let mut left = tables.clone();
+            left.remove(without);
+            let edited = Scenario::parse("edited.toml", &left.join("\n[[fault]]\n")).unwrap();
+            let replay = run(&edited, 4711, RunOptions::default());
+            // What was crashed twice may be down already, so a crash that is left may find nobody to hit.
+            assert_eq!(replay.failure, None, "{seed} without {without}");
+            assert_eq!(replay.faults.len() + replay.prevented.len(), tables.len() - 2, "{seed} without {without}");
+            let mut original = strikes(&report);
+            original.remove(without - 1);
+            for (at, what) in strikes(&replay) {
+                let (exact, after) = ((at, what.clone()), (at - 1, what));
+                exactly += u64::from(original.contains(&exact));
+                late += u64::from(!original.contains(&exact) && original.contains(&after));
+                assert!(original.contains(&exact) || original.contains(&after), "{seed} without {without}: {exact:?}");
+            }
+        }
+    }
+    assert!(exactly > 1000 && late > 100, "{exactly} {late}");
+}
+
 #[test]
 fn freezing_a_frozen_run_changes_nothing_but_the_names_of_its_faults() {
     for report in replay_all("schedule = \"fifo\"", &[], 0..10) {

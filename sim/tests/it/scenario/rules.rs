@@ -49,7 +49,8 @@ fn at_strikes_once_at_its_nanosecond() {
 
 #[test]
 fn what_died_is_said_by_the_event() {
-    let deaths = "[[fault]]\nat = \"500ms\"\ndo = { kill = \"server-1\" }\nfor = \"100ms\"\n[[fault]]\nat = \"1s\"\ndo = { crash = \"server-1\" }\nfor = \"100ms\"\n\
+    let deaths = "[[fault]]\nat = \"500ms\"\ndo = { kill = \"server-1\" }\nfor = \"100ms\"\n\
+                  [[fault]]\nat = \"1s\"\ndo = { crash = \"server-1\" }\nfor = \"100ms\"\n\
                   [[fault]]\nat = \"1500ms\"\ndo = { wipe = \"server-1\" }";
     let when = |which: &str| {
         let then = format!("when = {{ event = \"sim.crashed\", where = {{ {which} }} }}");
@@ -233,7 +234,7 @@ fn the_budget_refuses_what_takes_too_many_down() {
 fn what_is_refused_is_tried_again_and_said() {
     let rules = "[[fault]]\nname = \"first\"\nat = \"0s\"\nfor = \"1s\"\ndo = { crash = \"server-0\" }\n\
                  [[fault]]\nname = \"second\"\nwhen = { event = \"toy.beat\", node = \"server-1\" }\ntimes = 2\n\
-                 for = \"10ms\"\ndo = { crash = \"server-1\" }\nfor = \"100ms\"\n\
+                 for = \"10ms\"\ndo = { crash = \"server-1\" }\n\
                  [[fault]]\nname = \"third\"\nevery = \"100ms\"\nwhile = \"first\"\ntimes = 1\ndo = { restart = \"client-9*\" }";
     let report = passed(&rules.replace("client-9*", "first"), 1);
     let seconds: Vec<f64> =

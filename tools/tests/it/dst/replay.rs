@@ -139,16 +139,20 @@ fn a_frozen_run_takes_no_seed_and_no_planted_bug() {
 }
 
 #[test]
-fn a_frozen_run_in_another_world_is_the_harness_failing() {
+fn a_frozen_run_that_is_another_now_is_a_run_like_any_other() {
     let folder = tempfile::tempdir().unwrap();
     let file = frozen(folder.path(), "");
     let text = fs::read_to_string(&file).unwrap();
     let line = text.lines().find(|line| line.starts_with("world = ")).unwrap();
     fs::write(&file, text.replace(line, "world = \"00ff\"")).unwrap();
-    let ended = dst(&format!("replay {file}")).expect(Exit::HarnessFailed);
-    assert!(ended.err.contains("this is not the run that was frozen"), "{}", ended.err);
-    let ended = dst(&format!("replay {file} --json")).expect(Exit::HarnessFailed);
+    let ended = dst(&format!("replay {file}")).expect(Exit::BugFound);
+    assert!(ended.err.contains("note: this is not the run that was frozen"), "{}", ended.err);
+    let ended = dst(&format!("replay {file} --json")).expect(Exit::BugFound);
     assert!(ended.last()["drift"].as_str().unwrap().contains("00ff"));
+    // Without its only fault it does not fail: what the original expects of faults is not in the file.
+    let (head, _) = text.split_once("\n[[fault]]").unwrap();
+    fs::write(&file, head).unwrap();
+    dst(&format!("replay {file}")).expect(Exit::Held);
 }
 
 #[test]
