@@ -38,6 +38,10 @@ enum How {
     Abort,
     Overflow,
     Allocate,
+    /// Keep a part of the memory for ever.
+    Leak,
+    /// Take long, so that somebody can kill the process.
+    Slow,
     Exit,
     /// Exit as if all was well.
     Succeed,
@@ -179,6 +183,10 @@ fn misbehave(how: How) {
                 all.push(black_box(vec![1_u8; 64 << 20]));
             }
         }
+        How::Leak => std::mem::forget(black_box(vec![1_u8; 40 << 20])),
+        How::Slow => (0..3_000_000_000_u64).for_each(|step| {
+            black_box(step);
+        }),
         How::Exit => std::process::exit(7),
         How::Succeed => std::process::exit(0),
         How::Panic => panic!("a bug"),

@@ -162,6 +162,8 @@ not fail the sweep, because the number of runs depends on the machine.
 
 Worker processes make the runs. A run that hangs, aborts, overflows its stack, exhausts its memory or \
 exits costs one seed: the run fails, for example with `process:hang`, which names the place, and has a replay line.
+A run that something else killed, or that found no memory in a process that had made other runs, is made once more in a fresh \
+process, and what happens there counts. A process that has grown to half of --memory is replaced.
 
 The run that shows a bug best is made once more in a fresh process. If it differs there, it depends on more than its \
 seed: it has no replay line, the first event that differs is shown, and the exit code is 3. With --verify the second \

@@ -58,6 +58,8 @@ pub struct Launch {
     shown: Arc<Shown>,
     /// How long a run may take.
     pub timeout: Duration,
+    /// How much memory a run may take.
+    pub memory: Option<u64>,
 }
 
 impl Launch {
@@ -80,7 +82,7 @@ impl Launch {
             frame(&Request::Setup(setup)).context("too many scenarios for one sweep")
         };
         let setups = [setup(false)?, setup(true)?];
-        Ok(Launch { program, setups, shown: Shown::new(console), timeout })
+        Ok(Launch { program, setups, shown: Shown::new(console), timeout, memory })
     }
 }
 
@@ -106,6 +108,15 @@ pub enum Received {
     Stopped,
     /// No answer that makes sense.
     Nonsense(String),
+}
+
+/// The memory of a process, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// What counts against the limit.
+    pub address_space: u64,
+    /// What is there.
+    pub resident: u64,
 }
 
 impl Process {
@@ -172,6 +183,16 @@ impl Process {
     /// Whether it ended by itself.
     pub fn is_dead(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// How much memory it has; none if the system does not say.
+    pub fn memory(&self) -> Option<Memory> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let bytes = |key: &str| {
+            let kib = status.lines().find_map(|line| line.strip_prefix(key))?.trim().strip_suffix(" kB")?;
+            Some(kib.parse::<u64>().ok()? << 10)
+        };
+        Some(Memory { address_space: bytes("VmSize:")?, resident: bytes("VmRSS:")? })
     }
 
     /// Sees it die, or kills it if it does not. Returns how it ended and what it printed last.

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sim::Report;
 use sim::scenario::ScenarioError;
+use sim::{Failure, Report};
 
 use super::death::{self, Death};
 use super::one::Task;
@@ -19,6 +19,12 @@ use crate::stop::Stop;
 /// After so many runs a worker is replaced by a new one, so that what a system leaks cannot add up for ever. The simulator
 /// leaks nothing: a worker has the same 6 MB after ten runs and after ten thousand.
 const RUNS: u64 = 10_000;
+/// A worker is also replaced when it has grown to this share of the memory that a run may take, or to so many bytes if there is no
+/// limit: the next run, which is innocent, would have to do with the rest.
+const GROWN: f64 = 0.5;
+const GROWN_BYTES: u64 = 1 << 30;
+/// After so many runs it is asked how large it is.
+const MEASURED: u64 = 16;
 /// A run that took longer is not worth a second request ahead: the worker's waiting is nothing against it.
 const SHORT: Duration = Duration::from_millis(100);
 /// With a recorder a run may take this many times longer.
@@ -40,6 +46,10 @@ pub struct Remote<'a> {
     /// How long the last one took.
     last: Duration,
     made: u64,
+    /// Whether the worker is to be replaced before the next run.
+    is_worn: bool,
+    /// Whether the oldest is made a second time.
+    is_again: bool,
     nonsense: u32,
 }
 
@@ -56,6 +66,8 @@ impl<'a> Remote<'a> {
             since: Instant::now(),
             last: Duration::ZERO,
             made: 0,
+            is_worn: false,
+            is_again: false,
             nonsense: 0,
         }
     }
@@ -64,7 +76,7 @@ impl<'a> Remote<'a> {
     pub fn has_room(&self) -> bool {
         match self.asked.len() {
             0 => true,
-            1 => self.last < SHORT && self.made + 1 < RUNS,
+            1 => self.last < SHORT && !self.is_worn,
             _ => false,
         }
     }
@@ -72,9 +84,8 @@ impl<'a> Remote<'a> {
     /// Asks for a run.
     pub fn begin(&mut self, run: Run) {
         if self.asked.is_empty() {
-            let is_old = self.made >= RUNS;
             // Who died without a run in flight is not missed.
-            if is_old || self.process.as_mut().is_some_and(Process::is_dead) {
+            if self.is_worn || self.process.as_mut().is_some_and(Process::is_dead) {
                 self.process = None;
             }
             self.since = Instant::now();
@@ -92,7 +103,28 @@ impl<'a> Remote<'a> {
         self.asked.pop_front();
         self.since = Instant::now();
         self.last = took;
+        self.is_again = false;
+        self.is_worn = self.made + 1 >= RUNS || self.is_worn || self.made.is_multiple_of(MEASURED) && self.has_grown();
         Some((ran, took))
+    }
+
+    /// Whether the worker has grown over its runs.
+    fn has_grown(&self) -> bool {
+        let Some(memory) = self.process.as_ref().and_then(Process::memory) else { return false };
+        match self.launch.memory {
+            Some(limit) => memory.address_space as f64 > limit as f64 * GROWN,
+            None => memory.resident > GROWN_BYTES,
+        }
+    }
+
+    /// Whether a run may have died of what is not its own: somebody killed its process, such as the kernel when the machine had
+    /// no memory left, or other runs of the process took the memory.
+    fn may_be_innocent(&self, failure: &Failure) -> bool {
+        match failure.signature.as_str() {
+            "process:signal-9" => true,
+            "process:out-of-memory" => self.made > 0,
+            _ => false,
+        }
     }
 
     fn wait(&mut self, run: Run) -> Option<(Ran, Duration)> {
@@ -101,10 +133,7 @@ impl<'a> Remote<'a> {
         }
         let (since, limit) = (self.since, self.launch.timeout);
         let received = self.process.as_mut()?.receive(since + limit, self.stop);
-        let died = |death: Death, output: &[String]| {
-            let report = death::report(&self.tasks[run.scenario], run.seed, death::failure(death, output));
-            Ran::Ended(Box::new(report))
-        };
+        let died = |failure| Ran::Ended(Box::new(death::report(&self.tasks[run.scenario], run.seed, failure)));
         let ran = match received {
             Received::Reply(Reply::Ran { seed, took_ns, end }) if seed == run.seed => {
                 self.made += 1;
@@ -113,10 +142,17 @@ impl<'a> Remote<'a> {
             }
             Received::Stopped => return None,
             Received::Closed => match self.process.take()?.end() {
-                Ok((status, output)) => died(Death::Ended(status), &output),
+                Ok((status, output)) => {
+                    let failure = death::failure(Death::Ended(status), &output);
+                    if !self.is_again && self.may_be_innocent(&failure) {
+                        self.is_again = true;
+                        return self.wait(run);
+                    }
+                    died(failure)
+                }
                 Err(error) => Ran::Broken(format!("cannot wait for a worker process: {error}")),
             },
-            Received::TimedOut => died(Death::Hung(limit), &self.process.take()?.kill()),
+            Received::TimedOut => died(death::failure(Death::Hung(limit), &self.process.take()?.kill())),
             Received::Reply(Reply::Cannot(why)) => self.senseless(&why),
             Received::Reply(_) => self.senseless("an answer to another question"),
             Received::Nonsense(why) => self.senseless(&why),
@@ -134,6 +170,7 @@ impl<'a> Remote<'a> {
                 process.send(&Request::Run { task: run.scenario, seed: run.seed });
             }
             self.made = 0;
+            self.is_worn = false;
             self.since = Instant::now();
         }
         Ok(())

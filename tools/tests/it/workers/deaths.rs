@@ -130,17 +130,39 @@ fn a_destructor_that_waits_for_the_lock_of_another_task() {
 }
 
 #[test]
-fn a_worker_that_is_killed_from_outside() {
+fn a_worker_that_is_killed_from_outside_again_and_again() {
     let folder = scenarios(&[("s", "seeds = { hang = [3] }")]);
     let mut running = sweep(&folder, "--seeds 10 --json --jobs 1 --timeout 1h");
-    running.wait_for("about to misbehave with seed 3");
-    for worker in &running.workers {
-        kill(Pid::from_raw(*worker), Signal::SIGKILL).unwrap();
+    for _ in 0..2 {
+        running.wait_for("about to misbehave with seed 3");
+        for worker in &running.workers {
+            let _ = kill(Pid::from_raw(*worker), Signal::SIGKILL);
+        }
     }
     let summary = running.end().expect(1).summary();
     assert_eq!((&summary["runs"], &summary["passed"]), (&10.into(), &9.into()));
     assert_eq!(summary["failures"][0]["signature"], "process:signal-9");
     assert_eq!(summary["failures"][0]["seed"], 3);
+}
+
+#[test]
+fn a_run_that_was_killed_from_outside_once_is_no_bug() {
+    let folder = scenarios(&[("s", "seeds = { slow = [3] }")]);
+    let mut running = sweep(&folder, "--seeds 10 --json --jobs 1");
+    running.wait_for("about to misbehave with seed 3");
+    let [worker] = running.workers.iter().copied().collect::<Vec<_>>()[..] else { panic!("one job has one worker") };
+    kill(Pid::from_raw(worker), Signal::SIGKILL).unwrap();
+    running.wait_for("about to misbehave with seed 3");
+    let summary = running.end().expect(0).summary();
+    assert_eq!((&summary["passed"], &summary["harness_failures"]), (&10.into(), &0.into()));
+}
+
+#[test]
+fn memory_that_other_runs_took_is_no_bug_of_a_run() {
+    let leaks = "seeds = { leak = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19] }";
+    let folder = scenarios(&[("s", leaks)]);
+    let summary = sweep(&folder, "--seeds 20 --json --jobs 1 --memory 512MiB").end().expect(0).summary();
+    assert_eq!((&summary["passed"], &summary["nondeterministic"]), (&20.into(), &0.into()));
 }
 
 #[test]
