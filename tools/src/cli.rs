@@ -63,10 +63,10 @@ Exit codes:
   2  bad input or usage
   3  the harness itself failed: nondeterminism, I/O
 
-In CI, any of them but 0 fails the step:
-  cargo dst check --deny-warnings && cargo dst sweep --seeds 200 --verify --junit dst.xml
-A step that goes on to the next bisection, or files a bug, asks which one:
-  cargo dst sweep --seeds 200; case $? in 0) ;; 1) echo a bug ;; *) echo a mistake of ours ;; esac";
+In CI, any of them but 0 fails the step, so these lines are a pipeline:
+  cargo dst check --deny-warnings
+  cargo dst sweep --seeds 200 --verify --junit dst.xml
+A script that does more with a bug than with a mistake asks which one it is: `case $? in 1) ...`.";
 
 /// `dst list`
 #[derive(Debug, Args)]
