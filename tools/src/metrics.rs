@@ -33,8 +33,11 @@ impl<T> Percentiles<T> {
         Percentiles { count: histogram.count(), p50: at(50), p90: at(90), p99: at(99), max }
     }
 
-    /// As text, in columns.
+    /// As text, in columns; `-` where there is nothing to measure.
     fn cells(&self, text: impl Fn(&T) -> String) -> [String; 4] {
+        if self.count == 0 {
+            return std::array::from_fn(|_| "-".to_owned());
+        }
         [&self.p50, &self.p90, &self.p99, &self.max].map(text)
     }
 }
@@ -131,8 +134,9 @@ impl Figures {
         let mut lines: Vec<Line> = self.consistency_line().into_iter().collect();
         if !self.recovery.is_empty() {
             let mut line = recovered("recovery", &self.recovery_of_all);
+            let measured = self.recovery.iter().filter(|(_, recovered)| recovered.time_ns.count > 0);
             let mut kinds: Vec<(&String, u64)> =
-                self.recovery.iter().map(|(kind, recovered)| (kind, recovered.time_ns.p99)).collect();
+                measured.map(|(kind, recovered)| (kind, recovered.time_ns.p99)).collect();
             kinds.sort_by_key(|(_, p99)| std::cmp::Reverse(*p99));
             if kinds.len() > 1 {
                 let slowest = kinds.iter().take(SLOWEST).map(|(kind, p99)| format!("{kind} {}", short(*p99)));
@@ -248,6 +252,20 @@ mod tests {
         let expected =
             ["consistency", "recovery", "recovery from crash", "recovery from pause", "max/mean", "variation"];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn where_nothing_recovered_there_is_no_time() {
+        let never = Recovery { time_ns: Histogram::default(), unrecovered: 3 };
+        let mut metrics = metrics();
+        metrics.recovery.insert("wipe".to_owned(), never.clone());
+        let lines = Figures::from(&metrics).all_lines();
+        let of_wipe = lines.iter().find(|line| line.name == "recovery from wipe").unwrap();
+        assert_eq!(of_wipe.cells, ["-"; 4]);
+        assert_eq!(of_wipe.of, "0 faults, 3 more unrecovered");
+        assert!(!Figures::from(&metrics).lines()[1].of.contains("wipe"), "it has no p99");
+        let only = Metrics { recovery: BTreeMap::from([("wipe".to_owned(), never)]), ..Metrics::default() };
+        assert_eq!(Figures::from(&only).lines()[0].cells, ["-"; 4]);
     }
 
     #[test]
