@@ -2,9 +2,11 @@
 //!
 //! That run is made once more, with a recorder, by a worker like all others. Each folder is made beside its place and renamed, and replaces an older one
 //! of the same failure as a whole: its name depends on the system and the signature alone, and on the scenario if only a whole sweep shows it.
+//! Folders that an earlier sweep made bear its mark, and are removed at the end; nothing else is.
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -31,8 +33,18 @@ const FILES: [&str; 4] = ["trace.txt", "history.jsonl", "frozen.toml", "report.j
 /// How often a folder is put in its place when other sweeps put theirs there.
 const ATTEMPTS: u32 = 100;
 
+/// The file that tells a bundle from a folder of somebody else's.
+const MARK: &str = ".dst-bundle";
+
+/// The mark of one bundle: the number of its file, and when that was made.
+type Mark = (u64, i64, i64);
+
 /// Where the bundles go.
-pub struct Out(PathBuf);
+pub struct Out {
+    folder: PathBuf,
+    /// The bundles that were there before, and their marks.
+    earlier: Vec<(PathBuf, Mark)>,
+}
 
 impl Out {
     /// Makes sure that folders can be made in it, before anything runs. It is made itself if need be.
@@ -44,7 +56,7 @@ impl Out {
         let name = folder.display();
         let made = fs::create_dir_all(folder).and_then(|()| beside(folder));
         match made {
-            Ok(_) => Ok(Out(folder.to_owned())),
+            Ok(_) => Ok(Out { folder: folder.to_owned(), earlier: marked(folder) }),
             Err(error) => {
                 let help = "name a folder, or a place where one can be made";
                 Err(BadInput::error(format!("cannot make folders in `{name}`: {error}"), help))
@@ -52,8 +64,8 @@ impl Out {
         }
     }
 
-    /// Writes a bundle for each failure, its run made in a fresh process, and notes in the summary where it is. Returns what did not come out the same
-    /// again, one line each.
+    /// Writes a bundle for each failure, its run made in a fresh process, and notes in the summary where it is. Those of earlier
+    /// sweeps are removed. Returns what did not come out the same again, one line each.
     ///
     /// # Errors
     ///
@@ -68,16 +80,44 @@ impl Out {
         for failure in &mut summary.failures {
             let is_its = |target: &Target<'_>| target.loaded.scenario.path() == failure.scenario;
             let Some(index) = targets.iter().position(is_its) else { continue };
-            let place = self.0.join(name(failure));
-            let note = bundle(&self.0, &place, failure, &targets[index], index, &mut *fresh())
+            let place = self.folder.join(name(failure));
+            let note = bundle(&self.folder, &place, failure, &targets[index], index, &mut *fresh())
                 .with_context(|| format!("cannot write the bundle `{}`", place.display()))?;
             if let Some(note) = note {
                 differing.push(format!("{}: {note}", place.display()));
             }
             failure.bundle = Some(place.display().to_string());
         }
+        self.remove_earlier()?;
         Ok(differing)
     }
+
+    /// What was replaced since, by this sweep or by another one, has another mark.
+    fn remove_earlier(&self) -> Result<()> {
+        for (place, _) in self.earlier.iter().filter(|(place, mark)| mark_of(place).as_ref() == Some(mark)) {
+            // It is out of the way at once, and whole until then.
+            let aside = beside(&self.folder)?;
+            match fs::rename(place, aside.path().join("old")) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove `{}`", place.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bundles in a folder.
+fn marked(folder: &Path) -> Vec<(PathBuf, Mark)> {
+    let places = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    places.filter_map(|place| mark_of(&place).map(|mark| (place, mark))).collect()
+}
+
+/// The mark of a bundle.
+fn mark_of(place: &Path) -> Option<Mark> {
+    let file = fs::metadata(place.join(MARK)).ok()?;
+    Some((file.ino(), file.mtime(), file.mtime_nsec()))
 }
 
 /// The name of a failure's folder: readable, and different for different failures.
@@ -103,6 +143,7 @@ fn bundle(
 ) -> Result<Option<String>> {
     let new = beside(out)?;
     let folder = new.path();
+    fs::write(folder.join(MARK), "`dst sweep --out` made this folder, and the next one removes it.\n")?;
     fs::write(folder.join("scenario.toml"), target.loaded.scenario.source())?;
     // Half of a run's files would be none: they are put beside the others once all are there.
     let run = beside(folder)?;
@@ -190,6 +231,10 @@ fn beside(out: &Path) -> io::Result<TempDir> {
 
 /// Puts the new folder where the old one was. A folder cannot be renamed over another, so the old one steps aside first.
 fn replace(new: TempDir, place: &Path, out: &Path) -> io::Result<()> {
+    if place.exists() && mark_of(place).is_none() {
+        let why = format!("`{}` is there already, and no sweep made it", place.display());
+        return Err(io::Error::new(ErrorKind::AlreadyExists, why));
+    }
     for attempt in 1.. {
         let aside = beside(out)?;
         let old = aside.path().join("old");

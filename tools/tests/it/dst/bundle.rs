@@ -23,7 +23,8 @@ fn a_bundle_has_all_about_the_run() {
     assert_eq!(files(&dir).len(), 1, "one folder for one bug, and nothing else");
     assert!(bundle.file_name().unwrap().to_str().unwrap().starts_with("linearizable-"));
     let expected =
-        ["README.md", "frozen.toml", "history.jsonl", "report.json", "scenario.toml", "trace.txt"].map(str::to_owned);
+        [".dst-bundle", "README.md", "frozen.toml", "history.jsonl", "report.json", "scenario.toml", "trace.txt"]
+            .map(str::to_owned);
     let drawn = ["linearization.html", "linearization.json"].map(str::to_owned);
     assert_eq!(files(&bundle), expected.into_iter().chain(drawn).collect());
     let text = |name: &str| fs::read_to_string(bundle.join(name)).unwrap();
@@ -79,7 +80,10 @@ fn what_only_a_whole_sweep_shows_has_no_run_to_keep() {
     let out = tempfile::tempdir().unwrap();
     let ended = dst(&format!("sweep tests/others/unmet.toml --seeds 3 --json --out {}", out.path().display()));
     let bundle = ended.expect(Exit::BugFound).last()["failures"][0]["bundle"].as_str().unwrap().to_owned();
-    assert_eq!(files(Path::new(&bundle)), BTreeSet::from(["README.md", "scenario.toml"].map(str::to_owned)));
+    assert_eq!(
+        files(Path::new(&bundle)),
+        BTreeSet::from([".dst-bundle", "README.md", "scenario.toml"].map(str::to_owned))
+    );
     assert!(fs::read_to_string(Path::new(&bundle).join("README.md")).unwrap().contains("there is no run to keep"));
 }
 
@@ -99,6 +103,30 @@ fn nothing_is_left_where_nothing_failed() {
     let out = tempfile::tempdir().unwrap();
     dst(&format!("sweep tests/scenarios/calm.toml --seeds 2 --out {}", out.path().display())).expect(Exit::Held);
     assert_eq!(files(out.path()).len(), 0);
+}
+
+#[test]
+fn what_an_earlier_sweep_made_is_removed_and_nothing_else() {
+    let out = tempfile::tempdir().unwrap();
+    let sweep =
+        |scenario: &str| dst(&format!("sweep tests/{scenario} --seeds 20 --json --out {}", out.path().display()));
+    sweep("others/unmet.toml").expect(Exit::BugFound);
+    let stale = files(out.path());
+    assert_eq!(stale.len(), 1);
+    fs::create_dir(out.path().join("mine")).unwrap();
+    fs::write(out.path().join("notes.txt"), "mine").unwrap();
+    let last = sweep("scenarios/crash.toml").expect(Exit::BugFound).last();
+    let bundle = Path::new(last["failures"][0]["bundle"].as_str().unwrap()).to_owned();
+    let name = bundle.file_name().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(files(out.path()), BTreeSet::from([name, "mine".to_owned(), "notes.txt".to_owned()]));
+    sweep("scenarios/calm.toml").expect(Exit::Held);
+    assert_eq!(files(out.path()), BTreeSet::from(["mine", "notes.txt"].map(str::to_owned)));
+    // Not even one that is in the way.
+    fs::create_dir(&bundle).unwrap();
+    fs::write(bundle.join("notes.txt"), "mine").unwrap();
+    let ended = sweep("scenarios/crash.toml").expect(Exit::HarnessFailed);
+    assert!(ended.err.contains("is there already, and no sweep made it"), "{}", ended.err);
+    assert_eq!(files(&bundle), BTreeSet::from(["notes.txt".to_owned()]));
 }
 
 #[test]
