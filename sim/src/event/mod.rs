@@ -36,6 +36,21 @@ pub struct EventKind {
     pub module: &'static str,
 }
 
+impl EventKind {
+    /// Whether a field is a node, by its type as it is written in Rust.
+    pub(crate) fn is_node(kind: &str) -> bool {
+        let plain: String = kind.chars().filter(|c| !c.is_whitespace()).collect();
+        let plain = plain.strip_prefix("Option<").and_then(|rest| rest.strip_suffix('>')).unwrap_or(&plain);
+        plain.rsplit("::").next() == Some("NodeId")
+    }
+
+    /// Whether the field of that name is a node.
+    pub(crate) fn has_node(&self, field: &str) -> bool {
+        let types = self.fields.iter().zip(self.types);
+        types.into_iter().any(|(name, kind)| *name == field && EventKind::is_node(kind))
+    }
+}
+
 /// All event types of the program, collected by the linker.
 #[linkme::distributed_slice]
 pub static EVENTS: [EventKind];

@@ -32,6 +32,11 @@ impl Cluster {
         self.roster.nodes.len()
     }
 
+    /// The names of all nodes.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.roster.nodes.iter().map(|node| node.name.as_str())
+    }
+
     fn node(&self, node: usize) -> &NodeSpec {
         &self.roster.nodes[node]
     }

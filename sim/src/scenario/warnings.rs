@@ -16,7 +16,7 @@ use super::locate::{Item, find, key_at, table_at, target_span};
 use super::plan::{Action, DECLARED, FaultRule, Plan, What, When};
 use super::target::{Count, Target, Targets};
 use crate::base::Phase;
-use crate::event::EVENTS;
+use crate::event::{EVENTS, EventKind};
 use crate::fault::{Fault, Nemesis};
 use crate::net::LinkPatch;
 use crate::run::dose::{counted, counted_as};
@@ -342,7 +342,19 @@ impl Look<'_, '_> {
         for (field, wanted) in &when.fields {
             let Some(kind) = type_of(event, field) else { continue };
             let place = find(self.warnings.tree, span, |item| item == Item::Key(field));
-            self.note(place.unwrap_or_else(|| span.clone()), "where", !may_be(kind, wanted), || {
+            let place = place.unwrap_or_else(|| span.clone());
+            if let (true, Some(name)) = (EventKind::is_node(kind), wanted.as_str()) {
+                let names = || self.cluster.names();
+                let known = names().any(|known| known == name);
+                let help = suggest(name, "nodes", names());
+                self.note(place, "where", !known, || {
+                    Diagnostic::warning(format!("`{field}` is never {wanted}"))
+                        .label("no node of this scenario has that name")
+                        .help(help)
+                });
+                continue;
+            }
+            self.note(place, "where", !may_be(kind, wanted), || {
                 Diagnostic::warning(format!("`{field}` is never {wanted}"))
                     .label(format!("in `{}` it is {kind}", event.name))
                     .help("give it a value of that type")
@@ -397,9 +409,8 @@ fn may_be(kind: &str, value: &toml::Value) -> bool {
     let plain: String = kind.chars().filter(|c| !c.is_whitespace()).collect();
     let plain = plain.strip_prefix("Option<").and_then(|rest| rest.strip_suffix('>')).unwrap_or(&plain);
     match plain {
-        "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "isize" | "NodeId" => {
-            value.is_integer()
-        }
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "isize" => value.is_integer(),
+        _ if EventKind::is_node(kind) => value.is_integer(),
         "bool" => value.is_bool(),
         "String" | "&'staticstr" => value.is_str(),
         _ => true,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::Director;
 use crate::base::seed::Draw;
 use crate::base::{NodeId, glob_matches};
-use crate::event::{self, AnyEvent, EVENTS, Moment, Scope};
+use crate::event::{self, AnyEvent, EVENTS, EventKind, Moment, Scope};
 use crate::history;
 use crate::kernel;
 use crate::scenario::plan::Exact;
@@ -24,7 +24,7 @@ impl Director {
                 let director = Rc::downgrade(self);
                 event::subscribe(kind, "scenario", Scope::System, move |moment, event| {
                     if let Some(director) = director.upgrade() {
-                        director.matched(index, moment, Some(event));
+                        director.matched(index, moment, Some((kind, event)));
                     }
                     Ok(())
                 });
@@ -59,7 +59,7 @@ impl Director {
     }
 
     /// An event or an operation that a rule waits for, perhaps.
-    fn matched(&self, index: usize, moment: &Moment, event: Option<&dyn AnyEvent>) {
+    fn matched(&self, index: usize, moment: &Moment, event: Option<(&EventKind, &dyn AnyEvent)>) {
         let when = {
             let state = self.state.borrow();
             let rule = &state.rules[index];
@@ -71,11 +71,14 @@ impl Director {
                 None => return,
             }
         };
-        if let Some(event) = event
+        if let Some((kind, event)) = event
             && !when.fields.is_empty()
         {
             let fields = event.fields();
-            if !when.fields.iter().all(|(name, wanted)| fields.get(name).is_some_and(|found| same(found, wanted))) {
+            let is_wanted = |(name, wanted): (&String, &toml::Value)| {
+                fields.get(name).is_some_and(|found| same(found, wanted, kind.has_node(name)))
+            };
+            if !when.fields.iter().all(is_wanted) {
                 return;
             }
         }
@@ -197,9 +200,9 @@ impl Director {
 }
 
 /// A field's value and the wanted one; a node may be wanted by name.
-fn same(found: &toml::Value, wanted: &toml::Value) -> bool {
+fn same(found: &toml::Value, wanted: &toml::Value, is_node: bool) -> bool {
     match (found, wanted) {
-        (toml::Value::Integer(index), toml::Value::String(name)) => {
+        (toml::Value::Integer(index), toml::Value::String(name)) if is_node => {
             u16::try_from(*index).is_ok_and(|index| NodeId::new(index).name() == *name)
         }
         _ => found == wanted,

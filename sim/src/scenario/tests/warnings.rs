@@ -160,7 +160,7 @@ fn what_is_in_vain() {
         (
             "values of other types",
             fault(
-                "when = { event = \"pb.became_primary\", where = { view = \"2\", first = 1, who = \"server-0\", why = 3 } }\n\
+                "when = { event = \"pb.became_primary\", where = { view = \"2\", first = 1, who = \"servr-0\", why = 3 } }\n\
                  do = { pause = \"view\" }",
             ),
         ),
@@ -206,7 +206,7 @@ fn what_some_seed_does_is_not_in_vain() {
         fault("at = \"1s\"\nfor = \"1s\"\ndo = { one_of = [{ restart = \"view\" }, { pause = \"view\" }] }"),
         fault("enabled = { chance = 0.1 }\nat = \"1s\"\ndo = { crash = \"server-0\" }\n[expect.sweep]\ncrash = 1"),
         fault(
-            "when = { event = \"pb.became_primary\", where = { view = 2, first = true, who = 1, why = \"x\" } }\n\
+            "when = { event = \"pb.became_primary\", where = { view = 2, first = true, who = \"server-1\", why = \"x\" } }\n\
              do = { pause = \"view\" }",
         ),
         format!(
