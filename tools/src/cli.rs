@@ -48,6 +48,9 @@ pub enum Command {
     Worker,
 }
 
+/// The command by which this program starts its workers.
+pub const WORKER: &str = "worker";
+
 const EXAMPLES: &str = "\
 Examples:
   cargo dst list                                 list systems, scenarios and faults

@@ -3,7 +3,9 @@
 //! Text is written with colours. The streams strip the colours if the output is not a terminal, or `NO_COLOR` is set. A closed
 //! pipe (`| head`) is not an error: the command continues without output, because its exit code still matters.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anstream::{AutoStream, ColorChoice};
@@ -24,12 +26,24 @@ pub struct Console {
 }
 
 impl Console {
-    /// The process's own.
-    pub fn terminal() -> Console {
+    /// The process's own. From here on only the console writes to stdout: what the code of a system prints goes to stderr, and
+    /// cannot come between the lines of a machine's reader.
+    ///
+    /// # Errors
+    ///
+    /// If the process has no file descriptor left.
+    pub fn terminal() -> Result<Console> {
         let (out, err) = (io::stdout(), io::stderr());
         let (out_color, err_color) = (AutoStream::choice(&out), AutoStream::choice(&err));
         let live = err.is_terminal();
-        Console { live, ..Console::with(Box::new(out), out_color, Box::new(err), err_color) }
+        let own = File::from(out.as_fd().try_clone_to_owned().context("cannot keep stdout apart")?);
+        nix::unistd::dup2_stdout(&err).context("cannot keep stdout apart")?;
+        Ok(Console { live, ..Console::with(Box::new(own), out_color, Box::new(err), err_color) })
+    }
+
+    /// For a worker process, which prints nothing of its own: all that it prints is a system's.
+    pub fn of_worker() -> Console {
+        Console::new(io::stdout(), io::stderr())
     }
 
     /// Two other writers, which get no colour and no progress bar.

@@ -112,7 +112,14 @@ use worker::Workers;
 
 /// Runs the whole program with the process's arguments and terminal.
 pub fn main(systems: Vec<Box<dyn DynSystem>>) -> ExitCode {
-    run_with(std::env::args_os(), &systems, &Console::terminal(), Workers::Processes).into()
+    let args = || std::env::args_os();
+    let is_worker = args().nth(1).is_some_and(|command| command == cli::WORKER);
+    let console = if is_worker { Ok(Console::of_worker()) } else { Console::terminal() };
+    let exit = match &console {
+        Ok(console) => run_with(args(), &systems, console, Workers::Processes),
+        Err(error) => exit::explain(error, &Console::of_worker()),
+    };
+    exit.into()
 }
 
 /// Runs one command without worker processes. `args` begin with the program's name, like the arguments of a process.

@@ -16,6 +16,7 @@ use nix::sys::signal::Signal;
 use super::one::Task;
 use super::output::{Output, Shown};
 use super::protocol::{Inbox, Reply, Request, Setup, TaskText, frame, send};
+use crate::cli;
 use crate::console::Console;
 use crate::stop::Stop;
 
@@ -238,7 +239,7 @@ fn spawn(launch: &Launch, side: Side) -> io::Result<Process> {
     stream.set_read_timeout(Some(SLICE))?;
     let (pipe, writer) = io::pipe()?;
     let mut command = Command::new(&launch.program);
-    command.arg("worker").stdin(OwnedFd::from(theirs)).stdout(writer.try_clone()?).stderr(writer);
+    command.arg(cli::WORKER).stdin(OwnedFd::from(theirs)).stdout(writer.try_clone()?).stderr(writer);
     if side == Side::Second {
         command.envs(SECOND).current_dir("/");
     }

@@ -4,7 +4,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::{Ended, scenarios, sweep, sweep_with};
+use super::{Ended, dst, scenarios, sweep, sweep_with};
 
 /// Sweeps seeds 0 to 9, one of which ends like this, and checks that it alone does, with one job and with several.
 fn costs_one_seed(params: &str, flags: &str, signature: &str) -> Value {
@@ -195,6 +195,16 @@ fn after_enough_failures_nobody_waits_for_a_run_that_hangs() {
     let folder = scenarios(&[("s", "seeds = { abort = [0], hang = [1] }")]);
     let summary = sweep(&folder, "--seeds 8 --json --jobs 2 --fail-fast --timeout 1h").end().expect(1).summary();
     assert_eq!((&summary["runs"], &summary["failed"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn what_a_run_prints_is_not_between_the_lines_of_a_replay() {
+    let folder = scenarios(&[("s", "seeds = { print = [3] }")]);
+    for line in ["replay s.toml 3 --json", "replay s.toml 3 --json --trace"] {
+        let ended = dst(&folder, line).end().expect(0);
+        assert_eq!(ended.json().last().unwrap()["verdict"], "pass");
+        assert!(ended.err.iter().any(|line| line == "{\"type\":\"summary\",\"runs\":1000000}"), "{:?}", ended.err);
+    }
 }
 
 #[test]
