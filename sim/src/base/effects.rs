@@ -90,6 +90,10 @@ effects! {
     bad_reads => "disk.bad_reads",
     /// Operations that a client waited for when a server went down.
     ops_in_flight_at_crash => "ops_in_flight_at_crash",
+    /// Workloads that ended because their client went down.
+    clients_lost => "client.lost",
+    /// Workloads that began again because their client came back.
+    clients_restarted => "client.restarted",
     /// Wakes that were stalled because their node was paused.
     stalled => "cpu.stalled",
     /// Code-level fault points that fired.

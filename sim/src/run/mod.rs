@@ -11,12 +11,12 @@
 //! The run ends early at the first failure that is seen while it runs. Then everything is dropped, and the checks judge
 //! the history. A run in which nothing happened is a failure.
 
+mod clients;
 pub(crate) mod director;
 pub(crate) mod dose;
 pub(crate) mod report;
 pub(crate) mod timeline;
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -33,8 +33,9 @@ use crate::kernel::{self, CpuModel, panics};
 use crate::probe::ProbeKind;
 use crate::scenario::plan::{DECLARED, Frozen, What};
 use crate::scenario::{self, Plan, Scenario, ScenarioError};
-use crate::system::{self, ClientSlot, DynSystem, Instance, NodeSpec};
+use crate::system::{self, DynSystem, Instance, NodeSpec};
 use crate::trace::record::{Kind, Recorder};
+use clients::{Clients, Running};
 use director::{Director, deadlock};
 use report::{Outcome, Report};
 
@@ -125,29 +126,6 @@ struct Run<'a> {
     planted: Vec<String>,
     freeze: bool,
     history: bool,
-}
-
-/// Workloads of one phase: how many are not done, and how to stop them.
-#[derive(Clone, Default)]
-struct Running {
-    left: Rc<Cell<usize>>,
-    stop: Rc<Cell<bool>>,
-    /// The clients that have not finished.
-    clients: Rc<std::cell::RefCell<Vec<NodeId>>>,
-}
-
-/// Counts a workload as done when it ends in whichever way.
-struct Done(Running, NodeId);
-
-impl Drop for Done {
-    fn drop(&mut self) {
-        self.0.left.set(self.0.left.get() - 1);
-        let mut clients = self.0.clients.borrow_mut();
-        if let Some(at) = clients.iter().position(|client| *client == self.1) {
-            clients.remove(at);
-        }
-        kernel::with_running(|state| state.halted = true);
-    }
 }
 
 impl Run<'_> {
@@ -292,18 +270,19 @@ impl Run<'_> {
     ) -> Result<Option<u64>, RunError> {
         let table = &self.plan.run;
         let failed = || kernel::with(|state| !state.failures.is_empty());
-        let clients = instance.client_role();
+        let (role, workloads) = (instance.client_role(), Clients::default());
+        let start =
+            |phase, clients: &[NodeId]| workloads.start(phase, (self.scenario, self.plan), instance, nodes, clients);
         for (index, node) in nodes.iter().enumerate() {
             let id = NodeId::new(index as u16);
             let main =
                 instance.boot(&node.role, None).map_err(|error| self.scenario.system_error(self.plan, &error))?;
-            // A client has no code of its own: workloads are started on it.
-            host::set_main(id, Some(main.unwrap_or_else(|| Rc::new(|| Box::pin(async {})))));
+            host::set_main(id, Some(main.unwrap_or_else(|| workloads.main(id))));
             host::boot(id);
         }
-        let clients = system::of_role(nodes, clients.as_deref());
+        let clients = system::of_role(nodes, role.as_deref());
 
-        let setup = self.start(Phase::Setup, instance, nodes, &clients)?;
+        let setup = start(Phase::Setup, &clients)?;
         if setup.left.get() > 0 {
             phase("setup");
             self.wait(director, table.setup.nanos(), &setup, "setup");
@@ -314,7 +293,7 @@ impl Run<'_> {
 
         phase("main");
         director.begin_main(table.main.nanos());
-        let main = self.start(Phase::Main, instance, nodes, &clients)?;
+        let main = start(Phase::Main, &clients)?;
         let end = kernel::with(|state| state.now) + table.main.nanos();
         // A world that stands still is no deadlock yet: what is paused, held or down goes on after the heal.
         director.run_until(end, &|| false);
@@ -341,7 +320,7 @@ impl Run<'_> {
         }
         if has_final && !failed() {
             phase("final");
-            let last = self.start(Phase::Final, instance, nodes, &clients)?;
+            let last = start(Phase::Final, &clients)?;
             self.wait(director, left(kernel::with(|state| state.now)), &last, "final");
         }
         if !failed() && !history::peek(|history| clients.iter().any(|&node| history.has_ok_since(node, healed))) {
@@ -352,47 +331,6 @@ impl Run<'_> {
             });
         }
         Ok(Some(healed))
-    }
-
-    /// Starts the workloads of a phase, each on its clients.
-    fn start(
-        &self,
-        when: Phase,
-        instance: &Rc<dyn Instance>,
-        nodes: &[NodeSpec],
-        clients: &[NodeId],
-    ) -> Result<Running, RunError> {
-        let running = Running::default();
-        for table in self.plan.workloads.iter().filter(|workload| workload.phase == when) {
-            let on: Vec<NodeId> = match &table.on {
-                None => clients.to_vec(),
-                Some(on) => {
-                    let is_on = |node: &&NodeId| on.get_ref().names(&nodes[node.index()]);
-                    clients.iter().filter(is_on).copied().collect()
-                }
-            };
-            for (index, &node) in on.iter().enumerate() {
-                let args = table.args.as_ref().map(|args| args.get_ref().clone()).unwrap_or_default();
-                let slot = ClientSlot { index, count: on.len(), stop: running.stop.clone() };
-                let future = instance
-                    .workload(table.name.get_ref(), slot, args)
-                    .map_err(|error| self.scenario.workload_error(table, &error))?;
-                // A client that is down runs nothing.
-                if let Some(future) = future.filter(|_| kernel::with(|state| state.node(node).up)) {
-                    running.left.set(running.left.get() + 1);
-                    running.clients.borrow_mut().push(node);
-                    let done = Done(running.clone(), node);
-                    host::spawn_on(
-                        node,
-                        Box::pin(async move {
-                            let _done = done;
-                            future.await;
-                        }),
-                    );
-                }
-            }
-        }
-        Ok(running)
     }
 
     /// Waits until all of `running` are done; if they are not in time, the system is not live.

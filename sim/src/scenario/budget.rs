@@ -32,6 +32,24 @@ impl Cluster {
         self.roster.nodes.len()
     }
 
+    /// How many clients a target hits at most along with other nodes: of a zone, or of all nodes.
+    pub fn hit_along(&self, targets: &Targets) -> usize {
+        let clients = |nodes: Vec<usize>| nodes.into_iter().filter(|&node| self.is_client(node)).count();
+        let in_zone = |zone| clients(self.roster.in_zone(zone));
+        let zone = |name: &str| self.roster.zones().into_iter().find(|zone| format!("{ZONES}-{zone}") == name);
+        let hit = |target: &Target| match target {
+            Target::All => self.clients().count(),
+            Target::Name(name) => zone(name).map_or(0, in_zone),
+            Target::Random { count, of } if **of == Target::Name(ZONES.to_owned()) => {
+                let mut zones: Vec<usize> = self.roster.zones().into_iter().map(in_zone).collect();
+                zones.sort_unstable_by(|a, b| b.cmp(a));
+                zones.into_iter().take(count.of(self.roster.zones().len())).sum()
+            }
+            _ => 0,
+        };
+        targets.0.iter().map(hit).sum()
+    }
+
     /// The names of all nodes.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.roster.nodes.iter().map(|node| node.name.as_str())

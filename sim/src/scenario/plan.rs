@@ -88,6 +88,7 @@ impl Plan {
                     phase: suggested.phase,
                     on: suggested.on.as_deref().map(|on| Spanned::new(place.clone(), target(on))),
                     args: None,
+                    restart: false,
                 });
             }
         }
@@ -162,6 +163,9 @@ pub struct WorkloadTable {
     /// The workload's own arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Spanned<toml::Table>>,
+    /// Whether a client that went down runs it again when it is back, in the phase in which it runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restart: bool,
 }
 
 /// `[[fault]]`: what goes wrong, and when.

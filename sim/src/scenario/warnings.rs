@@ -187,8 +187,10 @@ impl Look<'_, '_> {
     fn fault(&mut self, fault: &Fault<Targets>, within: &Range<usize>) {
         match fault {
             Fault::Crash(targets) | Fault::Kill(targets) | Fault::Wipe(targets) => {
-                self.budget(fault.name(), targets, within)
+                self.budget(fault.name(), targets, within);
+                self.clients_too(fault.name(), targets, within);
             }
+            Fault::Restart(targets) => self.clients_too(fault.name(), targets, within),
             Fault::OneWay { from, to, .. } | Fault::Clog { from, to } | Fault::Link { from, to, .. } => {
                 let same = match (self.cluster.fixed(from), self.cluster.fixed(to)) {
                     (Some(from), Some(to)) => from.len() == 1 && from == to,
@@ -236,6 +238,22 @@ impl Look<'_, '_> {
             Nemesis::RollingRestart { nodes, .. } => self.one_by_one(nodes, within),
             Nemesis::Swizzle(_) => {}
         }
+    }
+
+    /// One that takes clients down along with servers, and their load for good.
+    fn clients_too(&mut self, name: &str, targets: &Targets, within: &Range<usize>) {
+        let hit = self.cluster.hit_along(targets);
+        let main = self.plan.workloads.iter().filter(|workload| workload.phase == Phase::Main);
+        let mut ends = main.filter(|workload| !workload.restart);
+        let all = self.cluster.clients().count();
+        let bad = hit > 0 && ends.next().is_some();
+        self.note(within.clone(), "clients", bad, || {
+            Diagnostic::warning(format!(
+                "a `{name}` takes {hit} of {all} clients down, and their workloads do not begin again"
+            ))
+            .label("the load gets less with each of them")
+            .help("name servers only, such as \"random(zone) & server\", or give the [[workload]] `restart = true`")
+        });
     }
 
     /// A rolling restart of nodes none of which may be down even alone.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sim::{Client, rand, time};
+use sim::{Client, node, rand, time};
 
 /// How fast a client works, and for how long. Arguments of a workload have it as three of their keys: see [`args!`](crate::args).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +22,15 @@ impl Pace {
         Duration::from_millis(self.deadline_ms)
     }
 
-    /// Performs one operation after another, each with its number from 1, with a pause for thought after each: until there were
+    /// Performs one operation after another, each with its number (from 1 in a client's first life), with a pause for thought after each: until there were
     /// enough, or the workload's phase is over.
     pub async fn run<P>(&self, cx: &Client<P>, mut operation: impl AsyncFnMut(u64)) {
+        // A client that was restarted numbers on where no life before it can have been: values are unique by their numbers.
+        let before = u64::from(node::incarnation() - 1) << 32;
         let mut number = 0;
         while cx.running() && (self.ops == 0 || number < self.ops) {
             number += 1;
-            operation(number).await;
+            operation(before + number).await;
             time::sleep(Duration::from_millis(rand::between(self.think_ms.0, self.think_ms.1))).await;
         }
     }

@@ -153,6 +153,7 @@ fn what_is_in_vain() {
         ("without a chance", fault("enabled = { chance = 0.0 }\nat = \"1s\"\ndo = { pause = \"view\" }")),
         ("a restart that lasts", fault("at = \"1s\"\nfor = \"1s\"\ndo = { restart = \"view\" }")),
         ("from a node to itself", at("{ one_way = { from = \"view\", to = \"view-0\" } }")),
+        ("clients of a zone", format!("{}[run]\nzones = 2\nmax_down = \"all\"\n", at("{ crash = \"random(zone)\" }"))),
         ("an empty side", at("{ partition = { groups = [\"server\", [\"server-0\", \"server-1\"], \"rest\"] } }")),
         ("an empty rest", at("{ partition = { groups = [[\"server\", \"view\"], \"client\", \"rest\"] } }")),
         ("one selector twice", at("{ partition = { groups = [\"primary\", \"primary\"] } }")),
@@ -196,7 +197,12 @@ fn what_some_seed_does_is_not_in_vain() {
             fault("name = \"fault-x\"\nat = \"1s\"\ndo = { pause = \"view\" }")
         ),
         at("{ crash = [\"primary\", \"backup\"] }"),
-        format!("{}[run]\nmax_down = \"all\"\n", at("{ crash = \"all\" }")),
+        format!(
+            "{}[run]\nmax_down = \"all\"\n",
+            at("{ crash = \"all\" }").replace(LOAD, &format!("{LOAD}restart = true\n"))
+        ),
+        format!("{}[run]\nmax_down = \"all\"\nzones = 2\n", at("{ crash = \"zone-1 & server\" }")),
+        format!("{}[run]\nmax_down = \"all\"\n", at("{ crash = \"client-0\" }")),
         format!("{}[run]\nmax_down = {{ one_of = [0, 1] }}\n", at("{ crash = \"view\" }")),
         at("{ one_way = { from = \"primary\", to = \"backup\" } }"),
         at("{ clog = { from = \"server\", to = \"server\" } }"),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::toy::{Toy, notes_of, passed, run, scenario};
 use sim::trace::record::{Kind, Record, Recorder};
-use sim::{Report, RunOptions};
+use sim::{Report, RunOptions, Scenario};
 
 /// What a run did, line by line, and its report.
 fn recorded(system: &str, run_table: &str, rules: &str) -> (Vec<Record>, Report) {
@@ -64,6 +64,31 @@ fn what_died_is_said_by_the_event() {
     assert_eq!(when("killed = true"), [500.0]);
     assert_eq!(when("killed = false, wiped = false"), [1000.0]);
     assert_eq!(when("wiped = true"), [1500.0]);
+}
+
+#[test]
+fn a_client_that_went_down_works_again_where_the_workload_says_so() {
+    let rules = |restart: bool| {
+        format!(
+            "restart = {restart}\n[[fault]]\nevery = \"1s\"\nfor = \"100ms\"\ndo = {{ crash = \"client-0\" }}\n\
+             [[workload]]\nname = \"probe\"\nphase = \"final\"\non = \"client-0\"\n"
+        )
+    };
+    let ops = |restart: bool| {
+        let text = format!(
+            "[system]\nname = \"toy\"\nclients = 1\n[run]\nmain = \"3s\"\nmax_down = \"all\"\n[[workload]]\nname = \"load\"\n{}",
+            rules(restart)
+        );
+        let report =
+            run(&Scenario::parse("toy.toml", &text).unwrap(), 1, RunOptions { freeze: true, ..RunOptions::default() });
+        assert_eq!(report.failure, None);
+        let frozen = Scenario::parse("frozen.toml", report.frozen.as_deref().unwrap()).unwrap();
+        assert_eq!(run(&frozen, 7, RunOptions::default()).world, report.world, "frozen");
+        (report.dose["client.lost"], report.dose.get("client.restarted").copied(), report.dose["ops_ok"])
+    };
+    let ((lost, _, few), (all_lost, restarted, many)) = (ops(false), ops(true));
+    assert_eq!((lost, all_lost, restarted), (1, 2, Some(2)));
+    assert!(many > 2 * few, "{many} {few}");
 }
 
 #[test]

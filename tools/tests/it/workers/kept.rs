@@ -64,9 +64,12 @@ fn a_run_that_dies_when_it_is_made_again_costs_its_trace_alone() {
         (files, fs::read_to_string(bundle.join("README.md")).unwrap())
     };
     let (all, _) = files("a bug");
-    assert_eq!(all, ["README.md", "frozen.toml", "history.jsonl", "report.json", "scenario.toml", "trace.txt"]);
+    assert_eq!(
+        all,
+        [".dst-bundle", "README.md", "frozen.toml", "history.jsonl", "report.json", "scenario.toml", "trace.txt"]
+    );
     let (some, readme) = files("only after other runs");
-    assert_eq!(some, ["README.md", "scenario.toml"]);
+    assert_eq!(some, [".dst-bundle", "README.md", "scenario.toml"]);
     assert!(readme.contains("The run could not be made again: the worker died"), "{readme}");
     assert!(ended.err.iter().any(|line| line.contains("could not be made again")), "{:?}", ended.err);
     assert_eq!(fs::read_dir(folder.path().join("bugs")).unwrap().count(), 3, "nothing is left beside the bundles");
