@@ -231,15 +231,16 @@ fn beside(out: &Path) -> io::Result<TempDir> {
 
 /// Puts the new folder where the old one was. A folder cannot be renamed over another, so the old one steps aside first.
 fn replace(new: TempDir, place: &Path, out: &Path) -> io::Result<()> {
-    if place.exists() && mark_of(place).is_none() {
-        let why = format!("`{}` is there already, and no sweep made it", place.display());
-        return Err(io::Error::new(ErrorKind::AlreadyExists, why));
-    }
     for attempt in 1.. {
         let aside = beside(out)?;
         let old = aside.path().join("old");
         // Another sweep may write to the same folder: what it takes away or puts there meanwhile is no error.
         let had_old = match fs::rename(place, &old) {
+            Ok(()) if mark_of(&old).is_none() => {
+                fs::rename(&old, place)?;
+                let why = format!("`{}` is there already, and no sweep made it", place.display());
+                return Err(io::Error::new(ErrorKind::AlreadyExists, why));
+            }
             Ok(()) => true,
             Err(error) if error.kind() == ErrorKind::NotFound => false,
             Err(error) => return Err(error),
@@ -309,7 +310,7 @@ mod tests {
         assert_eq!(note, None, "that it is not made again is as it should be");
         let mut files: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         files.sort();
-        assert_eq!(files, ["README.md", "scenario.toml"]);
+        assert_eq!(files, [MARK, "README.md", "scenario.toml"]);
         let readme = fs::read_to_string(place.join("README.md")).unwrap();
         for text in ["cargo dst replay x.toml 3", "it was not made again here", "last words"] {
             assert!(readme.contains(text), "{readme}");
@@ -327,6 +328,7 @@ mod tests {
                     for _ in 0..100 {
                         let new = beside(out).unwrap();
                         fs::write(new.path().join("file"), [writer]).unwrap();
+                        fs::write(new.path().join(MARK), "").unwrap();
                         replace(new, place, out).unwrap();
                     }
                 });
@@ -343,9 +345,11 @@ mod tests {
         for file in ["first", "second"] {
             let new = beside(out.path()).unwrap();
             fs::write(new.path().join(file), file).unwrap();
+            fs::write(new.path().join(MARK), "").unwrap();
             replace(new, &place, out.path()).unwrap();
-            let files: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-            assert_eq!(files, [file]);
+            let mut files: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            files.sort();
+            assert_eq!(files, [MARK, file]);
         }
         assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1, "nothing is left beside it");
     }
