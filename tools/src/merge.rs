@@ -35,6 +35,10 @@ pub fn run(args: &MergeArgs, registry: &Registry<'_>, console: &Console) -> Resu
     parts.sort_by_key(|part| part.shard.index);
     let unfinished: Vec<String> = parts.iter().filter_map(Part::unfinished).collect();
     let summary = Summary::merge(parts.into_iter().map(|part| part.summary).collect()).context("no shard to add up")?;
+    if args.expect_found && summary.planted.is_empty() {
+        let help = "give each shard `--planted NAME`, or leave out --expect-found";
+        return Err(BadInput::error("these shards searched for no planted bug", help));
+    }
     // What cannot be written must not hide what was found.
     let paged = pages.write(&summary);
     if args.json {

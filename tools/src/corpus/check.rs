@@ -6,6 +6,7 @@ use sim::Report;
 
 use super::entry::{Entry, PASS};
 use super::search::Search;
+use crate::sweep::planted;
 use crate::text;
 use crate::worker::{self, Maker, Run};
 
@@ -87,7 +88,7 @@ fn search(search: &Search<'_>, task: usize, maker: &mut dyn Maker) -> Result<Che
     let mut others: Vec<String> = Vec::new();
     for seed in 0..search.within {
         let report = worker::report(maker, Run { scenario: task, seed })?;
-        let found = report.violations().find(|failure| search.bug.is_broken_by(&failure.signature));
+        let found = planted::shown_by(search.bug, &report);
         if let Some(signature) = found.map(|failure| failure.signature.clone()) {
             let after = text::count(seed + 1, "seed");
             return Ok(Checked {

@@ -16,7 +16,7 @@ mod junit;
 mod markdown;
 pub(crate) mod pages;
 mod plan;
-mod planted;
+pub(crate) mod planted;
 mod pool;
 mod probes;
 mod progress;

@@ -86,6 +86,9 @@ fn shards_together_find_a_planted_bug_or_not() {
     };
     assert_eq!(merged("forgetful.stale"), Exit::Held);
     assert_eq!(merged("forgetful.harmless"), Exit::BugFound);
+    let (_folder, files) = shards("tests/scenarios/calm.toml --seeds 2", 2);
+    let ended = merge(&files, "--expect-found").expect(Exit::BadInput);
+    assert!(ended.err.contains("these shards searched for no planted bug"), "{}", ended.err);
     dst("sweep --seeds 2 --shard slice:1/2 --planted forgetful.stale --expect-found").expect(Exit::BadInput);
 }
 
