@@ -66,8 +66,8 @@ pub fn damaged_file(node: NodeId, path: &str) -> bool {
     kernel::with(|state| state.disks.of(node).is_file_damaged(path))
 }
 
-/// Whether a fault destroyed anything on a disk, or may have: a sector is damaged as [`damaged`] says it, a sync lied, or the
-/// disk was wiped and nothing was made durable on it since. For checks that cannot say which bytes they miss.
+/// Whether a fault destroyed anything on a disk, or may have: a sector is damaged as [`damaged`] says it, a sync lied, the
+/// disk was wiped and nothing was made durable on it since, or its settings let a sync lie or go astray now. For checks that cannot say which bytes they miss.
 pub fn damaged_disk(node: NodeId) -> bool {
     kernel::with(|state| state.is_disk_damaged(node))
 }

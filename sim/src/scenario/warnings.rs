@@ -234,8 +234,14 @@ impl Look<'_, '_> {
         match nemesis {
             Nemesis::Halves(targets) => self.enough("halves", targets, 2, within),
             Nemesis::Bridge(targets) => self.enough("bridge", targets, 3, within),
-            Nemesis::CrashLoop { nodes, .. } => self.budget(nemesis.name(), nodes, within),
-            Nemesis::RollingRestart { nodes, .. } => self.one_by_one(nodes, within),
+            Nemesis::CrashLoop { nodes, .. } => {
+                self.budget(nemesis.name(), nodes, within);
+                self.clients_too(nemesis.name(), nodes, within);
+            }
+            Nemesis::RollingRestart { nodes, .. } => {
+                self.one_by_one(nodes, within);
+                self.clients_too(nemesis.name(), nodes, within);
+            }
             Nemesis::Swizzle(_) => {}
         }
     }

@@ -22,11 +22,13 @@ impl Pace {
         Duration::from_millis(self.deadline_ms)
     }
 
-    /// Performs one operation after another, each with its number (from 1 in a client's first life), with a pause for thought after each: until there were
+    /// Performs one operation after another, each with its number (from 1 in a client's first life), with a pause for thought
+    /// after each: until there were
     /// enough, or the workload's phase is over.
     pub async fn run<P>(&self, cx: &Client<P>, mut operation: impl AsyncFnMut(u64)) {
         // A client that was restarted numbers on where no life before it can have been: values are unique by their numbers.
-        let before = u64::from(node::incarnation() - 1) << 32;
+        // They stay below 2^32, above which some workloads put the number of the client.
+        let before = u64::from(node::incarnation() - 1) << 20;
         let mut number = 0;
         while cx.running() && (self.ops == 0 || number < self.ops) {
             number += 1;

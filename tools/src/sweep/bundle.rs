@@ -65,7 +65,7 @@ impl Out {
     }
 
     /// Writes a bundle for each failure, its run made in a fresh process, and notes in the summary where it is. Those of earlier
-    /// sweeps are removed. Returns what did not come out the same again, one line each.
+    /// sweeps are removed, unless this one is a shard or was interrupted. Returns what did not come out the same again, one line each.
     ///
     /// # Errors
     ///
@@ -88,7 +88,10 @@ impl Out {
             }
             failure.bundle = Some(place.display().to_string());
         }
-        self.remove_earlier()?;
+        // A shard, or half a sweep, does not replace a whole one.
+        if summary.shard.is_none() && !summary.interrupted {
+            self.remove_earlier()?;
+        }
         Ok(differing)
     }
 

@@ -113,6 +113,8 @@ fn what_an_earlier_sweep_made_is_removed_and_nothing_else() {
     sweep("others/unmet.toml").expect(Exit::BugFound);
     let stale = files(out.path());
     assert_eq!(stale.len(), 1);
+    sweep("scenarios/calm.toml --shard slice:1/2").expect(Exit::Held);
+    assert_eq!(files(out.path()), stale, "a shard replaces nothing");
     fs::create_dir(out.path().join("mine")).unwrap();
     fs::write(out.path().join("notes.txt"), "mine").unwrap();
     let last = sweep("scenarios/crash.toml").expect(Exit::BugFound).last();
