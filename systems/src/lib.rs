@@ -13,6 +13,7 @@
 //! | [`primary_backup`] | a key/value store on a primary and a backup, with a view service that assigns the roles |
 //! | [`journal`] | records on one disk: the system that proves the storage library |
 //! | [`kv`] | a key/value store on Raft |
+//! | [`shardkv`] | a sharded key/value store: groups that own shards, and a controller that balances them |
 //! | [`lock`] | a lock service on Raft, with leases and fencing tokens: the template of a system on [`rsm`] |
 //! | [`kit`] | a library for clients: sessions, retries, the pace of workloads |
 //! | [`storage`] | a library: a write-ahead log, snapshot files, and a state that is kept in both |
@@ -26,6 +27,7 @@ pub mod lock;
 pub mod primary_backup;
 pub mod raft;
 pub mod rsm;
+pub mod shardkv;
 pub mod storage;
 
 /// All systems, as the tools take them.
@@ -35,6 +37,7 @@ pub fn all() -> Vec<Box<dyn sim::DynSystem>> {
         Box::new(journal::Journal),
         Box::new(raft::RaftLog),
         Box::new(kv::Kv),
+        Box::new(shardkv::ShardKv),
         Box::new(lock::Lock),
     ]
 }

@@ -7,7 +7,7 @@ use sim::time::Instant;
 use sim::{OpError, always, buggify, planted, sometimes, time};
 
 use super::server;
-use super::store::{Answer, Command, Query, Reply, Store};
+use super::store::{Answer, Command, Query, Store};
 use super::system::Params;
 use crate::rsm::{self, Patience};
 
@@ -39,8 +39,6 @@ impl Clerk {
                 self.scan_in_pages(from, to, limit, anywhere, deadline).await
             }
             StoreOp::Scan { from, to, limit } => self.query(Query::Scan(from, to, limit), anywhere, deadline).await,
-            StoreOp::Put { key, value } => self.execute(Command::Put(key, value), deadline).await,
-            StoreOp::Append { key, value } => self.execute(Command::Append(key, value), deadline).await,
             StoreOp::Cas { key, expected, new } if planted!("kv.swap-in-two-steps") => {
                 match self.query(Query::Get(key.clone()), anywhere, deadline).await {
                     Ok(StoreRet::Value(value)) if value == expected => {
@@ -53,29 +51,16 @@ impl Clerk {
                     other => other,
                 }
             }
-            StoreOp::Cas { key, expected, new } => self.execute(Command::Cas(key, expected, new), deadline).await,
-            StoreOp::Delete { key } => self.execute(Command::Delete(key), deadline).await,
+            op => self.execute(Command::of(&op).expect("what does not read writes"), deadline).await,
         }
     }
 
     async fn execute(&mut self, command: Command, deadline: Instant) -> Result<StoreRet, OpError> {
-        let fits: fn(Reply) -> bool = match &command {
-            Command::Put(..) | Command::Append(..) => |reply| matches!(reply, Reply::Done),
-            Command::Cas(..) => |reply| matches!(reply, Reply::Swapped(_)),
-            Command::Delete(_) => |reply| matches!(reply, Reply::Deleted(_)),
-        };
-        match self.0.execute(command, deadline).await {
-            Ok(Reply::Refused) => Err(OpError::Failed),
+        match self.0.execute(command.clone(), deadline).await {
             Ok(reply) => {
-                always!(fits(reply), "kv.reply-fits", "{reply:?} is no reply to it");
-                if !fits(reply) {
-                    return Err(OpError::Unknown);
-                }
-                Ok(match reply {
-                    Reply::Swapped(swapped) => StoreRet::Swapped(swapped),
-                    Reply::Deleted(deleted) => StoreRet::Deleted(deleted),
-                    _ => StoreRet::Done,
-                })
+                let fits = command.is_answered_by(reply);
+                always!(fits, "kv.reply-fits", "{reply:?} is no reply to it");
+                if fits { reply.result() } else { Err(OpError::Unknown) }
             }
             Err(OpError::Unknown) if planted!("kv.unknown-reported-as-failed") => Err(OpError::Failed),
             Err(error) => {

@@ -1,9 +1,11 @@
 //! What is replicated: the map, and how much there may be of it.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
-use sim::{reachable, sometimes};
+use sim::models::{StoreOp, StoreRet};
+use sim::{OpError, reachable, sometimes};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::rsm::{At, StateMachine};
@@ -20,7 +22,7 @@ pub struct Limits {
 }
 
 /// What a pair takes beside its bytes: two lengths.
-const PAIR: usize = 16;
+pub const PAIR: usize = 16;
 
 /// What changes the map.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +37,35 @@ pub enum Command {
     Delete(String),
 }
 
+impl Command {
+    /// The command of an operation; none if the operation only reads.
+    pub fn of(op: &StoreOp) -> Option<Command> {
+        Some(match op.clone() {
+            StoreOp::Put { key, value } => Command::Put(key, value),
+            StoreOp::Append { key, value } => Command::Append(key, value),
+            StoreOp::Cas { key, expected, new } => Command::Cas(key, expected, new),
+            StoreOp::Delete { key } => Command::Delete(key),
+            StoreOp::Get { .. } | StoreOp::Scan { .. } => return None,
+        })
+    }
+
+    /// Whether it may have that reply.
+    pub fn is_answered_by(&self, reply: Reply) -> bool {
+        match self {
+            Command::Put(..) | Command::Append(..) => matches!(reply, Reply::Done | Reply::Refused),
+            Command::Cas(..) => matches!(reply, Reply::Swapped(_) | Reply::Refused),
+            Command::Delete(_) => matches!(reply, Reply::Deleted(_)),
+        }
+    }
+
+    /// The key that it is about.
+    pub fn key(&self) -> &str {
+        match self {
+            Command::Put(key, _) | Command::Append(key, _) | Command::Cas(key, ..) | Command::Delete(key) => key,
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
@@ -46,6 +77,22 @@ pub enum Reply {
     Deleted(bool),
     /// Nothing is done: the store would hold more than it may.
     Refused,
+}
+
+impl Reply {
+    /// What a client's operation came to.
+    ///
+    /// # Errors
+    ///
+    /// [`OpError::Failed`] if the command was refused, and did nothing.
+    pub fn result(self) -> Result<StoreRet, OpError> {
+        match self {
+            Reply::Done => Ok(StoreRet::Done),
+            Reply::Swapped(swapped) => Ok(StoreRet::Swapped(swapped)),
+            Reply::Deleted(deleted) => Ok(StoreRet::Deleted(deleted)),
+            Reply::Refused => Err(OpError::Failed),
+        }
+    }
 }
 
 /// What asks about the map.
@@ -88,8 +135,14 @@ impl Store {
         self.bytes
     }
 
+    /// The pairs with a key behind that one, in ascending order: all of them if it is none.
+    pub fn pairs_after(&self, key: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
+        let after = key.map_or(Bound::Unbounded, Bound::Excluded);
+        self.map.range::<str, _>((after, Bound::Unbounded)).map(|(key, value)| (&**key, &**value))
+    }
+
     /// Gives `key` the value `value`, if there is room for it.
-    fn set(&mut self, key: String, value: String, done: Reply) -> Reply {
+    pub fn set(&mut self, key: String, value: String, done: Reply) -> Reply {
         let before = self.map.get(&key).map_or(0, |value| PAIR + key.len() + value.len());
         let after = self.bytes - before + PAIR + key.len() + value.len();
         if value.len() > self.limits.value || after > self.limits.total {

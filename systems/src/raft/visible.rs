@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use sim::NodeId;
+use sim::{GroupId, NodeId};
 use sim::event::{Crashed, Moment};
 use sim::metric::{Consistency, InOrder, Spans, Watch};
 
@@ -26,23 +26,29 @@ pub struct ByMembers {
     membership: Option<Index>,
 }
 
+/// A fold with the members of one Raft group, or of several.
+pub trait Groups {
+    /// The members of that group. A fold that is declared per group has those of one group only.
+    fn members_of(&mut self, group: GroupId) -> &mut ByMembers;
+}
+
 impl ByMembers {
     /// Follows the memberships and disks of a Raft group. The caller reports applied entries and their operations
     /// ([`ByMembers::applied`]).
-    pub fn follow<T: Consistency + AsMut<ByMembers>>(on: &mut Watch<T>) {
+    pub fn follow<T: Consistency + Groups>(on: &mut Watch<T>) {
         on.event::<Members>(|this, spans, moment, event| {
             if event.base {
                 let all = [&event.incoming, &event.outgoing, &event.learners];
-                this.as_mut().members(spans, moment, event.index, all);
+                this.members_of(moment.group).members(spans, moment, event.index, all);
             }
         });
         on.event::<MembersApplied>(|this, spans, moment, event| {
             let all = [&event.incoming, &event.outgoing, &event.learners];
-            this.as_mut().members(spans, moment, event.index, all);
+            this.members_of(moment.group).members(spans, moment, event.index, all);
         });
         on.event::<Crashed>(|this, _, moment, event| {
             if event.wiped {
-                this.as_mut().log.lost(moment.node);
+                this.members_of(moment.group).log.lost(moment.node);
             }
         });
     }
@@ -73,8 +79,8 @@ fn node_of(id: Id) -> NodeId {
 #[derive(Default)]
 pub struct AppliedByAll(ByMembers);
 
-impl AsMut<ByMembers> for AppliedByAll {
-    fn as_mut(&mut self) -> &mut ByMembers {
+impl Groups for AppliedByAll {
+    fn members_of(&mut self, _: GroupId) -> &mut ByMembers {
         &mut self.0
     }
 }

@@ -108,6 +108,27 @@ impl<S: StateMachine> Client<S> {
         result.await.unwrap_or(Err(OpError::Unknown))
     }
 
+    /// Has a command executed that belongs to no session, at least once. The request may also be executed again later, so the
+    /// state machine must know it by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`OpError::Failed`] if the command is too large, so it certainly was not executed. [`OpError::Unknown`] when the deadline
+    /// has passed.
+    pub async fn command(&mut self, command: S::Command, deadline: Instant) -> Result<S::Reply, OpError> {
+        let request = service::Request::Client(Request::Command(command));
+        let result = retry(deadline, self.pause(), async || {
+            match self.attempt(self.route.next(), &request, deadline).await {
+                Some(Reply::Done(Outcome::Executed(reply))) => return ControlFlow::Break(Ok(reply)),
+                Some(Reply::TooLarge) => return ControlFlow::Break(Err(OpError::Failed)),
+                Some(Reply::Elsewhere(leader)) => self.redirect(leader),
+                Some(_) | None => self.route.anywhere(),
+            }
+            ControlFlow::Continue(())
+        });
+        result.await.unwrap_or(Err(OpError::Unknown))
+    }
+
     /// Has a query answered, by the leader.
     ///
     /// # Errors
@@ -165,7 +186,7 @@ impl<S: StateMachine> Client<S> {
 
     async fn attempt(&self, server: Addr, request: &service::Request<S>, deadline: Instant) -> Option<Reply<S>> {
         let timeout = self.patience.attempt.min(deadline - time::now());
-        let is_command = matches!(request, service::Request::Client(Request::Execute { .. }));
+        let is_command = matches!(request, service::Request::Client(Request::Execute { .. } | Request::Command(_)));
         if is_command && buggify!("rsm.request-sent-twice") {
             let _ = rpc::send::<Service<S>>(server, request);
         }

@@ -13,6 +13,8 @@
 //!   snapshots. A repeated request gets the reply of the first execution, as long as the command is the session's latest. If the
 //!   session has expired, or a later command of it was executed, the command is not executed and the client gets an error.
 //! - [`Client::execute`] has one of three results: executed (with the reply), not executed, or unknown.
+//! - A command without a session ([`Client::command`]) is executed as often as it arrives. This is for state machines that know a
+//!   repeated command by themselves, such as those whose sessions move from one group of replicas to another.
 //! - Queries are linearizable with each of the three [`Reads`].
 //! - A task on the leader ([`Leadership`]) sees each loss of leadership, and stops acting in a term that is over as soon as its
 //!   server can know.
@@ -70,7 +72,7 @@ pub use client::{Client, Patience};
 pub use leadership::{Leadership, Stopped};
 pub use replica::{Options, Reads, Replica, SubmitError, raft_config};
 pub use session::{Limits, Outcome, Request, Sessions};
-pub use visible::ExecutedByAll;
+pub use visible::{Executed, ExecutedByAll};
 
 use crate::raft::Index;
 use crate::storage::StorageError;
@@ -107,6 +109,16 @@ pub trait StateMachine: Data {
 
     /// Answers a query.
     fn query(&self, query: &Self::Query) -> Self::Answer;
+
+    /// What the leader replies to a command without a session instead of putting it into the log, by the state that it has applied:
+    /// a command that would be refused needs no entry. The default is to refuse nothing.
+    ///
+    /// This saves work, and decides nothing: what is refused when it arrives may be accepted when it is sent again, and what is
+    /// accepted here must be judged again by [`StateMachine::apply`], since other commands come between.
+    fn refuses(&self, command: &Self::Command) -> Option<Self::Reply> {
+        let _ = command;
+        None
+    }
 
     /// Writes the state into a snapshot. Nothing is applied meanwhile, so this should do nothing but write; queries are answered.
     ///

@@ -228,6 +228,11 @@ impl<S: StateMachine> Replica<S> {
         if buggify!("rsm.needless-refusal") {
             return Err(SubmitError::NotLeader { leader: None });
         }
+        if let Request::Command(command) = &request
+            && let Some(reply) = self.peek(|state| state.state().refuses(command))
+        {
+            return Ok(Outcome::Executed(reply));
+        }
         let speculated = self.speculate(&request);
         let entry = Stamped { at: self.log_time(), request };
         let bytes = codec::encode(&entry).ok().filter(|bytes| bytes.len() <= LARGEST).ok_or(SubmitError::TooLarge)?;

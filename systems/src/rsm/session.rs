@@ -45,7 +45,7 @@ impl<S: StateMachine> Stamped<S> {
     pub fn command_of(&self) -> Option<(u64, u64)> {
         match self.request {
             Request::Execute { session, number, .. } => Some((session, number)),
-            Request::Open | Request::Query(_) => None,
+            Request::Open | Request::Query(_) | Request::Command(_) => None,
         }
     }
 }
@@ -67,6 +67,8 @@ pub enum Request<S: StateMachine> {
     },
     /// Answer a query.
     Query(S::Query),
+    /// Execute a command that belongs to no session, as often as it comes: the state machine itself knows a repeated command.
+    Command(S::Command),
 }
 
 /// The outcome of a request.
@@ -215,6 +217,10 @@ impl<S: StateMachine> Sessions<S> {
             }
             Request::Execute { session, number, command } => self.execute(at, session, number, command),
             Request::Query(query) => Outcome::Answered(self.state.query(&query)),
+            Request::Command(command) => {
+                self.head.executed += 1;
+                Outcome::Executed(self.state.apply(at, command))
+            }
         }
     }
 

@@ -7,18 +7,19 @@ use sim::GroupId;
 use sim::metric::{self, Consistency, Watch};
 
 use crate::raft::Index;
-use crate::raft::visible::ByMembers;
+use crate::raft::visible::{ByMembers, Groups};
 
 /// A client begins a command.
 struct Begun {
     key: u64,
 }
 
-/// A replica has executed everything up to an index.
-struct Executed {
-    index: Index,
-    /// The command there, if it is one.
-    key: Option<u64>,
+/// A note to metrics: a replica has executed everything up to an index.
+pub struct Executed {
+    /// The index in the log of the group.
+    pub index: Index,
+    /// The command there, if it is one of a session.
+    pub key: Option<u64>,
 }
 
 /// Which command: sessions are numbered by the log, and commands within a session.
@@ -40,8 +41,8 @@ pub(super) fn executed(group: GroupId, index: Index, command: Option<(u64, u64)>
 #[derive(Default)]
 pub struct ExecutedByAll(ByMembers);
 
-impl AsMut<ByMembers> for ExecutedByAll {
-    fn as_mut(&mut self) -> &mut ByMembers {
+impl Groups for ExecutedByAll {
+    fn members_of(&mut self, _: GroupId) -> &mut ByMembers {
         &mut self.0
     }
 }

@@ -1,0 +1,133 @@
+//! The events of the sharded store. Replicas observe what they apply, so each entry of a log is observed once by each replica, and
+//! again by one that applies it again after a restart: `index` tells the first time from the others.
+
+use sim::event;
+
+use super::config::{Cause, Config};
+use super::{Gid, ShardId};
+
+event! {
+    /// The controller made a configuration.
+    "shardkv.configured" => pub struct Configured {
+        /// The index of its entry in the controller's log; 0 for the first configuration.
+        pub index: u64,
+        /// Its number.
+        pub number: u64,
+        /// What it was made for.
+        pub cause: Cause,
+        /// The groups.
+        pub gids: Vec<Gid>,
+        /// The weight of each group.
+        pub weights: Vec<u32>,
+        /// The owner of each shard; 0 if there is none.
+        pub owners: Vec<Gid>,
+    }
+
+    /// The controller took a report into account.
+    "shardkv.load_reported" => pub struct LoadReported {
+        /// The index of its entry in the controller's log.
+        pub index: u64,
+        /// The group that reported.
+        pub gid: Gid,
+        /// How many operations the group served.
+        pub ops: u64,
+    }
+
+    /// A replica has adopted a configuration.
+    "shardkv.adopted" => pub struct Adopted {
+        /// The index of the entry.
+        pub index: u64,
+        /// The number of the configuration.
+        pub config: u64,
+    }
+
+    /// A replica does not serve a shard any more, which another group owns now. From here on its contents do not change.
+    "shardkv.gave_up" => pub struct GaveUp {
+        /// The index of the entry.
+        pub index: u64,
+        /// The number of the configuration by which it moves.
+        pub config: u64,
+        /// The shard.
+        pub shard: ShardId,
+        /// The new owner.
+        pub to: Gid,
+        /// A hash of its contents: keys, values and sessions.
+        pub hash: u64,
+    }
+
+    /// A replica has received a part of a shard.
+    "shardkv.chunk" => pub struct ChunkInstalled {
+        /// The index of the entry.
+        pub index: u64,
+        /// The number of the configuration by which it moves.
+        pub config: u64,
+        /// The shard.
+        pub shard: ShardId,
+        /// How many keys are new.
+        pub keys: u64,
+    }
+
+    /// A replica serves a shard from now on.
+    "shardkv.installed" => pub struct Installed {
+        /// The index of the entry.
+        pub index: u64,
+        /// The number of the configuration by which it came.
+        pub config: u64,
+        /// The shard.
+        pub shard: ShardId,
+        /// A hash of its contents, as in `shardkv.gave_up`; 0 for a shard that nobody owned before, which is empty.
+        pub hash: u64,
+    }
+
+    /// A replica has deleted a shard that it had given up.
+    "shardkv.forgot" => pub struct Forgot {
+        /// The index of the entry.
+        pub index: u64,
+        /// The number of the configuration by which it moved.
+        pub config: u64,
+        /// The shard.
+        pub shard: ShardId,
+    }
+
+    /// A replica has executed a client's command.
+    "shardkv.served" => pub struct Served {
+        /// The index of the entry.
+        pub index: u64,
+        /// The configuration by which the group owns the shard.
+        pub config: u64,
+        /// The shard.
+        pub shard: ShardId,
+    }
+
+    /// A server has answered a client's read.
+    "shardkv.read" => pub struct ReadServed {
+        /// The configuration by which the group owns the shard.
+        pub config: u64,
+        /// The shard.
+        pub shard: ShardId,
+    }
+
+    /// What a group holds after everything has come to rest, as one of its servers says.
+    "shardkv.settled" => pub struct Settled {
+        /// The group.
+        pub gid: Gid,
+        /// The configuration that it has adopted.
+        pub config: u64,
+        /// The shards that it holds, served or not.
+        pub held: Vec<ShardId>,
+    }
+}
+
+impl Configured {
+    /// Of a configuration that the entry at `index` made.
+    pub(super) fn of(index: u64, config: &Config) -> Configured {
+        Configured {
+            index,
+            number: config.number,
+            cause: config.cause,
+            gids: config.groups.keys().copied().collect(),
+            weights: config.groups.values().copied().collect(),
+            owners: config.owners.iter().map(|owner| owner.unwrap_or(0)).collect(),
+        }
+    }
+}
