@@ -10,7 +10,9 @@ use sim::event::{Moment, On};
 use sim::{GroupId, NodeId};
 
 use super::config::{Cause, fewest_moves, share};
-use super::events::{Adopted, Configured, Forgot, GaveUp, Installed, LoadReported, ReadServed, Served, Settled};
+use super::events::{
+    Adopted, Configured, Forgot, GaveUp, Installed, LoadMoved, LoadReported, ReadServed, Served, Settled,
+};
 use super::{Gid, ShardId};
 
 /// Tells what the first replica of a group applies from what others apply again.
@@ -218,6 +220,37 @@ impl Invariant for LoadCountedOnce {
                 true => Ok(()),
                 false => {
                     let text = format!("group {} has reported {reported} operations, and served {served}", event.gid);
+                    Err(Violation::new(text))
+                }
+            }
+        });
+    }
+}
+
+/// The controller moves no more shards by load within a minute than it may.
+#[derive(Default)]
+pub struct MovesBounded {
+    first: First,
+    moved_ns: Vec<u64>,
+}
+
+/// A minute of the log's time is at least as long, up to the drift of clocks.
+const MINUTE_NS: u64 = 60_000_000_000 / 10 * 9;
+
+impl Invariant for MovesBounded {
+    const NAME: &'static str = "moves-bounded";
+
+    fn subscribe(on: &mut On<Self>) {
+        on.event::<LoadMoved>(|this, moment, event| {
+            if !this.first.is_first(moment, event.index) {
+                return Ok(());
+            }
+            this.moved_ns.retain(|at| moment.at_ns - at < MINUTE_NS);
+            this.moved_ns.push(moment.at_ns);
+            match this.moved_ns.len() as u64 <= event.most {
+                true => Ok(()),
+                false => {
+                    let text = format!("moves {} shards by load within a minute", this.moved_ns.len());
                     Err(Violation::new(text))
                 }
             }

@@ -110,7 +110,9 @@ fn balance(owners: &[Option<Gid>], groups: &BTreeMap<Gid, u32>) -> Vec<Option<Gi
     // Where shares are no whole numbers, some groups own one shard more: first those that own it already, since nothing moves then.
     let mut quota: BTreeMap<Gid, usize> = BTreeMap::new();
     let mut may_own_more: Vec<(bool, std::cmp::Reverse<u64>, Gid)> = Vec::new();
+    let equal = planted!("shardkv.weights-ignored").then_some((1, groups.len() as u64));
     for (&gid, &weight) in groups {
+        let (weight, total) = equal.unwrap_or((weight, total));
         let (least, is_rounded) = share(owners.len(), weight, total);
         quota.insert(gid, least);
         if is_rounded {

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sim::{observe, planted, reachable};
+use sim::{node, observe, planted, reachable};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::config::{Cause, Config};
-use super::events::{Configured, LoadReported};
+use super::events::{Configured, LoadMoved, LoadReported};
 use super::load::{Loads, Policy, Report};
 use super::{Gid, ShardId};
 use crate::rsm::{At, StateMachine};
@@ -166,8 +166,12 @@ impl Controller {
         Ok(latest.rebalanced(cause, groups))
     }
 
-    fn configure(&mut self, at: &At, config: Config) -> Reply {
+    fn configure(&mut self, at: &At, mut config: Config) -> Reply {
         let number = config.number;
+        if planted!("shardkv.replicas-balance-differently") && node::this().index().is_multiple_of(2) {
+            // As if its replicas went through a hash map, each in its own order.
+            config.owners.reverse();
+        }
         observe!(Configured::of(at.index, &config));
         self.configs.push(config);
         Reply::Configured(number)
@@ -200,6 +204,8 @@ impl StateMachine for Controller {
                 };
                 let next = latest.moved(Cause::Load, shard, to);
                 self.loads.moved(at.now);
+                let most = self.policy.moves_per_minute as u64;
+                observe!(LoadMoved { index: at.index, shard, to, most });
                 self.configure(at, next)
             }
         }

@@ -33,6 +33,18 @@ event! {
         pub ops: u64,
     }
 
+    /// The controller moves a shard away from a group with too much load.
+    "shardkv.load_moved" => pub struct LoadMoved {
+        /// The index of its entry in the controller's log.
+        pub index: u64,
+        /// The shard.
+        pub shard: ShardId,
+        /// The new owner.
+        pub to: Gid,
+        /// How many such moves there may be within a minute.
+        pub most: u64,
+    }
+
     /// A replica has adopted a configuration.
     "shardkv.adopted" => pub struct Adopted {
         /// The index of the entry.

@@ -187,7 +187,7 @@ impl Group {
             Some(Held::Serving(_)) => None,
             Some(Held::Arriving(..)) if planted!("shardkv.served-before-arrival") => None,
             Some(Held::Arriving(..)) => Some(NotServed::Arriving),
-            Some(Held::Leaving(..)) if planted!("shardkv.served-after-giving-up") => None,
+            Some(Held::Leaving(..)) if planted!("shardkv.commands-after-giving-up") => None,
             Some(Held::Leaving(..)) | None => Some(NotServed::WrongGroup(self.config.number)),
         }
     }
@@ -279,7 +279,7 @@ impl Group {
         let is_current = config == self.config.number;
         match self.held.get_mut(&shard) {
             Some(Held::Arriving(contents, next)) if is_current => {
-                if next == from || planted!("shardkv.chunk-applied-twice") {
+                if next == from {
                     observe!(ChunkInstalled { index: at.index, config, shard, keys: chunk.keys() });
                     let after = chunk.next.clone();
                     contents.install(chunk, at.now);
@@ -290,6 +290,9 @@ impl Group {
                 } else {
                     reachable!("shardkv: a part of a shard arrives twice");
                 }
+            }
+            Some(Held::Serving(contents)) if is_current && planted!("shardkv.late-part-installed") => {
+                contents.install(chunk, at.now);
             }
             _ => reachable!("shardkv: a part of a shard arrives that is installed or not expected yet"),
         }
@@ -305,7 +308,10 @@ impl Group {
     /// Once it says that a shard is installed, it says so for ever, whatever becomes of the shard.
     fn progress(&self, config: u64, shard: ShardId) -> Progress {
         if config > self.config.number {
-            return Progress::Behind;
+            return match planted!("shardkv.behind-taken-for-installed") {
+                true => Progress::Installed,
+                false => Progress::Behind,
+            };
         }
         match self.held.get(&shard) {
             Some(Held::Arriving(_, next)) if config == self.config.number => Progress::At(next.clone()),
@@ -314,13 +320,8 @@ impl Group {
     }
 
     fn forget(&mut self, at: &At, config: u64, shard: ShardId) -> Reply {
-        let is_of_now = config == self.config.number || planted!("shardkv.late-forget");
-        let is_here = match self.held.get(&shard) {
-            Some(Held::Leaving(..)) => is_of_now,
-            Some(_) => is_of_now && planted!("shardkv.late-forget"),
-            None => false,
-        };
-        if is_here && !planted!("shardkv.never-forgotten") {
+        let is_leaving = matches!(self.held.get(&shard), Some(Held::Leaving(..)));
+        if is_leaving && config == self.config.number && !planted!("shardkv.never-forgotten") {
             observe!(Forgot { index: at.index, config, shard });
             self.held.remove(&shard);
         }
@@ -362,7 +363,10 @@ impl StateMachine for Group {
         match query {
             Query::Get(key) => {
                 let shard = shard_of(key, self.config.shards());
-                if let Some(not_served) = self.not_served(shard) {
+                let is_here = self.held.contains_key(&shard);
+                if let Some(not_served) = self.not_served(shard)
+                    && !(is_here && planted!("shardkv.reads-after-giving-up"))
+                {
                     return Answer::NotServed(not_served);
                 }
                 observe!(ReadServed { config: self.config.number, shard });

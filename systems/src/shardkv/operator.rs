@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sim::{Client, rand, time};
+use sim::{Client, always, rand, time};
 
 use super::config::Config;
 use super::controller::{Answer, Change, Command, Query, Refusal, Reply};
@@ -105,6 +105,11 @@ async fn change(cx: &Client<Params>, decide: impl Fn(&Config) -> Change) {
         let command = Command::Change { change: decide(&latest), after: Some(latest.number) };
         match controller.execute(command, deadline).await {
             Ok(Reply::Refused(Refusal::Overtaken(_))) => {}
+            Ok(Reply::Configured(number)) => {
+                let expected = latest.number + 1;
+                always!(number == expected, "shardkv.change-of-latest", "made {number}, decided by {}", latest.number);
+                return;
+            }
             _ => return,
         }
     }

@@ -134,6 +134,9 @@ impl Shard {
         limits: Limits,
     ) -> Outcome {
         self.end_idle(at.now, limits);
+        if !self.sessions.contains_key(&id) && planted!("shardkv.ended-session-comes-back") {
+            self.open(at.now, id, limits);
+        }
         let Some(session) = self.sessions.get_mut(&id) else {
             reachable!("shardkv: a command of an ended session is refused");
             return Outcome::Expired;
@@ -214,10 +217,6 @@ impl Shard {
             self.sessions.insert(id, Session { used, latest });
         }
         for (key, value) in chunk.pairs {
-            if planted!("shardkv.chunks-appended") && self.get(&key).is_some() {
-                let _ = self.store.set(key.clone(), format!("{value}{value}"), store::Reply::Done);
-                continue;
-            }
             // The limits are the same everywhere, so what fitted there fits here.
             let _ = self.store.set(key, value, store::Reply::Done);
         }

@@ -7,7 +7,7 @@ use sim::check::Linearizable;
 use sim::models::{self, StoreOp};
 use sim::{Cluster, Manifest, Phase, System};
 
-use super::checks::{Balanced, Handover, HeldOnce, InOrder, LoadCountedOnce, OneOwner};
+use super::checks::{Balanced, Handover, HeldOnce, InOrder, LoadCountedOnce, MovesBounded, OneOwner};
 use super::events::{ReadServed, Served};
 use super::load::Policy;
 use super::shard::Limits;
@@ -140,6 +140,7 @@ impl System for ShardKv {
             .invariant::<InOrder>()
             .invariant::<Balanced>()
             .invariant::<LoadCountedOnce>()
+            .invariant::<MovesBounded>()
             .invariant::<HeldOnce>()
             .consistency::<ExecutedByOwners>()
             .work::<Served>()
