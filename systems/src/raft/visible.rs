@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use sim::{GroupId, NodeId};
 use sim::event::{Crashed, Moment};
 use sim::metric::{Consistency, InOrder, Spans, Watch};
+use sim::{GroupId, NodeId};
 
 use super::events::{Applied, Installed, Members, MembersApplied};
 use super::{Id, Index};

@@ -17,12 +17,12 @@ use super::{Gid, ShardId};
 
 /// Tells what the first replica of a group applies from what others apply again.
 #[derive(Default)]
-struct First(BTreeMap<GroupId, (u64, NodeId, u32)>);
+struct First(BTreeMap<GroupId, (u64, NodeId, u64)>);
 
 impl First {
-    /// Whether nobody in the group applied the entry at `index` before this replica, in this life.
+    /// Whether the entry at `index` is now applied for the first time in the group. All events of an entry have one moment.
     fn is_first(&mut self, moment: &Moment, index: u64) -> bool {
-        let this = (index, moment.node, moment.incarnation);
+        let this = (index, moment.node, moment.at_ns);
         let last = self.0.entry(moment.group).or_insert(this);
         if index > last.0 {
             *last = this;
@@ -80,7 +80,9 @@ impl Invariant for Handover {
             let hash = *this.given_up.entry((event.config, event.shard)).or_insert(event.hash);
             match hash == event.hash {
                 true => Ok(()),
-                false => Err(Violation::about("contents", format!("replicas give up other contents of {}", event.shard))),
+                false => {
+                    Err(Violation::about("contents", format!("replicas give up other contents of {}", event.shard)))
+                }
             }
         });
         on.event::<Installed>(|this, _, event| {

@@ -414,11 +414,14 @@ impl StateMachine for Group {
         for _ in 0..count {
             let (shard, kind): (ShardId, Kind) = from.get().await?;
             let contents = Shard::load(from).await?;
-            held.insert(shard, match kind {
-                Kind::Serving => Held::Serving(contents),
-                Kind::Arriving(next) => Held::Arriving(contents, next),
-                Kind::Leaving(to) => Held::Leaving(contents, to),
-            });
+            held.insert(
+                shard,
+                match kind {
+                    Kind::Serving => Held::Serving(contents),
+                    Kind::Arriving(next) => Held::Arriving(contents, next),
+                    Kind::Leaving(to) => Held::Leaving(contents, to),
+                },
+            );
         }
         Ok(Group { gid, limits, config, held })
     }

@@ -94,7 +94,7 @@ impl Loads {
         let mean = all / weights.max(1);
         let (&busiest, &most) = loads.iter().max_by_key(|(gid, load)| (**load, std::cmp::Reverse(**gid)))?;
         let (&idlest, &least) = loads.iter().min_by_key(|(gid, load)| (**load, **gid))?;
-        if most * 100 < mean * policy.hysteresis_percent {
+        if most == 0 || most * 100 < mean * policy.hysteresis_percent {
             return None;
         }
         let weight = |gid: Gid| u64::from(config.groups[&gid]);
@@ -104,7 +104,7 @@ impl Loads {
         };
         let movable = config.owned_by(busiest).filter(|shard| !config.pinned.contains(shard));
         let best = movable.min_by_key(|shard| (busier_after(*shard), *shard))?;
-        (busier_after(best) * 100 + mean * WORTH_PERCENT <= most * 100).then_some((best, idlest))
+        (busier_after(best) * 100 + mean.max(1) * WORTH_PERCENT <= most * 100).then_some((best, idlest))
     }
 
     /// A shard was moved for its load.

@@ -125,14 +125,7 @@ impl Shard {
     }
 
     /// Executes a command of a session, unless it was executed before.
-    pub fn execute(
-        &mut self,
-        at: &At,
-        id: SessionId,
-        number: u64,
-        command: store::Command,
-        limits: Limits,
-    ) -> Outcome {
+    pub fn execute(&mut self, at: &At, id: SessionId, number: u64, command: store::Command, limits: Limits) -> Outcome {
         self.end_idle(at.now, limits);
         if !self.sessions.contains_key(&id) && planted!("shardkv.ended-session-comes-back") {
             self.open(at.now, id, limits);

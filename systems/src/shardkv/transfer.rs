@@ -85,15 +85,18 @@ async fn submit(replica: &Replica<Group>, command: group::Command) -> Option<Rep
     }
 }
 
-/// Hands all these shards over: to each group one after another, to several groups at once.
+/// How many shards are handed over to one group at once.
+const LANES: usize = 4;
+
+/// Hands all these shards over: to several groups at once, and to each group a few shards at once.
 async fn hand_over_all(params: &Rc<Params>, replica: &Replica<Group>, leaving: Vec<(ShardId, Gid)>) {
     let config = replica.peek(|state| state.state().config().number);
-    let mut by_group: BTreeMap<Gid, Vec<ShardId>> = BTreeMap::new();
-    for (shard, to) in leaving {
-        by_group.entry(to).or_default().push(shard);
+    let mut lanes: BTreeMap<(Gid, usize), Vec<ShardId>> = BTreeMap::new();
+    for (nth, (shard, to)) in leaving.into_iter().enumerate() {
+        lanes.entry((to, nth % LANES)).or_default().push(shard);
     }
     let mut tasks = Tasks(Vec::new());
-    for (to, shards) in by_group {
+    for ((to, _), shards) in lanes {
         let (params, replica) = (params.clone(), replica.clone());
         tasks.0.push(task::spawn(async move {
             for shard in shards {
