@@ -208,7 +208,7 @@ fn options(id: u64, servers: u64, snapshot_bytes: usize) -> Options {
         members: Membership::of((0..servers).map(Id)),
         group: group::home(),
     };
-    Options { raft, reads: Reads::Index, snapshot_bytes, limits: Limits::default() }
+    Options { raft, reads: Reads::Index, snapshot_bytes, expansion_percent: 100, limits: Limits::default() }
 }
 
 fn run<R: Send + 'static>(seed: u64, experiment: impl FnOnce(&Sim) -> R + Send) -> R {

@@ -14,6 +14,8 @@ use crate::system::{OPERATOR, of_role};
 #[derive(Default)]
 pub struct Measures {
     consistency: Vec<Outcomes>,
+    /// By kind.
+    recovery: Vec<(&'static str, Outcomes)>,
     work: Option<Work>,
 }
 
@@ -47,9 +49,13 @@ impl Work {
 }
 
 impl Measures {
-    /// `consistency` are the folds that the system declares, `work` are the events that it declares to be work.
-    pub(crate) fn new(consistency: Vec<Outcomes>, work: &[&'static EventKind]) -> Measures {
-        Measures { consistency, work: (!work.is_empty()).then(|| Work::count(work)) }
+    /// `consistency` and `recovery` are the folds that the system declares, `work` are the events that it declares to be work.
+    pub(crate) fn new(
+        consistency: Vec<Outcomes>,
+        recovery: Vec<(&'static str, Outcomes)>,
+        work: &[&'static EventKind],
+    ) -> Measures {
+        Measures { consistency, recovery, work: (!work.is_empty()).then(|| Work::count(work)) }
     }
 
     /// The metrics of the run that is over. `faults` are kinds and when they struck.
@@ -62,6 +68,10 @@ impl Measures {
         let operators = of_role(&run.nodes, Some(OPERATOR));
         let operations = run.history.entries().iter().filter(|entry| !operators.contains(&entry.node));
         metrics.recovery = recovery::of(faults, operations);
+        for (kind, outcomes) in &self.recovery {
+            let of_kind = metrics.recovery.entry((*kind).to_owned()).or_default();
+            outcomes(&run.history).iter().for_each(|spans| of_kind.add(&spans.into()));
+        }
         let serving = run.nodes.iter().enumerate();
         let serving = serving.filter(|(_, node)| node.role != OPERATOR && Some(&*node.role) != client_role);
         let work_of = |id: NodeId| match &self.work {

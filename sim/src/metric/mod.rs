@@ -3,7 +3,7 @@
 //! | metric | meaning | unit | source |
 //! |---|---|---|---|
 //! | *consistency latency* | the time from the invocation of an operation until its effect is durable and visible on all required nodes | virtual ns, one value per operation | the system's declaration with [`Manifest::consistency`](crate::Manifest::consistency) |
-//! | *fault recovery time* | the time from a fault to the completion of the first operation that was invoked after the fault and completed | virtual ns, one value per fault, by kind of fault | history and faults, for every system |
+//! | *fault recovery time* | the time from a fault to the completion of the first operation that was invoked after the fault and completed | virtual ns, one value per fault, by kind of fault | history and faults, for every system; times of other kinds, such as that of a moving shard, by the system's declaration with [`Manifest::recovery`](crate::Manifest::recovery) |
 //! | *load balance* | the work of the busiest node divided by the mean over nodes, and the coefficient of variation (standard deviation divided by mean) | ratios, one value per run | datagrams that reached each node, or events: [`Manifest::work`](crate::Manifest::work) |
 //!
 //! A run has [`Metrics`], and a sweep has the sum over its runs. They are [`Histogram`]s, whose percentiles are accurate to one
@@ -134,6 +134,13 @@ impl Visibility {
     fn add(&mut self, other: &Visibility) {
         self.latency_ns.add(&other.latency_ns);
         self.never += other.never;
+    }
+}
+
+impl From<&Visibility> for Recovery {
+    /// Spans of a system, as times of recovery.
+    fn from(spans: &Visibility) -> Recovery {
+        Recovery { time_ns: spans.latency_ns.clone(), unrecovered: spans.never }
     }
 }
 

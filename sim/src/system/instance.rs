@@ -169,7 +169,8 @@ impl<S: System> Instance for Typed<S> {
 
     fn install_measures(&self) -> Measures {
         let spans = self.manifest.consistencies.iter().map(|install| install()).collect();
-        Measures::new(spans, &self.manifest.work)
+        let recoveries = self.manifest.recoveries.iter().map(|(kind, install)| (*kind, install())).collect();
+        Measures::new(spans, recoveries, &self.manifest.work)
     }
 
     fn checks(&self) -> Vec<Judge> {

@@ -38,6 +38,7 @@ pub struct Manifest<S: System> {
     pub(super) protected: Vec<Install<Protections>>,
     pub(super) invariants: Vec<Install<()>>,
     pub(super) consistencies: Vec<Install<Outcomes>>,
+    pub(super) recoveries: Vec<(&'static str, Install<Outcomes>)>,
     pub(super) work: Vec<&'static EventKind>,
 }
 
@@ -54,6 +55,7 @@ impl<S: System> Manifest<S> {
             protected: Vec::new(),
             invariants: Vec::new(),
             consistencies: Vec::new(),
+            recoveries: Vec::new(),
             work: Vec::new(),
         };
         manifest.event::<crate::event::Booted>().event::<crate::event::Crashed>();
@@ -198,6 +200,13 @@ impl<S: System> Manifest<S> {
     /// When operations are visible everywhere they must be: see [`metric`]. Nothing is measured without it.
     pub fn consistency<C: Consistency>(&mut self) -> &mut Self {
         self.add_consistency::<C>(Scope::System);
+        self
+    }
+
+    /// Spans in which something is out of service, of a kind that the system knows: how long a shard that moves is not served. They count
+    /// as fault recovery times of that kind. See [`metric`].
+    pub fn recovery<C: Consistency>(&mut self, kind: &'static str) -> &mut Self {
+        self.recoveries.push((kind, Rc::new(|| metric::install::<C>(Scope::System))));
         self
     }
 

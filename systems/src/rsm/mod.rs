@@ -19,8 +19,8 @@
 //! - A task on the leader ([`Leadership`]) sees each loss of leadership, and stops acting in a term that is over as soon as its
 //!   server can know.
 //! - A state of any size goes into snapshots and to other replicas in pieces ([`StateMachine::save`]). A replica makes a snapshot
-//!   when the log has outgrown the last one, so snapshots at most double what a replica writes. The log's entries are in memory,
-//!   and take at most about as much as the state does.
+//!   when the log has outgrown the last one, so snapshots at most double what a replica writes, unless [`Options::expansion_percent`]
+//!   says otherwise. The log's entries are in memory, and take at most about as much as the state does.
 //!
 //! # The log's time
 //!

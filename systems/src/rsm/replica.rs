@@ -60,9 +60,12 @@ pub struct Options {
     pub raft: driver::Options,
     /// How queries are answered.
     pub reads: Reads,
-    /// A snapshot takes the place of the log's entries when they have more bytes than this, and more than the last snapshot (thesis,
-    /// section 5.1.3, with an expansion factor of 1): so snapshots at most double what is written. 0 is never.
+    /// A snapshot takes the place of the log's entries when they have more bytes than this, and more than the last snapshot times the
+    /// expansion factor. 0 is never.
     pub snapshot_bytes: usize,
+    /// The expansion factor in hundredths (thesis, section 5.1.3). With 100 snapshots at most double what is written, and with 25 the log
+    /// is at most a quarter of the state, while each byte may be written five times.
+    pub expansion_percent: usize,
     /// When sessions end.
     pub limits: Limits,
 }
@@ -85,7 +88,8 @@ impl Options {
             empty_disk: driver::EmptyDisk::New,
             members: Membership::of(group.nodes().into_iter().take(voters).map(id)),
         };
-        Options { raft, reads: Reads::Index, snapshot_bytes: SNAPSHOT_BYTES, limits: Limits::default() }
+        let (reads, limits) = (Reads::Index, Limits::default());
+        Options { raft, reads, snapshot_bytes: SNAPSHOT_BYTES, expansion_percent: 100, limits }
     }
 }
 
@@ -124,6 +128,7 @@ struct Inner<S: StateMachine> {
     raft: Raft,
     reads: Reads,
     snapshot_bytes: usize,
+    expansion_percent: usize,
     /// The state before the first entry.
     initial: S,
     limits: Limits,
@@ -156,6 +161,7 @@ impl<S: StateMachine> Replica<S> {
             raft,
             reads: options.reads,
             snapshot_bytes: options.snapshot_bytes,
+            expansion_percent: options.expansion_percent,
             state: RefCell::new(Sessions::new(initial.clone(), options.limits)),
             initial,
             limits: options.limits,
@@ -407,7 +413,7 @@ impl<S: StateMachine> Replica<S> {
         let inner = &*self.0;
         let (log, snapshot) = inner.raft.size();
         let under_way = inner.compacting.get() > inner.raft.snapshot_index();
-        let due = inner.snapshot_bytes.max(snapshot);
+        let due = inner.snapshot_bytes.max(snapshot * inner.expansion_percent / 100);
         inner.snapshot_bytes > 0
             && !under_way
             && inner.applied.get() > inner.raft.snapshot_index()

@@ -47,6 +47,7 @@ fn options(params: &Params, dir: &str, servers: usize) -> Options {
     Options {
         reads: params.reads,
         snapshot_bytes: params.snapshot_bytes,
+        expansion_percent: params.expansion_percent,
         ..Options::of_home_group(dir, RAFT, params.raft.clone(), servers)
     }
 }
@@ -80,10 +81,16 @@ async fn balance(replica: Replica<Controller>) {
 
 /// The life of a server of a group. The leader adopts configurations, hands shards over, and reports the group's load.
 pub async fn boot_shard(params: Rc<Params>) {
+    serve_shards(params, |_| ()).await;
+}
+
+/// Like [`boot_shard`], and passes the replica of each start to `started`.
+pub async fn serve_shards(params: Rc<Params>, started: impl Fn(&Replica<Group>)) {
     let gid = gid_of(&group::home().name());
     let initial = Group::new(gid, params.shards, params.limits());
     let started = |replica: &Replica<Group>| {
         task::spawn(transfer::lead(params.clone(), gid, replica.clone()));
+        started(replica);
     };
     service::run(options(&params, "shard", params.servers), initial, PORT, started).await;
 }

@@ -11,7 +11,7 @@ use super::checks::{Balanced, Handover, HeldOnce, InOrder, LoadCountedOnce, Move
 use super::events::{ReadServed, Served};
 use super::load::Policy;
 use super::shard::Limits;
-use super::visible::ExecutedByOwners;
+use super::visible::{ExecutedByOwners, NotSeen, NotServed};
 use super::{Gid, ShardId, known_bugs, operator, server, workload};
 use crate::kv::store;
 use crate::raft;
@@ -40,6 +40,8 @@ pub struct Params {
     pub raft: raft::Config,
     /// When a log has more bytes than this, and more than the last snapshot, a snapshot takes its place; 0 is never.
     pub snapshot_bytes: usize,
+    /// The expansion factor of snapshots in hundredths: see [`rsm::Options::expansion_percent`].
+    pub expansion_percent: usize,
     /// The most bytes of one value.
     pub max_value: usize,
     /// The most bytes of all keys and values of a shard.
@@ -78,6 +80,7 @@ impl Default for Params {
             reads: Reads::Index,
             raft: raft::Config::default(),
             snapshot_bytes: 4_000,
+            expansion_percent: 100,
             max_value: 64 << 10,
             max_bytes: 4 << 20,
             session_idle_ms: 60_000,
@@ -143,6 +146,8 @@ impl System for ShardKv {
             .invariant::<MovesBounded>()
             .invariant::<HeldOnce>()
             .consistency::<ExecutedByOwners>()
+            .recovery::<NotServed>("move")
+            .recovery::<NotSeen>("move-gap")
             .work::<Served>()
             .work::<ReadServed>();
         known_bugs::declare(m);

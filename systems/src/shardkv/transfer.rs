@@ -55,6 +55,9 @@ async fn follow(params: Rc<Params>, replica: Replica<Group>) {
             }
         } else {
             hand_over_all(&params, &replica, leaving).await;
+            if !replica.peek(|state| state.state().leaving()).is_empty() {
+                time::sleep(params.poll()).await;
+            }
         }
     }
 }

@@ -59,7 +59,8 @@ async fn replica(name: &str, port: u16) {
         empty_disk: driver::EmptyDisk::New,
         members: Membership::of(members(group).into_iter().map(|node| Id(node.index() as u64))),
     };
-    let options = Options { raft, reads: Reads::Index, snapshot_bytes: 1_000, limits: Limits::default() };
+    let (reads, limits) = (Reads::Index, Limits::default());
+    let options = Options { raft, reads, snapshot_bytes: 1_000, expansion_percent: 100, limits };
     service::run(options, Counter::default(), port + 1, |_| {}).await;
 }
 

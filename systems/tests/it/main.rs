@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`swept`] | what is shown of every system's scenarios in the same way |
 //! | [`counter`], [`transcript`] | a state machine and transcripts for experiments |
-//! | [`primary_backup`], [`journal`], [`raft`], [`rsm`], [`kv`], [`lock`] | a system each |
+//! | [`primary_backup`], [`journal`], [`raft`], [`rsm`], [`kv`], [`shardkv`], [`lock`] | a system each |
 //! | [`rsm_leadership`] | watches on leadership |
 //! | [`groups`] | several Raft groups in one cluster |
 //! | [`storage`] | write-ahead log and snapshot files |
@@ -24,6 +24,7 @@ mod readme;
 mod reconfigure;
 mod rsm;
 mod rsm_leadership;
+mod shardkv;
 mod storage;
 mod swept;
 mod transcript;

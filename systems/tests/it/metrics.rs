@@ -152,7 +152,8 @@ async fn server(_: Rc<Params>) {
         group: group::home(),
     };
     // Small, so that one who was away gets a snapshot and not the commands.
-    let options = Options { raft, reads: Reads::Index, snapshot_bytes: 1_000, limits: Limits::default() };
+    let options =
+        Options { raft, reads: Reads::Index, snapshot_bytes: 1_000, expansion_percent: 100, limits: Limits::default() };
     service::run(options, Counter::default(), 2, |_| {}).await;
 }
 

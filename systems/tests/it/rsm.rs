@@ -137,7 +137,7 @@ fn options(id: u64, reads: Reads) -> Options {
         members: Membership::of((0..SERVERS).map(Id)),
         group: group::home(),
     };
-    Options { raft, reads, snapshot_bytes: SNAPSHOT_BYTES, limits: Limits::default() }
+    Options { raft, reads, snapshot_bytes: SNAPSHOT_BYTES, expansion_percent: 100, limits: Limits::default() }
 }
 
 async fn add(client: &mut Client<Counter>, times: u64) -> Option<u64> {

@@ -33,7 +33,7 @@ fn options(id: u64) -> Options {
         members: Membership::of((0..SERVERS).map(Id)),
         group: group::home(),
     };
-    Options { raft, reads: Reads::Index, snapshot_bytes: 1_000, limits: Limits::default() }
+    Options { raft, reads: Reads::Index, snapshot_bytes: 1_000, expansion_percent: 100, limits: Limits::default() }
 }
 
 struct Lab<'a> {
