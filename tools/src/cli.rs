@@ -93,7 +93,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = SWEEP_EXAMPLES)]
 pub struct SweepArgs {
-    /// Scenario files, or folders to look for them in [default: scenarios]
+    /// Scenario files, or folders to look for them in; folders named `large` below these are left out [default: scenarios]
     #[arg(value_name = "SCENARIO|FOLDER")]
     pub scenarios: Vec<PathBuf>,
     /// The seeds of each scenario: A to B-1, or 0 to N-1

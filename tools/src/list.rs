@@ -11,7 +11,7 @@ use crate::cli::ListArgs;
 use crate::console::Console;
 use crate::exit::{self, BadScenarios, Exit};
 use crate::registry::Registry;
-use crate::scenarios;
+use crate::scenarios::{self, Below};
 use crate::text;
 
 #[derive(Serialize)]
@@ -36,7 +36,7 @@ struct ScenarioLine {
 pub fn run(args: &ListArgs, registry: &Registry<'_>, console: &Console) -> Result<Exit> {
     // A project without scenarios has systems to list all the same.
     let nothing_here = args.scenarios.is_empty() && !std::path::Path::new(scenarios::FOLDER).is_dir();
-    let paths = if nothing_here { Vec::new() } else { scenarios::find(&args.scenarios)? };
+    let paths = if nothing_here { Vec::new() } else { scenarios::find(&args.scenarios, Below::All)? };
     let mut errors = Vec::new();
     let mut lines = Vec::new();
     for path in paths {

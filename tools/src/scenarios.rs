@@ -16,6 +16,18 @@ use crate::registry::{Entry, Registry};
 /// Where scenarios are when nothing is named.
 pub const FOLDER: &str = "scenarios";
 
+/// The name of folders with scenarios whose runs are large.
+const LARGE: &str = "large";
+
+/// Which of the scenarios below a folder are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Below {
+    /// All.
+    All,
+    /// Those that are not in a folder named [`LARGE`] below it.
+    Ordinary,
+}
+
 /// Where the scenario of that name of a system is, seen from the folder that holds [`FOLDER`].
 pub fn of(system: &str, name: &str) -> PathBuf {
     Path::new(FOLDER).join(system).join(format!("{name}.toml"))
@@ -47,13 +59,13 @@ impl Loaded<'_> {
     }
 }
 
-/// The files that are named: each file itself, all `*.toml` below each folder, and [`FOLDER`] if nothing is named. Sorted,
+/// The files that are named: each file itself, the `*.toml` below each folder, and those below [`FOLDER`] if nothing is named. Sorted,
 /// each once.
 ///
 /// # Errors
 ///
 /// If something is not there, a folder holds no scenario, or it cannot be read.
-pub fn find(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
+pub fn find(named: &[PathBuf], below: Below) -> Result<Vec<PathBuf>> {
     let default = [PathBuf::from(FOLDER)];
     let mut found = BTreeSet::new();
     for path in if named.is_empty() { &default } else { named } {
@@ -61,7 +73,7 @@ pub fn find(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let path = path.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(path);
         if path.is_dir() {
             let before = found.len();
-            walk(path, &mut found)?;
+            walk(path, below, &mut found)?;
             if found.len() == before && named.len() < 2 {
                 let title = format!("no scenario in the folder `{}`", path.display());
                 return Err(BadInput::error(title, "scenarios are files whose names end in `.toml`"));
@@ -82,14 +94,16 @@ pub fn find(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().collect())
 }
 
-fn walk(folder: &Path, found: &mut BTreeSet<PathBuf>) -> Result<()> {
+fn walk(folder: &Path, below: Below, found: &mut BTreeSet<PathBuf>) -> Result<()> {
     let cannot = || format!("cannot read the folder `{}`", folder.display());
     for entry in fs::read_dir(folder).with_context(cannot)? {
         let entry = entry.with_context(cannot)?;
         let path = entry.path();
         // A link to a folder is not followed: it may lead back here.
         if entry.file_type().with_context(cannot)?.is_dir() {
-            walk(&path, found)?;
+            if below == Below::All || path.file_name().is_none_or(|name| name != LARGE) {
+                walk(&path, below, found)?;
+            }
         } else if path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
             // Reading anything else, such as a pipe, might never end.
             found.insert(path);
@@ -158,4 +172,25 @@ pub fn examine<'a>(path: &Path, registry: &'a Registry<'_>) -> Examined<'a> {
         findings = ScenarioError::new(draft.source().clone(), all.collect());
     }
     Examined { entry, scenario, findings }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the tests make files")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_scenarios_are_meant_where_they_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        for path in ["kv/crash.toml", "large/kv/many.toml"] {
+            fs::create_dir_all(at(path).parent().unwrap()).unwrap();
+            fs::write(at(path), "").unwrap();
+        }
+        let find = |path: &str, below| find(&[at(path)], below).unwrap();
+        assert_eq!(find("", Below::All), [at("kv/crash.toml"), at("large/kv/many.toml")]);
+        assert_eq!(find("", Below::Ordinary), [at("kv/crash.toml")]);
+        assert_eq!(find("large", Below::Ordinary), [at("large/kv/many.toml")]);
+        assert_eq!(find("large/kv/many.toml", Below::Ordinary), [at("large/kv/many.toml")]);
+    }
 }

@@ -119,6 +119,20 @@ event! {
         pub shard: ShardId,
     }
 
+    /// The load of the busiest group is closer to the mean than it was at the beginning.
+    "shardkv.improved" => pub struct Improved {
+        /// Busiest by mean at the beginning, in hundredths.
+        pub before: u64,
+        /// Busiest by mean at the end.
+        pub after: u64,
+    }
+
+    /// The configuration is the one that it was a while ago.
+    "shardkv.rested" => pub struct Rested {
+        /// Its number.
+        pub config: u64,
+    }
+
     /// What a group holds after everything has come to rest, as one of its servers says.
     "shardkv.settled" => pub struct Settled {
         /// The group.

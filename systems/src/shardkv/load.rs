@@ -25,8 +25,11 @@ pub struct Policy {
 /// The least by which a move must lower the load of the busiest group, in hundredths of the mean.
 const WORTH_PERCENT: u64 = 10;
 
-/// One report counts for as much as all before it: a quarter.
-const NEWEST: u64 = 4;
+/// A rate is the mean of about so many reports: fewer would make the controller follow chance, more would make it slow.
+const REPORTS: u64 = 16;
+
+/// The reports of a shard before its rate is believed.
+const ENOUGH: u64 = 8;
 
 /// What a group reports: the operations that it served on each shard, and over which time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,12 +47,20 @@ pub struct Report {
 /// The load of each shard, as it was reported, and the moves that were made for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loads {
-    /// Operations of each shard in a thousand seconds, averaged.
-    rates: BTreeMap<ShardId, u64>,
+    rates: BTreeMap<ShardId, Rate>,
     /// The configuration in which each group last reported, if nothing was on its way then.
     settled: BTreeMap<Gid, Option<u64>>,
     /// When shards were moved for their load, within the last minute, in the log's time.
     moved: VecDeque<Duration>,
+}
+
+/// The load of a shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Rate {
+    /// Operations in a thousand seconds, averaged.
+    mean: u64,
+    /// How many reports it is the mean of, at most [`REPORTS`].
+    reports: u64,
 }
 
 impl Loads {
@@ -59,8 +70,9 @@ impl Loads {
         for shard in config.owned_by(report.gid) {
             let ops = report.ops.get(&shard).copied().unwrap_or(0);
             let rate = ops * 1_000_000 / report.millis.max(1);
-            let average = self.rates.entry(shard).or_insert(rate);
-            *average = (*average * (NEWEST - 1) + rate) / NEWEST;
+            let known = self.rates.entry(shard).or_default();
+            known.reports = (known.reports + 1).min(REPORTS);
+            known.mean = (known.mean * (known.reports - 1) + rate) / known.reports;
         }
     }
 
@@ -74,7 +86,7 @@ impl Loads {
     }
 
     fn rate(&self, shard: ShardId) -> u64 {
-        self.rates.get(&shard).copied().unwrap_or(0)
+        self.rates.get(&shard).map_or(0, |rate| rate.mean)
     }
 
     /// The move that helps most, if one is worth it: all groups have settled in this configuration, the budget allows it, one group has
@@ -85,7 +97,8 @@ impl Loads {
             return None;
         }
         let is_settled = |gid: &Gid| self.settled.get(gid).copied().flatten() == Some(config.number);
-        if !config.groups.keys().all(is_settled) {
+        let is_known = |shard| self.rates.get(&shard).is_some_and(|rate| rate.reports >= ENOUGH);
+        if !config.groups.keys().all(is_settled) || !(0..config.shards()).all(is_known) {
             return None;
         }
         let loads = self.by_group(config);
@@ -128,10 +141,15 @@ mod tests {
     }
 
     fn loads(config: &Config, rates: &[u64]) -> Loads {
+        loads_after(ENOUGH, config, rates)
+    }
+
+    fn loads_after(reports: u64, config: &Config, rates: &[u64]) -> Loads {
         let mut loads = Loads::default();
         for gid in config.groups.keys() {
             let ops = config.owned_by(*gid).map(|shard| (shard, rates[usize::from(shard)])).collect();
-            loads.report(&Report { gid: *gid, config: Some(config.number), millis: 1_000, ops }, config);
+            let report = Report { gid: *gid, config: Some(config.number), millis: 1_000, ops };
+            (0..reports).for_each(|_| loads.report(&report, config));
         }
         loads
     }
@@ -162,7 +180,7 @@ mod tests {
     fn a_group_bears_as_much_load_as_it_weighs() {
         let config = config(&[(1, 3), (2, 1)], 4);
         assert_eq!(best(&config, &[30, 30, 30, 30]), None);
-        assert_eq!(best(&config, &[10, 10, 10, 60]), None, "the only shard of the busy group");
+        assert_eq!(best(&config, &[10, 10, 10, 60]), Some((3, 1)), "the large group bears it better");
     }
 
     #[test]
@@ -171,6 +189,26 @@ mod tests {
         let pinned = config.moved(Cause::Move, 0, 1);
         assert_eq!(best(&config, &[50, 60, 10, 10]), Some((0, 2)));
         assert_eq!(best(&pinned, &[50, 60, 10, 10]), Some((1, 2)));
+    }
+
+    #[test]
+    fn nothing_moves_until_enough_reports_have_come() {
+        let config = config(&[(1, 1), (2, 1)], 4);
+        let after = |reports| {
+            let loads = loads_after(reports, &config, &[50, 60, 10, 10]);
+            loads.best_move(&config, POLICY, Duration::ZERO)
+        };
+        assert_eq!(after(ENOUGH - 1), None);
+        assert_eq!(after(ENOUGH), Some((0, 2)));
+    }
+
+    #[test]
+    fn a_rate_follows_its_reports_slowly() {
+        let config = config(&[(1, 1)], 1);
+        let mut loads = loads_after(100, &config, &[100]);
+        let report = Report { gid: 1, config: Some(1), millis: 1_000, ops: BTreeMap::from([(0, 260)]) };
+        loads.report(&report, &config);
+        assert_eq!(loads.rate(0), 110_000);
     }
 
     #[test]

@@ -7,12 +7,12 @@ use sim::models::{StoreOp, StoreRet};
 use sim::{Client, observe, rand, time};
 
 use super::client::Clerk;
-use super::controller;
-use super::events::Settled;
+use super::controller::{self, Controller};
+use super::events::{Improved, Rested, Settled};
 use super::group::{Answer, Group, Query};
 use super::system::Params;
 use super::{Gid, nodes_of, server};
-use crate::rsm::operator;
+use crate::rsm::{self, operator};
 
 crate::args! {
     /// Arguments of `mixed`.
@@ -90,6 +90,56 @@ impl Keys {
 
 fn key(at: u64) -> String {
     format!("k{at}")
+}
+
+crate::args! {
+    /// Arguments of `watch`.
+    pub struct Watch {
+        /// So long after its begin the load is measured for the first time, in milliseconds.
+        first_ms: u64 = 3_000,
+        /// So long after its begin no shard should move any more.
+        rest_ms: u64 = 60_000,
+    }
+}
+
+/// Watches how the controller balances the load, until the phase is over. Observes whether the balance has improved, and whether no
+/// shard has moved lately.
+pub async fn watch(cx: Client<Params>, args: Watch) {
+    let mut controller = server::controller_client(&cx.params);
+    let began = time::now();
+    let since = |ms: u64| time::now() >= began + Duration::from_millis(ms);
+    let (mut first, mut resting, mut last) = (None, None, None);
+    while cx.running() {
+        time::sleep(Duration::from_millis(500)).await;
+        if !since(args.first_ms) {
+            continue;
+        }
+        let Some(now) = look(&mut controller).await else { continue };
+        first = first.or(Some(now.0));
+        resting = resting.or(since(args.rest_ms).then_some(now.1));
+        last = Some(now);
+    }
+    let (Some(before), Some((after, config))) = (first, last) else { return };
+    if after < before {
+        observe!(Improved { before, after });
+    }
+    if resting == Some(config) {
+        observe!(Rested { config });
+    }
+}
+
+/// The load of the busiest group by the mean, in hundredths, and the number of the latest configuration.
+async fn look(controller: &mut rsm::Client<Controller>) -> Option<(u64, u64)> {
+    let deadline = time::now() + Duration::from_secs(1);
+    let (loads, latest) = (
+        controller.query(controller::Query::Loads, deadline).await,
+        controller.query(controller::Query::Latest, deadline).await,
+    );
+    let (Ok(controller::Answer::Loads(loads)), Ok(controller::Answer::Config(Some(latest)))) = (loads, latest) else {
+        return None;
+    };
+    let mean = (loads.values().sum::<u64>() / loads.len().max(1) as u64).max(1);
+    Some((loads.values().max()? * 100 / mean, latest.number))
 }
 
 crate::args! {

@@ -14,7 +14,7 @@ use crate::cli::CheckArgs;
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::registry::Registry;
-use crate::scenarios;
+use crate::scenarios::{self, Below};
 use crate::text;
 
 /// Checks scenarios.
@@ -26,7 +26,7 @@ pub fn run(args: &CheckArgs, registry: &Registry<'_>, console: &Console) -> Resu
     if args.plan {
         return plan::run(&args.scenarios, args.seed.unwrap_or(0), args.json, registry, console);
     }
-    let paths = scenarios::find(&args.scenarios)?;
+    let paths = scenarios::find(&args.scenarios, Below::All)?;
     let mut sum = Sum { scenarios: paths.len(), ..Sum::default() };
     // What systems declare is no scenario's, and checked with all of them.
     let declared = if args.scenarios.is_empty() { declared::mistakes(registry) } else { Vec::new() };

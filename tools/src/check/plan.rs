@@ -10,7 +10,7 @@ use sim::{Phase, Planned, Time, timeline};
 use crate::console::Console;
 use crate::exit::{BadInput, BadScenarios, Exit};
 use crate::registry::Registry;
-use crate::scenarios::{self, Loaded};
+use crate::scenarios::{self, Below, Loaded};
 
 /// Prints the plan of a seed.
 ///
@@ -24,7 +24,7 @@ pub fn run(
     registry: &Registry<'_>,
     console: &Console,
 ) -> Result<Exit> {
-    let [path] = &scenarios::find(paths)?[..] else {
+    let [path] = &scenarios::find(paths, Below::All)?[..] else {
         let help = "name one scenario: cargo dst check --plan scenarios/kv/crash.toml --seed 17";
         return Err(BadInput::error("--plan is about one scenario", help));
     };

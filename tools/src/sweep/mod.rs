@@ -39,7 +39,7 @@ use crate::cli::SweepArgs;
 use crate::console::Console;
 use crate::exit::{self, BadInput, BadScenarios, Exit};
 use crate::registry::Registry;
-use crate::scenarios::{self, Loaded};
+use crate::scenarios::{self, Below, Loaded};
 use crate::stop::Stop;
 use crate::text;
 use crate::worker::one::Task;
@@ -161,7 +161,7 @@ fn targets<'a>(
     registry: &'a Registry<'_>,
     console: &Console,
 ) -> Result<Vec<Target<'a>>> {
-    let loaded = scenarios::load(&scenarios::find(&args.scenarios)?, registry)?;
+    let loaded = scenarios::load(&scenarios::find(&args.scenarios, Below::Ordinary)?, registry)?;
     if let Some(frozen) = loaded.iter().find(|loaded| loaded.frozen.is_some()) {
         let path = frozen.scenario.path();
         let help = format!("replay it: cargo dst replay {}", text::quoted(path));
