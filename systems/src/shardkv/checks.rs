@@ -1,7 +1,7 @@
 //! What must hold, judged from what replicas apply.
 //!
 //! An entry of a group's log is applied by each replica, and decided when the first of them applies it. The checks of one moment look at
-//! the first replica alone ([`First`]): what others apply later is about the past.
+//! the first replica alone: what others apply later is about the past.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -144,8 +144,8 @@ fn balance(owners: &[Option<Gid>], groups: &BTreeMap<Gid, u32>) -> Vec<Option<Gi
     next
 }
 
-/// The fewest shards that must change their owner for a balanced configuration of these groups: the measure of [`balance`], counted
-/// in another way.
+/// The fewest shards that must change their owner for a balanced configuration of these groups: the measure of
+/// [`Config::rebalanced`], counted in another way.
 pub fn fewest_moves(owners: &[Option<Gid>], groups: &BTreeMap<Gid, u32>) -> usize {
     let total: u64 = groups.values().map(|weight| u64::from(*weight)).sum();
     let (mut stay, mut rounded_up, mut sum_of_least) = (0, 0, 0);

@@ -119,6 +119,14 @@ event! {
         pub shard: ShardId,
     }
 
+    /// While a shard was on its way, a client's operations on the others took at most twice as long as before, in the 99th percentile.
+    "shardkv.unaffected" => pub struct Unaffected {
+        /// The 99th percentile before, in nanoseconds.
+        pub before_ns: u64,
+        /// The 99th percentile during the move.
+        pub during_ns: u64,
+    }
+
     /// The load of the busiest group is closer to the mean than it was at the beginning.
     "shardkv.improved" => pub struct Improved {
         /// Busiest by mean at the beginning, in hundredths.

@@ -1,7 +1,7 @@
 //! What operators do: groups join and leave, shards are moved, groups get another weight. What the arguments leave open is drawn.
 //!
 //! An operator decides by the latest configuration, and its change is made only if that is still the latest then
-//! ([`controller::Command::Change`]): otherwise it looks again and decides anew. A change is one command, so an operator that is cut off
+//! ([`Command::Change`]): otherwise it looks again and decides anew. A change is one command, so an operator that is cut off
 //! leaves either nothing behind, or a configuration that the groups carry out without an operator.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -129,6 +129,7 @@ impl System for ShardKv {
             .ops::<StoreOp>()
             .events_beside::<Served>();
         m.workload("mixed", workload::mixed)
+            .workload("steady", workload::steady)
             .workload("watch", workload::watch)
             .workload("settle", workload::settle)
             .action("shardkv.join", operator::join)

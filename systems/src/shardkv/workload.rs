@@ -8,10 +8,10 @@ use sim::{Client, observe, rand, time};
 
 use super::client::Clerk;
 use super::controller::{self, Controller};
-use super::events::{Improved, Rested, Settled};
+use super::events::{Improved, Rested, Settled, Unaffected};
 use super::group::{Answer, Group, Query};
 use super::system::Params;
-use super::{Gid, nodes_of, server};
+use super::{Gid, ShardId, nodes_of, server, shard_of};
 use crate::rsm::{self, operator};
 
 crate::args! {
@@ -90,6 +90,50 @@ impl Keys {
 
 fn key(at: u64) -> String {
     format!("k{at}")
+}
+
+crate::args! {
+    /// Arguments of `steady`.
+    pub struct Steady {
+        /// How many keys there are.
+        keys: u64 = Mixed::default().keys,
+        /// The shard that moves: its keys are left out.
+        without: ShardId = 0,
+        /// So long after its begin the shard moves, in milliseconds.
+        moves_ms: u64 = 4_000,
+    } paced { think_ms: (1, 20), deadline_ms: 4_000 }
+}
+
+/// Puts and gets of keys in shards that stay. Observes whether they took about as long while another shard moved.
+pub async fn steady(cx: Client<Params>, args: Steady) {
+    let (mut clerk, pace) = (Clerk::new(cx.params.clone()), args.pace());
+    let moves = time::now() + Duration::from_millis(args.moves_ms);
+    let keys: Vec<String> =
+        (0..args.keys).map(key).filter(|key| shard_of(key, cx.params.shards) != args.without).collect();
+    let (mut before, mut during) = (Vec::new(), Vec::new());
+    let one = async |number| {
+        let key = keys[rand::below(keys.len() as u64) as usize].clone();
+        let op = match rand::chance(0.5) {
+            true => StoreOp::Get { key },
+            false => StoreOp::Put { key, value: format!("{}.{number};", cx.index) },
+        };
+        let began = time::now();
+        let _ = cx.record(op.clone(), clerk.perform(op, false, pace.deadline())).await;
+        let took = time::now().duration_since(began).as_nanos() as u64;
+        if began < moves { before.push(took) } else { during.push(took) }
+    };
+    pace.run(&cx, one).await;
+    if let (Some(before_ns), Some(during_ns)) = (p99(before), p99(during))
+        && during_ns <= 2 * before_ns
+    {
+        observe!(Unaffected { before_ns, during_ns });
+    }
+}
+
+/// The 99th percentile, if there are enough values for one.
+fn p99(mut values: Vec<u64>) -> Option<u64> {
+    values.sort_unstable();
+    (values.len() >= 100).then(|| values[values.len() * 99 / 100])
 }
 
 crate::args! {

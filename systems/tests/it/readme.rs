@@ -4,6 +4,7 @@
 use sim::{Outcome, RunOptions, Scenario, run};
 use systems::kv::Kv;
 use systems::primary_backup::PrimaryBackup;
+use systems::shardkv::ShardKv;
 
 #[test]
 fn the_sentence_takes_fewer_than_15_lines_and_happens() {
@@ -20,6 +21,19 @@ fn the_sentence_takes_fewer_than_15_lines_and_happens() {
     }
     // Not in every run: the last copy is spared.
     assert!(crashes > 10, "{crashes}");
+}
+
+#[test]
+fn the_balance_improves_as_it_says() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("it is there");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/large/shardkv/rebalancing.toml");
+    let scenario = Scenario::load(std::path::Path::new(path)).unwrap_or_else(|error| panic!("{error}"));
+    let report = run(&ShardKv, &scenario, 2, RunOptions::default()).expect("it runs");
+    assert_eq!(report.verdict, Outcome::Pass, "{:?}", report.failure);
+    let moves = &report.metrics.recovery["move"].time_ns;
+    let ms = |ns: u64| (ns + 500_000) / 1_000_000;
+    let line = format!("move {}ms", moves.percentile(99).map_or(0, ms));
+    assert!(readme.contains(&line), "the README does not show: {line}");
 }
 
 #[test]
