@@ -24,7 +24,7 @@ const LARGE: &str = "large";
 pub enum Below {
     /// All.
     All,
-    /// Those that are not in a folder named [`LARGE`] below it.
+    /// Those that are not in a folder named `large` below it.
     Ordinary,
 }
 

@@ -167,6 +167,27 @@ fn multi_agree_config() {
 }
 
 #[test]
+fn a_leader_that_is_cut_off_makes_no_configuration() {
+    // Its operator is on its side. When all is healed there is one history, in which the change is or is not.
+    assert_holds(LinkConfig::default(), &alone(), &Some((true, true)), |lab| {
+        lab.join(&[2])?;
+        for at in 0..3 {
+            let job = lab.start(async move |params| configure(&params, joining(&[10 + at as Gid])).await);
+            let others = lab.controller_but(at);
+            let cut = lab.sim.partition([vec![lab.controller[at], job.node()], others]);
+            lab.sim.run_for(ms(1_500));
+            let alone = !job.is_done();
+            drop(cut);
+            if !alone || lab.wait(job, PATIENCE)?.and_then(number).is_none() {
+                return Some((alone, false));
+            }
+        }
+        let latest = lab.latest()?;
+        Some((true, (10..13).all(|gid| latest.groups.contains_key(&gid)) && latest.number == 5))
+    });
+}
+
+#[test]
 fn fresh_query() {
     // A replica that was cut off while a change was made does not answer with what it knew before.
     assert_holds(LinkConfig::default(), &alone(), &Some(true), |lab| {

@@ -318,6 +318,24 @@ fn challenge_2_shards_are_served_as_soon_as_they_arrive() {
 }
 
 #[test]
+fn many_groups_join_and_leave() {
+    let many = Params { shards: 12, ..params(8) };
+    for network in [LinkConfig::default(), unreliable()] {
+        assert_holds(network, &many, &Some((vec![], vec![])), |lab| {
+            lab.put_all(24)?;
+            lab.join(&[2, 3, 4, 5, 6, 7, 8])?;
+            let joined = lab.wrong(24)?;
+            lab.leave(&[1, 2, 3])?;
+            lab.leave(&[4, 5, 6])?;
+            lab.leave(&[7])?;
+            lab.settle()?;
+            (1..8).for_each(|gid| lab.crash_group(gid));
+            Some((joined, lab.wrong(24)?))
+        });
+    }
+}
+
+#[test]
 fn progress_during_joins_and_leaves() {
     // Gets of shards that stay with the first group, in four seconds of changes.
     for seed in SEEDS {
