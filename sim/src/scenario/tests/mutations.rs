@@ -104,11 +104,18 @@ fn rename(source: &str, at: usize) -> String {
 
 /// The shipped scenarios.
 static SHIPPED: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let mut folders = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../scenarios")];
     let mut files = Vec::new();
-    for folder in fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
-        for file in fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()) {
-            files.push((file.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(&file).unwrap()));
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "toml") {
+                files.push((
+                    path.file_name().unwrap().to_string_lossy().into_owned(),
+                    fs::read_to_string(&path).unwrap(),
+                ));
+            }
         }
     }
     files.sort();
