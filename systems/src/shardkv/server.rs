@@ -89,7 +89,10 @@ pub async fn serve_shards(params: Rc<Params>, started: impl Fn(&Replica<Group>))
     let gid = gid_of(&group::home().name());
     let initial = Group::new(gid, params.shards, params.limits());
     let started = |replica: &Replica<Group>| {
-        task::spawn(transfer::lead(params.clone(), gid, replica.clone()));
+        task::spawn(transfer::move_shards(params.clone(), replica.clone()));
+        if params.report_ms > 0 {
+            task::spawn(transfer::report_load(params.clone(), gid, replica.clone()));
+        }
         started(replica);
     };
     service::run(options(&params, "shard", params.servers), initial, PORT, started).await;

@@ -22,16 +22,20 @@ use crate::rsm::{self, Outcome, Replica, Request};
 /// How long one step may take before it is begun again.
 const STEP: Duration = Duration::from_secs(2);
 
-/// Works whenever this replica leads.
-pub(super) async fn lead(params: Rc<Params>, gid: Gid, replica: Replica<Group>) {
+/// Adopts configurations and hands shards over, whenever this replica leads.
+pub(super) async fn move_shards(params: Rc<Params>, replica: Replica<Group>) {
     let mut leadership = replica.leadership();
     while let Ok(term) = leadership.gained().await {
-        let tasks = Tasks(vec![
-            task::spawn(follow(params.clone(), replica.clone())),
-            task::spawn(report(params.clone(), gid, replica.clone())),
-        ]);
-        leadership.lost(term).await;
-        drop(tasks);
+        leadership.hold(term, follow(&params, &replica)).await;
+    }
+}
+
+/// Reports the load, whenever this replica leads. What it applies as a follower is counted by the leader, so the report of one that is
+/// not the leader any more must not be sent.
+pub(super) async fn report_load(params: Rc<Params>, gid: Gid, replica: Replica<Group>) {
+    let mut leadership = replica.leadership();
+    while let Ok(term) = leadership.gained().await {
+        leadership.hold(term, report(&params, gid, &replica)).await;
     }
 }
 
@@ -45,16 +49,16 @@ impl Drop for Tasks {
 }
 
 /// Adopts one configuration after another, and hands over what each takes away.
-async fn follow(params: Rc<Params>, replica: Replica<Group>) {
-    let mut controller = server::controller_client(&params);
+async fn follow(params: &Rc<Params>, replica: &Replica<Group>) {
+    let mut controller = server::controller_client(params);
     loop {
         let leaving = replica.peek(|state| state.state().leaving());
         if leaving.is_empty() {
-            if !adopt_next(&mut controller, &replica).await {
+            if !adopt_next(&mut controller, replica).await {
                 time::sleep(params.poll()).await;
             }
         } else {
-            hand_over_all(&params, &replica, leaving).await;
+            hand_over_all(params, replica, leaving).await;
             if !replica.peek(|state| state.state().leaving()).is_empty() {
                 time::sleep(params.poll()).await;
             }
@@ -169,11 +173,8 @@ async fn arrived(client: &mut rsm::Client<Group>, config: u64, shard: ShardId) -
 
 /// Reports to the controller, again and again, how many operations this server has served on each shard. A report whose outcome is
 /// unknown is not repeated: its operations may have been counted.
-async fn report(params: Rc<Params>, gid: Gid, replica: Replica<Group>) {
-    if params.report_ms == 0 {
-        return;
-    }
-    let mut controller = server::controller_client(&params);
+async fn report(params: &Params, gid: Gid, replica: &Replica<Group>) {
+    let mut controller = server::controller_client(params);
     LOAD.with(|load| load.borrow_mut().clear());
     let mut since = time::now();
     loop {
