@@ -11,8 +11,9 @@ use sim::{GroupId, NodeId};
 
 use super::config::{Cause, fewest_moves, share};
 use super::events::{
-    Adopted, Configured, Forgot, GaveUp, Installed, LoadMoved, LoadReported, ReadServed, Served, Settled,
+    Adopted, Configured, Forgot, GaveUp, Installed, LoadMoved, LoadReported, ReadServed, Served, SessionEnded, Settled,
 };
+use super::shard::SessionId;
 use super::{Gid, ShardId};
 
 /// Tells what the first replica of a group applies from what others apply again.
@@ -130,10 +131,26 @@ impl Invariant for InOrder {
     }
 }
 
-/// Configurations are balanced, and move as few shards as can be.
+/// Configurations are balanced, and move as few shards as can be. A shard that an operator moved stays until groups join or leave.
 #[derive(Default)]
 pub struct Balanced {
     configs: BTreeMap<u64, Configured>,
+    /// The shards that operators moved since.
+    pinned: BTreeSet<ShardId>,
+}
+
+impl Balanced {
+    /// Whether a shard moves by load that an operator has moved.
+    fn moves_pinned(&mut self, before: Option<&Configured>, now: &Configured) -> Option<ShardId> {
+        let owners = before.into_iter().flat_map(|before| before.owners.iter().zip(&now.owners).zip(0..));
+        let moved: Vec<ShardId> = owners.filter(|((old, new), _)| old != new).map(|(_, shard)| shard).collect();
+        match now.cause {
+            Cause::Load => return moved.into_iter().find(|shard| self.pinned.contains(shard)),
+            Cause::Move => self.pinned.extend(moved),
+            _ => self.pinned.clear(),
+        }
+        None
+    }
 }
 
 impl Invariant for Balanced {
@@ -150,9 +167,14 @@ impl Invariant for Balanced {
                 };
             }
             let before = event.number.checked_sub(1).and_then(|number| this.configs.get(&number));
-            let judged = judge(before, event);
+            let before = before.cloned();
+            let pinned = this.moves_pinned(before.as_ref(), event);
             this.configs.insert(event.number, event.clone());
-            judged
+            if let Some(shard) = pinned {
+                let text = format!("moves shard {shard} by load, which an operator has moved");
+                return Err(Violation::about("pinned", text));
+            }
+            judge(before.as_ref(), event)
         });
     }
 }
@@ -253,6 +275,41 @@ impl Invariant for MovesBounded {
                 true => Ok(()),
                 false => {
                     let text = format!("moves {} shards by load within a minute", this.moved_ns.len());
+                    Err(Violation::new(text))
+                }
+            }
+        });
+    }
+}
+
+/// Sessions may end late, and never early: no session ends by its idle time while its client uses it, wherever its shard moves.
+#[derive(Default)]
+pub struct SessionsEndLate {
+    first: First,
+    /// When the last command of each session was executed first.
+    used_ns: BTreeMap<SessionId, u64>,
+}
+
+impl Invariant for SessionsEndLate {
+    const NAME: &'static str = "sessions-end-late";
+
+    fn subscribe(on: &mut On<Self>) {
+        on.fold::<Served>(|this, moment, event| {
+            if this.first.is_first(moment, event.index) {
+                this.used_ns.insert(event.session, moment.at_ns);
+            }
+        });
+        on.event::<SessionEnded>(|this, moment, event| {
+            if !this.first.is_first(moment, event.index) {
+                return Ok(());
+            }
+            let Some(used_ns) = this.used_ns.remove(&event.session) else { return Ok(()) };
+            let idle_ns = moment.at_ns - used_ns;
+            // As with minutes: clocks run at most twice as fast.
+            match idle_ns >= event.idle_ns / 2 {
+                true => Ok(()),
+                false => {
+                    let text = format!("a session that was idle for {idle_ns} ns of {} ends", event.idle_ns);
                     Err(Violation::new(text))
                 }
             }

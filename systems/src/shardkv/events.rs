@@ -4,6 +4,7 @@
 use sim::event;
 
 use super::config::{Cause, Config};
+use super::shard::SessionId;
 use super::{Gid, ShardId};
 
 event! {
@@ -109,6 +110,18 @@ event! {
         pub config: u64,
         /// The shard.
         pub shard: ShardId,
+        /// The session of the command.
+        pub session: SessionId,
+    }
+
+    /// A replica has ended a session of which no command came for too long.
+    "shardkv.session_ended" => pub struct SessionEnded {
+        /// The index of the entry.
+        pub index: u64,
+        /// The session.
+        pub session: SessionId,
+        /// How long no command of it may come, in nanoseconds.
+        pub idle_ns: u64,
     }
 
     /// A server has answered a client's read.

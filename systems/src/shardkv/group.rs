@@ -208,7 +208,7 @@ impl Group {
         let limits = self.limits;
         match self.serving(shard) {
             Ok(shard) => {
-                shard.open(at.now, id, limits);
+                shard.open(at, id, limits);
                 Reply::Opened(id)
             }
             Err(not_served) => Reply::NotServed(not_served),
@@ -226,7 +226,7 @@ impl Group {
         };
         match shard.execute(at, session, number, command, limits) {
             Outcome::Executed(reply) => {
-                observe!(Served { index: at.index, config, shard: id });
+                observe!(Served { index: at.index, config, shard: id, session });
                 count(id);
                 visible::executed(session, number);
                 Reply::Executed(reply)

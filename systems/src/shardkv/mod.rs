@@ -32,6 +32,8 @@
 //! | A group adopts each configuration, in order | [`checks::InOrder`] |
 //! | Groups that join and leave own equal shares by weight, and as few shards move as can be | [`checks::Balanced`] |
 //! | A command is executed at most once, by whichever groups own its shard; a client whose session has ended hears that the outcome is unknown | [`Linearizable`](sim::check::Linearizable) |
+//! | A session may end late, and never early: its idle time goes with it when its shard moves | [`checks::SessionsEndLate`] |
+//! | A shard that an operator moved stays until groups join or leave | [`checks::Balanced`] |
 //! | Operations count once as load, however often a report is sent | [`checks::LoadCountedOnce`] |
 //! | The controller moves at most so many shards by load within a minute | [`checks::MovesBounded`] |
 //! | When all is healed, each group comes to the latest configuration, and holds what it owns and nothing else | [`workload::settle`], the final workload, and [`checks::HeldOnce`] |

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sim::{planted, reachable};
+use sim::{observe, planted, reachable};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use super::events::SessionEnded;
 use crate::kit::session::{Latest, Seen};
 use crate::kv::store::{self, Store};
 use crate::rsm::{At, StateMachine};
@@ -112,10 +113,10 @@ impl Shard {
     }
 
     /// Opens a session, and ends those that were idle for too long or are too many.
-    pub fn open(&mut self, now: Duration, id: SessionId, limits: Limits) {
-        self.end_idle(now, limits);
-        self.sessions.insert(id, Session { used: now, latest: None });
-        self.by_use.insert((now, id));
+    pub fn open(&mut self, at: &At, id: SessionId, limits: Limits) {
+        self.end_idle(at, limits);
+        self.sessions.insert(id, Session { used: at.now, latest: None });
+        self.by_use.insert((at.now, id));
         if self.sessions.len() > limits.sessions.max(1)
             && let Some((_, oldest)) = self.by_use.pop_first()
         {
@@ -126,9 +127,9 @@ impl Shard {
 
     /// Executes a command of a session, unless it was executed before.
     pub fn execute(&mut self, at: &At, id: SessionId, number: u64, command: store::Command, limits: Limits) -> Outcome {
-        self.end_idle(at.now, limits);
+        self.end_idle(at, limits);
         if !self.sessions.contains_key(&id) && planted!("shardkv.ended-session-comes-back") {
-            self.open(at.now, id, limits);
+            self.open(at, id, limits);
         }
         let Some(session) = self.sessions.get_mut(&id) else {
             reachable!("shardkv: a command of an ended session is refused");
@@ -150,10 +151,11 @@ impl Shard {
         Outcome::Executed(reply)
     }
 
-    fn end_idle(&mut self, now: Duration, limits: Limits) {
+    fn end_idle(&mut self, at: &At, limits: Limits) {
         while let Some(&(used, id)) = self.by_use.first()
-            && now.saturating_sub(used) > limits.idle
+            && at.now.saturating_sub(used) > limits.idle
         {
+            observe!(SessionEnded { index: at.index, session: id, idle_ns: limits.idle.as_nanos() as u64 });
             self.by_use.pop_first();
             self.sessions.remove(&id);
         }

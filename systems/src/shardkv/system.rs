@@ -7,7 +7,7 @@ use sim::check::Linearizable;
 use sim::models::{self, StoreOp};
 use sim::{Cluster, Manifest, Phase, System};
 
-use super::checks::{Balanced, Handover, HeldOnce, InOrder, LoadCountedOnce, MovesBounded, OneOwner};
+use super::checks::{Balanced, Handover, HeldOnce, InOrder, LoadCountedOnce, MovesBounded, OneOwner, SessionsEndLate};
 use super::events::{ReadServed, Served};
 use super::load::Policy;
 use super::shard::Limits;
@@ -146,6 +146,7 @@ impl System for ShardKv {
             .invariant::<Balanced>()
             .invariant::<LoadCountedOnce>()
             .invariant::<MovesBounded>()
+            .invariant::<SessionsEndLate>()
             .invariant::<HeldOnce>()
             .consistency::<ExecutedByOwners>()
             .recovery::<NotServed>("move")
