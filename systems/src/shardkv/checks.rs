@@ -11,7 +11,8 @@ use sim::{GroupId, NodeId};
 
 use super::config::{Cause, fewest_moves, share};
 use super::events::{
-    Adopted, Configured, Forgot, GaveUp, Installed, LoadMoved, LoadReported, ReadServed, Served, SessionEnded, Settled,
+    Adopted, ChunkInstalled, Configured, Forgot, GaveUp, Installed, LoadMoved, LoadReported, ReadServed, Served,
+    SessionEnded, Settled,
 };
 use super::shard::SessionId;
 use super::{Gid, ShardId};
@@ -282,12 +283,18 @@ impl Invariant for MovesBounded {
     }
 }
 
-/// Sessions may end late, and never early: no session ends by its idle time while its client uses it, wherever its shard moves.
+/// Sessions may end late, and never early: none ends by its idle time before as much of the log's time has passed since its last
+/// command, counted in the logs of all groups that its shard went through.
 #[derive(Default)]
 pub struct SessionsEndLate {
     first: First,
-    /// When the last command of each session was executed first.
-    used_ns: BTreeMap<SessionId, u64>,
+    /// When the last command of each session came, in the log's time of the group that has its shard; negative if that was before the
+    /// beginning of this log.
+    used_ns: BTreeMap<(ShardId, SessionId), i64>,
+    /// Of a shard that arrives by a configuration: the log's time there when it had the first part, and that of the sender when it sent
+    /// the last.
+    arriving: BTreeMap<(u64, ShardId), (i64, i64)>,
+    installed: BTreeSet<(u64, ShardId)>,
 }
 
 impl Invariant for SessionsEndLate {
@@ -296,17 +303,32 @@ impl Invariant for SessionsEndLate {
     fn subscribe(on: &mut On<Self>) {
         on.fold::<Served>(|this, moment, event| {
             if this.first.is_first(moment, event.index) {
-                this.used_ns.insert(event.session, moment.at_ns);
+                this.used_ns.insert((event.shard, event.session), event.now_ns as i64);
+            }
+        });
+        on.fold::<ChunkInstalled>(|this, _, event| {
+            let (now_ns, sent_ns) = (event.now_ns as i64, event.sent_ns as i64);
+            let parts = this.arriving.entry((event.config, event.shard)).or_insert((now_ns, sent_ns));
+            parts.1 = parts.1.max(sent_ns);
+        });
+        on.fold::<Installed>(|this, _, event| {
+            // Not `First`: the first replica may have crashed between the two events of the entry.
+            let by = (event.config, event.shard);
+            let Some(&(now_ns, sent_ns)) = this.arriving.get(&by) else { return };
+            if !this.installed.insert(by) {
+                return;
+            }
+            for used_ns in this.used_ns.range_mut((event.shard, 0)..=(event.shard, u64::MAX)).map(|(_, used)| used) {
+                *used_ns += now_ns - sent_ns;
             }
         });
         on.event::<SessionEnded>(|this, moment, event| {
             if !this.first.is_first(moment, event.index) {
                 return Ok(());
             }
-            let Some(used_ns) = this.used_ns.remove(&event.session) else { return Ok(()) };
-            let idle_ns = moment.at_ns - used_ns;
-            // As with minutes: clocks run at most twice as fast.
-            match idle_ns >= event.idle_ns / 2 {
+            let Some(used_ns) = this.used_ns.remove(&(event.shard, event.session)) else { return Ok(()) };
+            let idle_ns = event.now_ns as i64 - used_ns;
+            match idle_ns >= event.idle_ns as i64 {
                 true => Ok(()),
                 false => {
                     let text = format!("a session that was idle for {idle_ns} ns of {} ends", event.idle_ns);

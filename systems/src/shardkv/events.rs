@@ -78,6 +78,10 @@ event! {
         pub shard: ShardId,
         /// How many keys are new.
         pub keys: u64,
+        /// The log's time at the sender when it was sent, in nanoseconds.
+        pub sent_ns: u64,
+        /// The log's time of the entry.
+        pub now_ns: u64,
     }
 
     /// A replica serves a shard from now on.
@@ -112,16 +116,22 @@ event! {
         pub shard: ShardId,
         /// The session of the command.
         pub session: SessionId,
+        /// The log's time of the entry, in nanoseconds.
+        pub now_ns: u64,
     }
 
     /// A replica has ended a session of which no command came for too long.
     "shardkv.session_ended" => pub struct SessionEnded {
         /// The index of the entry.
         pub index: u64,
+        /// The shard.
+        pub shard: ShardId,
         /// The session.
         pub session: SessionId,
         /// How long no command of it may come, in nanoseconds.
         pub idle_ns: u64,
+        /// The log's time of the entry.
+        pub now_ns: u64,
     }
 
     /// A server has answered a client's read.

@@ -207,8 +207,9 @@ impl Group {
         let id = u64::from(self.gid) << 40 | at.index;
         let limits = self.limits;
         match self.serving(shard) {
-            Ok(shard) => {
-                shard.open(at, id, limits);
+            Ok(contents) => {
+                contents.end_idle(at, shard, limits);
+                contents.open(at.now, id, limits);
                 Reply::Opened(id)
             }
             Err(not_served) => Reply::NotServed(not_served),
@@ -224,9 +225,10 @@ impl Group {
                 return Reply::NotServed(not_served);
             }
         };
+        shard.end_idle(at, id, limits);
         match shard.execute(at, session, number, command, limits) {
             Outcome::Executed(reply) => {
-                observe!(Served { index: at.index, config, shard: id, session });
+                observe!(Served { index: at.index, config, shard: id, session, now_ns: nanos(at.now) });
                 count(id);
                 visible::executed(session, number);
                 Reply::Executed(reply)
@@ -279,7 +281,8 @@ impl Group {
         match self.held.get_mut(&shard) {
             Some(Held::Arriving(contents, next)) if is_current => {
                 if next == from {
-                    observe!(ChunkInstalled { index: at.index, config, shard, keys: chunk.keys() });
+                    let (keys, sent_ns, now_ns) = (chunk.keys(), nanos(chunk.sent), nanos(at.now));
+                    observe!(ChunkInstalled { index: at.index, config, shard, keys, sent_ns, now_ns });
                     let after = chunk.next.clone();
                     contents.install(chunk, at.now);
                     match after {
@@ -326,6 +329,10 @@ impl Group {
         }
         Reply::Forgotten
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    time.as_nanos() as u64
 }
 
 /// An operation on the shard was served here.

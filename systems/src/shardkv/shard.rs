@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sim::{observe, planted, reachable};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use super::ShardId;
 use super::events::SessionEnded;
 use crate::kit::session::{Latest, Seen};
 use crate::kv::store::{self, Store};
@@ -79,6 +80,8 @@ type MovedSession = (SessionId, Duration, Option<Latest<store::Reply>>);
 pub struct Chunk {
     sessions: Vec<MovedSession>,
     pairs: Vec<(String, String)>,
+    /// The log's time at the sender.
+    pub sent: Duration,
     /// Where the next one begins; `None` if this is the last.
     pub next: Option<Cursor>,
 }
@@ -112,11 +115,10 @@ impl Shard {
         }
     }
 
-    /// Opens a session, and ends those that were idle for too long or are too many.
-    pub fn open(&mut self, at: &At, id: SessionId, limits: Limits) {
-        self.end_idle(at, limits);
-        self.sessions.insert(id, Session { used: at.now, latest: None });
-        self.by_use.insert((at.now, id));
+    /// Opens a session. If there are too many then, the one that was used least recently ends.
+    pub fn open(&mut self, now: Duration, id: SessionId, limits: Limits) {
+        self.sessions.insert(id, Session { used: now, latest: None });
+        self.by_use.insert((now, id));
         if self.sessions.len() > limits.sessions.max(1)
             && let Some((_, oldest)) = self.by_use.pop_first()
         {
@@ -127,9 +129,8 @@ impl Shard {
 
     /// Executes a command of a session, unless it was executed before.
     pub fn execute(&mut self, at: &At, id: SessionId, number: u64, command: store::Command, limits: Limits) -> Outcome {
-        self.end_idle(at, limits);
         if !self.sessions.contains_key(&id) && planted!("shardkv.ended-session-comes-back") {
-            self.open(at, id, limits);
+            self.open(at.now, id, limits);
         }
         let Some(session) = self.sessions.get_mut(&id) else {
             reachable!("shardkv: a command of an ended session is refused");
@@ -151,11 +152,13 @@ impl Shard {
         Outcome::Executed(reply)
     }
 
-    fn end_idle(&mut self, at: &At, limits: Limits) {
+    /// Ends the sessions of which no command came for too long. `shard` is the number of this shard.
+    pub fn end_idle(&mut self, at: &At, shard: ShardId, limits: Limits) {
         while let Some(&(used, id)) = self.by_use.first()
             && at.now.saturating_sub(used) > limits.idle
         {
-            observe!(SessionEnded { index: at.index, session: id, idle_ns: limits.idle.as_nanos() as u64 });
+            let (idle_ns, now_ns) = (limits.idle.as_nanos() as u64, at.now.as_nanos() as u64);
+            observe!(SessionEnded { index: at.index, shard, session: id, idle_ns, now_ns });
             self.by_use.pop_first();
             self.sessions.remove(&id);
         }
@@ -172,7 +175,7 @@ impl Shard {
 
     /// The contents from `from` on, as many as fit into so many bytes, and at least one session or key if there are any.
     pub fn chunk(&self, from: &Cursor, bytes: usize, now: Duration) -> Chunk {
-        let (mut chunk, mut left) = (Chunk::default(), bytes);
+        let (mut chunk, mut left) = (Chunk { sent: now, ..Chunk::default() }, bytes);
         let after_key = match from {
             Cursor::Session(after) => {
                 let first = after.map_or(0, |after| after + 1);
