@@ -28,6 +28,29 @@ pub enum Change {
     Weigh(Gid, u32),
 }
 
+impl Change {
+    /// Whether the configuration `made` is `before` with this change: those who asked for it can tell.
+    pub fn is_made(&self, before: &Config, made: &Config) -> bool {
+        let mut groups = before.groups.clone();
+        let is_placed = match self {
+            Change::Join(joining) => {
+                groups.extend(joining);
+                true
+            }
+            Change::Leave(leaving) => {
+                groups.retain(|gid, _| !leaving.contains(gid));
+                true
+            }
+            Change::Move(shard, to) => made.owner(*shard) == Some(*to),
+            Change::Weigh(gid, weight) => {
+                groups.insert(*gid, *weight);
+                true
+            }
+        };
+        is_placed && groups == made.groups
+    }
+}
+
 /// A command to the controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
@@ -275,9 +298,12 @@ mod tests {
     #[test]
     fn changes_make_configurations_that_all_stay_known() {
         let mut controller = Controller::new(10, [1], OFF);
-        assert_eq!(apply(&mut controller, join(&[2, 3]), None), Reply::Configured(2));
-        assert_eq!(apply(&mut controller, Change::Move(0, 3), None), Reply::Configured(3));
-        assert_eq!(apply(&mut controller, leave(&[1]), None), Reply::Configured(4));
+        for (change, number) in [(join(&[2, 3]), 2), (Change::Move(0, 3), 3), (leave(&[1]), 4)] {
+            let before = controller.latest().clone();
+            assert_eq!(apply(&mut controller, change.clone(), None), Reply::Configured(number));
+            assert!(change.is_made(&before, controller.latest()));
+            assert!(!change.is_made(&before, &before));
+        }
         for number in 1..=4 {
             let Answer::Config(Some(config)) = controller.query(&Query::Numbered(number)) else { panic!("{number}") };
             assert_eq!(config.number, number);

@@ -102,12 +102,18 @@ async fn change(cx: &Client<Params>, decide: impl Fn(&Config) -> Change) {
     let mut controller = server::controller_client(&cx.params);
     let deadline = time::now() + PATIENCE;
     while let Ok(Answer::Config(Some(latest))) = controller.query(Query::Latest, deadline).await {
-        let command = Command::Change { change: decide(&latest), after: Some(latest.number) };
+        let change = decide(&latest);
+        let command = Command::Change { change: change.clone(), after: Some(latest.number) };
         match controller.execute(command, deadline).await {
             Ok(Reply::Refused(Refusal::Overtaken(_))) => {}
             Ok(Reply::Configured(number)) => {
                 let expected = latest.number + 1;
                 always!(number == expected, "shardkv.change-of-latest", "made {number}, decided by {}", latest.number);
+                // What came out is what was asked for.
+                if let Ok(Answer::Config(Some(made))) = controller.query(Query::Numbered(number), deadline).await {
+                    let is_made = change.is_made(&latest, &made);
+                    always!(is_made, "shardkv.change-is-made", "{change:?} of {latest:?} made {made:?}");
+                }
                 return;
             }
             _ => return,

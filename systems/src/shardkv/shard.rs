@@ -93,6 +93,9 @@ impl Chunk {
     }
 }
 
+/// How many sessions are one value of a snapshot.
+const BATCH: usize = 16;
+
 /// What a session takes in a chunk, about.
 const SESSION_BYTES: usize = 32;
 
@@ -225,7 +228,7 @@ impl Shard {
         self.store.save(to).await?;
         let mut all = self.sessions.iter();
         loop {
-            let batch: Vec<_> = all.by_ref().take(64).collect();
+            let batch: Vec<_> = all.by_ref().take(BATCH).collect();
             to.put(&batch).await?;
             if batch.is_empty() {
                 return Ok(());
