@@ -1,13 +1,13 @@
 //! The system as `sim` sees it.
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use sim::check::Linearizable;
 use sim::models::{self, StoreOp};
 use sim::{Client, Cluster, Manifest, Phase, System};
 
 use super::store::Store;
 use super::{known_bugs, server, workload};
+use crate::kit::params::between;
 use crate::raft::operator::{MembersAre, TransferTo};
 use crate::rsm::operator;
 use crate::rsm::{Limits, Patience, Reads};
@@ -18,7 +18,7 @@ use crate::{raft, rsm};
 #[serde(default, deny_unknown_fields)]
 pub struct Params {
     /// How many servers vote at the beginning: 1 to 100.
-    #[serde(deserialize_with = "between::<_, 1, 100>")]
+    #[serde(deserialize_with = "between::<_, _, 1, 100>")]
     pub servers: usize,
     /// How many more there are, which may become members.
     pub spares: usize,
@@ -39,7 +39,7 @@ pub struct Params {
     pub session_idle_ms: u64,
     /// When there are more sessions than this, the one that was used least recently ends. At most
     /// 100,000, since they are part of snapshots.
-    #[serde(deserialize_with = "between::<_, 1, 100_000>")]
+    #[serde(deserialize_with = "between::<_, _, 1, 100_000>")]
     pub max_sessions: usize,
     /// A client leaves a session that it has not used for so long for a new one.
     pub client_session_ms: u64,
@@ -64,15 +64,6 @@ impl Default for Params {
             client_session_ms: patience.session.as_millis() as u64,
             attempt_ms: patience.attempt.as_millis() as u64,
         }
-    }
-}
-
-/// A number within bounds.
-fn between<'de, D: Deserializer<'de>, const LEAST: usize, const MOST: usize>(from: D) -> Result<usize, D::Error> {
-    let number = usize::deserialize(from)?;
-    match (LEAST..=MOST).contains(&number) {
-        true => Ok(number),
-        false => Err(D::Error::custom(format!("expected {LEAST} to {MOST}, found {number}"))),
     }
 }
 

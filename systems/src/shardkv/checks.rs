@@ -92,7 +92,7 @@ impl Invariant for Handover {
             this.installed.insert((config, shard));
             match this.given_up.get(&(config, shard)) {
                 // The first configuration: nobody had it.
-                None if hash == 0 => Ok(()),
+                None if hash == 0 && config == 1 => Ok(()),
                 None => Err(Violation::about("nowhere", format!("shard {shard} arrived, and nobody gave it up"))),
                 Some(given_up) if *given_up == hash => Ok(()),
                 Some(_) => {

@@ -38,7 +38,7 @@ pub struct Report {
     pub gid: Gid,
     /// The configuration that the group had adopted, with all of its shards handed over and installed.
     pub config: Option<u64>,
-    /// Since when, in milliseconds.
+    /// Over how long, in milliseconds.
     pub millis: u64,
     /// Operations by shard.
     pub ops: BTreeMap<ShardId, u64>,

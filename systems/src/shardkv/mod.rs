@@ -1,6 +1,6 @@
 //! A sharded key/value store: groups of replicas, each of which owns a part of the keys, and a controller that decides which.
 //!
-//! Keys are parted into *shards* by their hash ([`shard_of`]). A *configuration* says which group owns which shard
+//! Keys are divided into *shards* by their hash ([`shard_of`]). A *configuration* says which group owns which shard
 //! ([`config::Config`]). The *controller* makes one configuration after another: when groups join or leave, when an operator moves a
 //! shard, and when a group has too much load. Each group is a replicated state machine ([`group::Group`]) of its own, and so is the
 //! controller ([`controller::Controller`]), both on [`crate::rsm`].
@@ -37,9 +37,10 @@
 //! | Operations count once as load, however often a report is sent | [`checks::LoadCountedOnce`] |
 //! | The controller moves at most so many shards by load within a minute | [`checks::MovesBounded`] |
 //! | When all is healed, each group comes to the latest configuration, and holds what it owns and nothing else | [`workload::settle`], the final workload, and [`checks::HeldOnce`] |
+//! | Shards that do not move are served as before while another one moves | [`workload::steady`], in the scenario `large-shard` |
 //! | The state of all replicas of a group is the same | [`crate::raft::checks::SameState`] |
 //!
-//! Shards that do not move are served throughout. It is not promised that an operation on a shard succeeds while it moves: clients wait
+//! It is not promised that an operation on a shard succeeds while it moves: clients wait
 //! and try again.
 //!
 //! # Limits

@@ -3,6 +3,11 @@
 //! An operator decides by the latest configuration, and its change is made only if that is still the latest then
 //! ([`Command::Change`]): otherwise it looks again and decides anew. A change is one command, so an operator that is cut off
 //! leaves either nothing behind, or a configuration that the groups carry out without an operator.
+//!
+//! # Panics
+//!
+//! An action that names a group, a shard or a weight that cannot be fails its run, as a scenario that asks for nothing. A change that
+//! is only without sense in the configuration of that moment, such as a join of a member, is refused by the controller.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -46,6 +51,8 @@ pub struct Weight {
 /// Groups join.
 pub async fn join(cx: Client<Params>, args: Groups) {
     let existing = cx.params.groups;
+    must_exist(&cx, args.groups.iter().flatten());
+    assert!(args.groups != Some(Vec::new()), "a join of no groups");
     change(&cx, |config| {
         let can = (1..=existing).filter(|gid| !config.groups.contains_key(gid)).collect();
         let joining = args.groups.clone().unwrap_or_else(|| some(can));
@@ -56,6 +63,8 @@ pub async fn join(cx: Client<Params>, args: Groups) {
 
 /// Groups leave. By default at least one stays.
 pub async fn leave(cx: Client<Params>, args: Groups) {
+    must_exist(&cx, args.groups.iter().flatten());
+    assert!(args.groups != Some(Vec::new()), "a leave of no groups");
     change(&cx, |config| {
         let mut can: Vec<Gid> = config.groups.keys().copied().collect();
         can.remove(rand::below(can.len() as u64) as usize);
@@ -66,6 +75,11 @@ pub async fn leave(cx: Client<Params>, args: Groups) {
 
 /// A shard moves.
 pub async fn move_shard(cx: Client<Params>, args: Move) {
+    must_exist(&cx, &args.to);
+    let shards = cx.params.shards;
+    if let Some(shard) = args.shard {
+        assert!(shard < shards, "there is no shard {shard} to move: there are {shards}, from 0");
+    }
     change(&cx, |config| {
         let shard = args.shard.unwrap_or_else(|| rand::below(u64::from(config.shards())) as ShardId);
         Change::Move(shard, args.to.unwrap_or_else(|| one(config)))
@@ -75,11 +89,20 @@ pub async fn move_shard(cx: Client<Params>, args: Move) {
 
 /// A group gets another weight.
 pub async fn weigh(cx: Client<Params>, args: Weight) {
+    must_exist(&cx, &args.group);
+    assert!(args.weight != Some(0), "a group of weight 0: it would own nothing, and leaves instead");
     change(&cx, |config| {
         let weight = args.weight.unwrap_or_else(|| 1 + rand::below(3) as u32);
         Change::Weigh(args.group.unwrap_or_else(|| one(config)), weight)
     })
     .await;
+}
+
+fn must_exist<'a>(cx: &Client<Params>, named: impl IntoIterator<Item = &'a Gid>) {
+    let groups = cx.params.groups;
+    for gid in named {
+        assert!((1..=groups).contains(gid), "there is no group {gid} to act on: there are {groups}, from 1");
+    }
 }
 
 /// One or two of these groups, if there are so many.

@@ -54,7 +54,7 @@ fn options(params: &Params, dir: &str, servers: usize) -> Options {
 
 /// The life of a server of the controller. The leader balances by load.
 pub async fn boot_controller(params: Rc<Params>) {
-    let initial = Controller::new(params.shards, 1..=params.joined, params.policy());
+    let initial = Controller::new(params.shards, 1..=params.joined.min(params.groups), params.policy());
     observe!(Configured::of(0, initial.latest()));
     let started = |replica: &Replica<Controller>| {
         task::spawn(balance(replica.clone()));

@@ -13,6 +13,7 @@ use super::load::Policy;
 use super::shard::Limits;
 use super::visible::{ExecutedByOwners, NotSeen, NotServed};
 use super::{Gid, ShardId, known_bugs, operator, server, workload};
+use crate::kit::params::between;
 use crate::kv::store;
 use crate::raft;
 use crate::rsm::{self, Reads};
@@ -21,17 +22,22 @@ use crate::rsm::{self, Reads};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Params {
-    /// How many servers each group has, and the controller.
+    /// How many servers each group has, and the controller: 1 to 100.
+    #[serde(deserialize_with = "between::<_, _, 1, 100>")]
     pub servers: usize,
-    /// How many groups there are.
+    /// How many groups there are: 1 to 1,000.
+    #[serde(deserialize_with = "between::<_, _, 1, 1_000>")]
     pub groups: Gid,
-    /// How many of them the first configuration has: those with the lowest numbers.
+    /// How many of them the first configuration has: those with the lowest numbers, all of them if there are fewer. At least 1.
+    #[serde(deserialize_with = "between::<_, _, 1, 1_000>")]
     pub joined: Gid,
-    /// How many shards there are.
+    /// How many shards there are: 1 to 10,000.
+    #[serde(deserialize_with = "between::<_, _, 1, 10_000>")]
     pub shards: ShardId,
     /// How many clients.
     pub clients: usize,
-    /// How many operators act at once.
+    /// How many operators act at once: 1 to 100.
+    #[serde(deserialize_with = "between::<_, _, 1, 100>")]
     pub operators: usize,
     /// How reads are answered: `log`, `index` or `lease`.
     pub reads: Reads,
@@ -48,17 +54,21 @@ pub struct Params {
     pub max_bytes: usize,
     /// A session of a shard ends when no command of it came for so long.
     pub session_idle_ms: u64,
-    /// When a shard has more sessions than this, the one that was used least recently ends.
+    /// When a shard has more sessions than this, the one that was used least recently ends. At most
+    /// 100,000, since they are part of snapshots.
+    #[serde(deserialize_with = "between::<_, _, 1, 100_000>")]
     pub max_sessions: usize,
     /// A client leaves a session that it has not used for so long for a new one.
     pub client_session_ms: u64,
     /// How long a client waits for one answer.
     pub attempt_ms: u64,
-    /// How many bytes of a shard move in one message, at least one key: at most 512 KiB.
+    /// How many bytes of a shard move in one message, at least one key: 1 to 524,288.
+    #[serde(deserialize_with = "between::<_, _, 1, 524_288>")]
     pub chunk_bytes: usize,
     /// How long a group pauses after each such message.
     pub chunk_pause_ms: u64,
-    /// How often a group asks for the next configuration.
+    /// How often a group asks for the next configuration: each 1 ms to one minute.
+    #[serde(deserialize_with = "between::<_, _, 1, 60_000>")]
     pub poll_ms: u64,
     /// How often a group reports its load; 0 is never.
     pub report_ms: u64,

@@ -1,6 +1,5 @@
 //! When a command is visible everywhere it must be: each replica of the group that executed it has it, or a snapshot that stands for
 //! it. The replicas of a group are known as in [`crate::raft::visible`].
-
 //!
 //! And for how long a shard is not served that moves: by the groups ([`NotServed`]), and as its clients see it ([`NotSeen`]).
 
@@ -9,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sim::GroupId;
 use sim::event::Moment;
 use sim::metric::{self, Consistency, Spans, Watch};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::ShardId;
 use super::events::{GaveUp, Installed, ReadServed, Served};
@@ -22,9 +22,9 @@ struct Begun(u64);
 /// A replica executes a command, in the entry that it reports next as applied.
 struct Executes(u64);
 
-/// Which command: sessions have names that are unique over all groups.
+/// Which command: a hash, since names of sessions, which are unique over all groups, take all bits of a number.
 fn key(session: SessionId, number: u64) -> u64 {
-    session << 20 | number & 0xf_ffff
+    xxh3_64_with_seed(&session.to_le_bytes(), number)
 }
 
 /// Says that a client begins a command of its session.

@@ -105,11 +105,21 @@ crate::args! {
 }
 
 /// Puts and gets of keys in shards that stay. Observes whether they took about as long while another shard moved.
+///
+/// # Panics
+///
+/// If no key is in another shard than the one that moves. The run then fails.
 pub async fn steady(cx: Client<Params>, args: Steady) {
     let (mut clerk, pace) = (Clerk::new(cx.params.clone()), args.pace());
     let moves = time::now() + Duration::from_millis(args.moves_ms);
     let keys: Vec<String> =
         (0..args.keys).map(key).filter(|key| shard_of(key, cx.params.shards) != args.without).collect();
+    assert!(
+        !keys.is_empty(),
+        "all {} keys are in shard {}, which moves: there is nothing to use",
+        args.keys,
+        args.without
+    );
     let (mut before, mut during) = (Vec::new(), Vec::new());
     let one = async |number| {
         let key = keys[rand::below(keys.len() as u64) as usize].clone();
