@@ -1,6 +1,9 @@
 //! The scenario in the README is one that a user could write, and it does what it says; the failure that it shows is that of
 //! the run that it names.
 
+use std::sync::{Arc, Mutex};
+
+use sim::trace::record::{Kind, Record, Recorder};
 use sim::{Outcome, RunOptions, Scenario, run};
 use systems::kv::Kv;
 use systems::primary_backup::PrimaryBackup;
@@ -28,8 +31,19 @@ fn the_balance_improves_as_it_says() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("it is there");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/large/shardkv/rebalancing.toml");
     let scenario = Scenario::load(std::path::Path::new(path)).unwrap_or_else(|error| panic!("{error}"));
-    let report = run(&ShardKv, &scenario, 2, RunOptions::default()).expect("it runs");
+    let improved: Arc<Mutex<Vec<Record>>> = Arc::default();
+    let sink = improved.clone();
+    let keep = move |record: Record| match record.text.starts_with("shardkv.improved") {
+        true => sink.lock().expect("one thread at a time").push(record),
+        false => {}
+    };
+    let options =
+        RunOptions { recorder: Some(Recorder::new(Box::new(keep)).only([Kind::Event])), ..RunOptions::default() };
+    let report = run(&ShardKv, &scenario, 2, options).expect("it runs");
     assert_eq!(report.verdict, Outcome::Pass, "{:?}", report.failure);
+    let improved = improved.lock().expect("one thread at a time");
+    assert_eq!(improved.len(), 1);
+    assert!(readme.contains(&improved[0].text), "the README does not show: {}", improved[0].text);
     let moves = &report.metrics.recovery["move"].time_ns;
     let ms = |ns: u64| (ns + 500_000) / 1_000_000;
     let line = format!("move {}ms", moves.percentile(99).map_or(0, ms));
