@@ -33,9 +33,10 @@ fn the_balance_improves_as_it_says() {
     let scenario = Scenario::load(std::path::Path::new(path)).unwrap_or_else(|error| panic!("{error}"));
     let improved: Arc<Mutex<Vec<Record>>> = Arc::default();
     let sink = improved.clone();
-    let keep = move |record: Record| match record.text.starts_with("shardkv.improved") {
-        true => sink.lock().expect("one thread at a time").push(record),
-        false => {}
+    let keep = move |record: Record| {
+        if record.text.starts_with("shardkv.improved") {
+            sink.lock().expect("one thread at a time").push(record);
+        }
     };
     let options =
         RunOptions { recorder: Some(Recorder::new(Box::new(keep)).only([Kind::Event])), ..RunOptions::default() };
