@@ -46,8 +46,8 @@ pub struct Loaded<'a> {
     pub entry: &'a Entry<'a>,
     /// What a frozen file pins; none for an ordinary scenario.
     pub frozen: Option<Frozen>,
-    /// What a whole sweep of it must have seen.
-    pub expect_sweep: std::collections::BTreeMap<String, u64>,
+    /// What a whole sweep of it must have seen, and how often.
+    pub expect_sweep: std::collections::BTreeMap<String, sim::scenario::Bounds>,
     /// Failures that it is there to show.
     pub fails: Vec<String>,
 }

@@ -32,7 +32,7 @@ use crate::kernel::boundary::HarnessError;
 use crate::kernel::{self, CpuModel, panics};
 use crate::probe::ProbeKind;
 use crate::scenario::plan::{DECLARED, Frozen, What};
-use crate::scenario::{self, Plan, Scenario, ScenarioError};
+use crate::scenario::{self, Bounds, Plan, Scenario, ScenarioError};
 use crate::system::{self, DynSystem, Instance, NodeSpec};
 use crate::trace::record::{Kind, Recorder};
 use clients::{Clients, Running};
@@ -189,11 +189,12 @@ impl Run<'_> {
         }
         let complete = failures.is_empty();
         let expect = &self.plan.expect;
-        for (name, least) in expect.run.iter().filter(|_| complete) {
+        for (name, bounds) in expect.run.iter().filter(|_| complete) {
             let found = dose.get(name).copied().unwrap_or(0);
-            if found < *least {
-                let why = director.explain();
-                let text = format!("expected `{name}` at least {least} times, found {found}; {why}");
+            if !bounds.hold(found) {
+                // Why a fault happened seldom does not explain why something happened often.
+                let why = if bounds.is_exceeded(found) { String::new() } else { director.explain() };
+                let text = format!("expected `{name}` {bounds}, found {found}; {why}");
                 failures.push(Failure::new(format!("dose:{name}"), virtual_ns, text.trim_end_matches("; ")));
             }
         }
@@ -223,9 +224,14 @@ impl Run<'_> {
                 world: world.clone(),
             };
             let mut plan = self.plan.clone();
-            // They guard what a scenario draws, and would only fail where a fault is taken out. What was short of it in
-            // this run still is in that.
-            plan.expect.run.retain(|name, least| dose.get(name).is_none_or(|count| *count < *least));
+            // The least guards what a scenario draws, and would only fail where a fault is taken out. What was short of it
+            // in this run still is in that. The most is a promise of the system.
+            plan.expect.run.retain(|name, bounds| {
+                if dose.get(name).is_some_and(|count| *count >= bounds.least) {
+                    bounds.least = 0;
+                }
+                *bounds != Bounds::default()
+            });
             scenario::freeze(self.scenario, &plan, &frozen, &frozen_faults)
         });
         let name_of = |node: NodeId| finished.nodes[node.index()].name.clone();

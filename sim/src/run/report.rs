@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::{Dose, Failure};
 use crate::history;
 use crate::metric::Metrics;
+use crate::scenario::Bounds;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -59,7 +60,7 @@ pub struct Report {
     /// What did not happen although the scenario asks for it, and why: one line for each such rule.
     pub prevented: Vec<String>,
     /// Sweep-level expectations of the scenario.
-    pub expect_sweep: BTreeMap<String, u64>,
+    pub expect_sweep: BTreeMap<String, Bounds>,
     /// The run as a frozen scenario file, if it was asked for.
     pub frozen: Option<String>,
     /// What clients invoked and were answered, if it was asked for.

@@ -4,6 +4,7 @@
 //! and gives a typed [`Plan`]. Errors carry file, line, column and caret.
 
 mod action;
+mod bounds;
 mod budget;
 mod check;
 mod draw;
@@ -25,6 +26,7 @@ mod tolerant;
 mod translate;
 mod warnings;
 
+pub use bounds::Bounds;
 pub use check::check;
 pub use error::{Diagnostic, Level, Place, ScenarioError, suggest};
 pub use examine::{Examined, examine};

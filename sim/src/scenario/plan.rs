@@ -8,6 +8,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
 
+use super::bounds::Bounds;
 use super::max_down::MaxDown;
 use super::target::Targets;
 use crate::base::{Phase, Time};
@@ -322,14 +323,14 @@ pub struct Frozen {
     pub world: String,
 }
 
-/// `[expect]`: the least that must have happened, by the names that the dose reports.
+/// `[expect]`: how often things must have happened, by the names that the dose reports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Expect {
     /// In every single run.
-    pub run: BTreeMap<String, u64>,
+    pub run: BTreeMap<String, Bounds>,
     /// Over a whole sweep.
-    pub sweep: BTreeMap<String, u64>,
+    pub sweep: BTreeMap<String, Bounds>,
     /// Failures that the scenario is there to show: a run that fails so has passed, and a sweep in which none does fails.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fails: Vec<String>,
@@ -340,10 +341,10 @@ pub const DECLARED: &str = "declared_failures";
 
 impl Expect {
     /// What must have happened over a whole sweep, a declared failure included.
-    pub fn over_a_sweep(&self) -> BTreeMap<String, u64> {
+    pub fn over_a_sweep(&self) -> BTreeMap<String, Bounds> {
         let mut all = self.sweep.clone();
         if !self.fails.is_empty() {
-            all.entry(DECLARED.to_owned()).or_insert(1);
+            all.entry(DECLARED.to_owned()).or_insert(Bounds::at_least(1));
         }
         all
     }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::bounds::Bounds;
 use super::budget::Cluster;
 use super::entries::phase;
 use super::error::{Diagnostic, suggest};
@@ -386,7 +387,7 @@ impl Look<'_, '_> {
         }
     }
 
-    fn expectations(&mut self, table: &str, expected: &BTreeMap<String, u64>) {
+    fn expectations(&mut self, table: &str, expected: &BTreeMap<String, Bounds>) {
         let mut known: Vec<String> = counted(&self.description.ops);
         known.extend(self.description.events.iter().map(|event| event.name.clone()));
         let plan = self.plan;
@@ -394,20 +395,27 @@ impl Look<'_, '_> {
         known.extend(rules.filter_map(|name| counted_as(name.get_ref())));
         known.push(DECLARED.to_owned());
         let actions = || plan.faults.iter().flat_map(|rule| rule.what.get_ref().all());
-        for name in expected.keys() {
+        for (name, bounds) in expected {
             let Some(place) = key_at(self.warnings.tree, &["expect", table, name]) else { continue };
+            self.note(place.clone(), "bounds", *bounds == Bounds::default(), || {
+                Diagnostic::warning(format!("`{name}` is expected any number of times"))
+                    .label("this expectation always holds")
+                    .help(format!(
+                        "give a bound: {name} = 10, or {{ most = 3 }}, or {{ most = 0 }} for what must not happen"
+                    ))
+            });
             // An event that the system did not declare is counted too.
             let is_known = known.contains(name) || EVENTS.iter().any(|event| event.name == name);
             self.note(place.clone(), "counted", !is_known, || {
                 Diagnostic::warning(format!("nothing counts `{name}`"))
-                    .label("the count is always 0, so the expectation is never met")
+                    .label("the count is always 0, so the expectation says nothing, or is never met")
                     .help(suggest(name, "counts", known.iter().map(String::as_str)))
             });
             let is_fault = Fault::<Targets>::NAMES.contains(&name.as_str());
             let bad = is_fault && actions().all(|what| !deals(what, name));
             self.note(place, "absent", bad, || {
                 Diagnostic::warning(format!("no fault of this scenario is a `{name}`"))
-                    .label("the count is always 0, so the expectation is never met")
+                    .label("the count is always 0, so the expectation says nothing, or is never met")
                     .help(format!("add a [[fault]] with do = {{ {name} = .. }}, or expect another"))
             });
         }

@@ -187,10 +187,11 @@ fn notes(summary: &Summary) -> String {
         }
     }
     if !summary.not_yet.is_empty() {
-        let title = "expected of a whole sweep, and not seen so far".yellow();
+        let title = "expected of a whole sweep, and not so thus far".yellow();
         text += &format!("\n{}\n", title.bold());
         for unmet in &summary.not_yet {
-            text += &format!("  {}: {} {} of {}\n", unmet.scenario, unmet.name, unmet.found, unmet.expected);
+            text +=
+                &format!("  {}: {} expected {}, found {}\n", unmet.scenario, unmet.name, unmet.expected, unmet.found);
         }
     }
     if !summary.only_later.is_empty() {

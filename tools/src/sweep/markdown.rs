@@ -36,11 +36,9 @@ pub fn page(summary: &Summary) -> String {
     let never = summary.never.iter().map(|never| [format!("{}!", never.kind), code(&never.name), code(&never.at)]);
     page += &table("Never held", ["probe", "name", "where"], never);
     let not_yet = summary.not_yet.iter();
-    let not_yet = not_yet.map(|unmet| {
-        let times = format!("{} of {}", unmet.found, unmet.expected);
-        [code(&unmet.scenario), code(&unmet.name), times]
-    });
-    page + &table("Expected of a whole sweep, and not seen so far", ["scenario", "what", "times"], not_yet)
+    let not_yet = not_yet
+        .map(|unmet| [code(&unmet.scenario), code(&unmet.name), unmet.expected.to_string(), unmet.found.to_string()]);
+    page + &table("Expected of a whole sweep, and not so thus far", ["scenario", "what", "expected", "found"], not_yet)
 }
 
 fn bugs(summary: &Summary) -> String {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sim::scenario::Bounds;
 use sim::scenario::plan::DECLARED;
 use sim::{Dose, Metrics};
 
@@ -192,8 +193,8 @@ pub struct Unmet {
     pub scenario: String,
     /// What was to happen.
     pub name: String,
-    /// How often at least.
-    pub expected: u64,
+    /// How often.
+    pub expected: Bounds,
     /// How often it did.
     pub found: u64,
 }
@@ -227,8 +228,8 @@ pub struct ScenarioRow {
     /// The same, as it can be added up; only of a shard, and before the conclusions are drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub histograms: Option<Metrics>,
-    /// What must have happened, over all seeds.
-    pub expect: BTreeMap<String, u64>,
+    /// What must have happened, and how often, over all seeds.
+    pub expect: BTreeMap<String, Bounds>,
     /// Failures that the scenario is there to show: a run that fails so has passed.
     pub fails: Vec<String>,
 }
@@ -304,9 +305,10 @@ impl Summary {
         self.measure();
         for row in self.scenarios.iter().filter(|_| self.shard.is_none()) {
             for unmet in row.unmet() {
-                // A run that failed ended early: what is missing after that is no second bug.
-                match self.seeds.filter(|_| self.complete && row.counts.failed == 0) {
-                    Some(seeds) => self.failures.push(vacuous(unmet, seeds, row)),
+                // A run that failed ended early: what is missing after that is no second bug. What is too much stays so.
+                let is_final = unmet.expected.is_exceeded(unmet.found) || self.complete && row.counts.failed == 0;
+                match self.seeds.filter(|_| is_final) {
+                    Some(seeds) => self.failures.push(not_as_expected(unmet, seeds, row)),
                     None => self.not_yet.push(unmet),
                 }
             }
@@ -399,10 +401,10 @@ impl ScenarioRow {
 
     fn unmet(&self) -> impl Iterator<Item = Unmet> {
         let found = |name: &str| self.dose.get(name).copied().unwrap_or(0);
-        self.expect.iter().filter(move |(name, least)| found(name) < **least).map(move |(name, least)| Unmet {
+        self.expect.iter().filter(move |(name, bounds)| !bounds.hold(found(name))).map(move |(name, bounds)| Unmet {
             scenario: self.path.clone(),
             name: name.clone(),
-            expected: *least,
+            expected: *bounds,
             found: found(name),
         })
     }
@@ -460,17 +462,18 @@ fn failure(system: String, signature: String, bug: Bug, targets: &[Target<'_>]) 
     }
 }
 
-/// A complete sweep in which too little happened says too little: that is a failure of its own.
-fn vacuous(unmet: Unmet, [first, end]: [u64; 2], row: &ScenarioRow) -> Failure {
+/// A complete sweep in which too little happened says too little, and one in which something happened too often found a bug
+/// that no single run shows: that is a failure of its own.
+fn not_as_expected(unmet: Unmet, [first, end]: [u64; 2], row: &ScenarioRow) -> Failure {
     let Unmet { scenario, name, expected, found } = unmet;
     let flags = text::planted_flags(&row.planted);
     let why = row.why();
     let what = match name.as_str() {
-        DECLARED if expected == 1 => {
+        DECLARED if expected == Bounds::at_least(1) => {
             let fails = row.fails.join(", ");
             format!("the scenario declares that it fails with {fails}, and no run did: all passed otherwise")
         }
-        _ => format!("expected `{name}` at least {expected} times over all seeds, found {found}"),
+        _ => format!("expected `{name}` {expected} over all seeds, found {found}"),
     };
     Failure {
         signature: format!("dose:{name}"),

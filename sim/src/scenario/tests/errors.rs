@@ -82,6 +82,10 @@ fn tables() {
         ("single brackets", "[workload]\nname = \"mixed\""),
         ("a drawn client", "[[workload]]\nname = \"mixed\"\non = \"random(client)\""),
         ("a negative count", "[expect.run]\ncrash = -1"),
+        ("a count in words", "[expect.run]\ncrash = \"many\""),
+        ("an unknown bound of a count", "[expect.run]\ncrash = { max = 3 }"),
+        ("a negative bound", "[expect.sweep]\ncrash = { most = -3 }"),
+        ("bounds of a count the wrong way round", "[expect.run]\ncrash = { least = 3, most = 2 }"),
         ("an entry that is perhaps enabled", "[[workload]]\nname = \"mixed\"\nenabled = \"yes\""),
     ]);
     insta::assert_snapshot!(said);

@@ -125,6 +125,7 @@ fn what_is_in_vain() {
             format!("{HEADER}{LOAD}enabled = false\n{}", LOAD.replace("\"mixed\"", "\"mixed\"\nphase = \"final\"")),
         ),
         ("no client", format!("{HEADER}{LOAD}on = \"server\"\n")),
+        ("any number of times", format!("{HEADER}{LOAD}[expect.run]\nops_ok = 0\n\"net.lost\" = {{}}\n")),
         ("a name that nothing counts", format!("{HEADER}{LOAD}[expect.run]\n\"net.patitioned\" = 1\n")),
         ("a fault that is not there", format!("{HEADER}{LOAD}[expect.sweep]\ncrash = 1\n")),
         ("a view that may not crash", at("{ crash = \"view\" }")),

@@ -168,11 +168,26 @@ fn an_expectation_on_the_sweep_is_judged_when_the_sweep_is_complete() {
     assert_eq!(ended.last()["failed"], 0);
     // Nor does it count beside runs that failed.
     let ended = dst("sweep tests/scenarios/crash.toml --seeds 1 --planted forgetful.panics").expect(Exit::BugFound);
-    assert!(ended.out.contains("1 distinct bug\n") && ended.out.contains("crash 0 of 1"), "{}", ended.out);
+    assert!(
+        ended.out.contains("1 distinct bug\n") && ended.out.contains("crash expected at least 1 times, found 0"),
+        "{}",
+        ended.out
+    );
     // It is only said when it is not.
     for limited in ["--for 0s", "--seeds 1000000 --for 0s"] {
         let ended = dst(&format!("sweep tests/others/unmet.toml {limited}")).expect(Exit::Held);
-        assert!(ended.out.contains("partition 0 of 7"), "{}", ended.out);
+        assert!(ended.out.contains("partition expected at least 7 times, found 0"), "{}", ended.out);
+    }
+}
+
+#[test]
+fn what_happens_too_often_fails_a_sweep_that_is_not_complete_too() {
+    for limited in ["--seeds 3", "--seeds 1000000 --for 0s"] {
+        let ended = dst(&format!("sweep tests/others/too-often.toml {limited} --json")).expect(Exit::BugFound);
+        let failure = &ended.last()["failures"][0];
+        assert_eq!(failure["signature"], "dose:ops_ok");
+        let said = failure["explanation"].as_str().unwrap();
+        assert!(said.starts_with("expected `ops_ok` at most 2 times over all seeds, found "), "{said}");
     }
 }
 
