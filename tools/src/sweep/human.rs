@@ -187,7 +187,7 @@ fn notes(summary: &Summary) -> String {
         }
     }
     if !summary.not_yet.is_empty() {
-        let title = "expected of a whole sweep, and not so thus far".yellow();
+        let title = "expected of a whole sweep, and not met so far".yellow();
         text += &format!("\n{}\n", title.bold());
         for unmet in &summary.not_yet {
             text +=

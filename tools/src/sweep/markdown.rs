@@ -38,7 +38,7 @@ pub fn page(summary: &Summary) -> String {
     let not_yet = summary.not_yet.iter();
     let not_yet = not_yet
         .map(|unmet| [code(&unmet.scenario), code(&unmet.name), unmet.expected.to_string(), unmet.found.to_string()]);
-    page + &table("Expected of a whole sweep, and not so thus far", ["scenario", "what", "expected", "found"], not_yet)
+    page + &table("Expected of a whole sweep, and not met so far", ["scenario", "what", "expected", "found"], not_yet)
 }
 
 fn bugs(summary: &Summary) -> String {
